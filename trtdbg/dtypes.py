@@ -1,0 +1,60 @@
+"""Names of dtypes as torch spells them, and which of them are wide.
+
+Free of torch, so that the user interface and a saved report can speak about dtypes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+NARROWED: Final[dict[str, str]] = {
+    "float64": "float32",
+    "int64": "int32",
+    "complex128": "complex64",
+}
+"""Wide dtype to the narrow dtype that truncation gives it; a complex128 is a pair of float64."""
+
+WIDE_POLICY_DTYPES: Final[tuple[str, ...]] = ("float64", "int64")
+"""Wide dtypes that a policy can name; complex128 follows float64."""
+
+SIZE_BYTES: Final[dict[str, int]] = {
+    "float64": 8,
+    "float32": 4,
+    "float16": 2,
+    "bfloat16": 2,
+    "float8_e4m3fn": 1,
+    "float8_e5m2": 1,
+    "float8_e4m3fnuz": 1,
+    "float8_e5m2fnuz": 1,
+    "float8_e8m0fnu": 1,
+    "int64": 8,
+    "int32": 4,
+    "int16": 2,
+    "int8": 1,
+    "uint8": 1,
+    "uint16": 2,
+    "uint32": 4,
+    "uint64": 8,
+    "bool": 1,
+    "complex128": 16,
+    "complex64": 8,
+    "complex32": 4,
+}
+
+
+def is_wide(dtype: str) -> bool:
+    """Tells whether TensorRT's narrow twin exists for `dtype`."""
+    return dtype in NARROWED
+
+
+def policy_dtype(dtype: str) -> str:
+    """Returns the wide dtype by which a policy names `dtype` (complex128 goes with float64)."""
+    return "float64" if dtype == "complex128" else dtype
+
+
+def family(dtype: str) -> str:
+    """Returns the family of a dtype: float, complex, int, uint, bool or other."""
+    for name in ("bfloat", "float", "complex", "uint", "int", "bool"):
+        if dtype.startswith(name):
+            return "float" if name == "bfloat" else name
+    return "other"

@@ -1,0 +1,117 @@
+"""What is truncated and when, and the compilation settings in force; both frozen and hashable."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from trtdbg.dtypes import WIDE_POLICY_DTYPES, policy_dtype
+from trtdbg.errors import UsageError
+
+
+class Timing(StrEnum):
+    """When wide dtypes are narrowed."""
+
+    OFF = "off"
+    EARLY = "early"
+    """In the exported graph, before lowering, PyTorch part included."""
+    UPSTREAM = "upstream"
+    """As the installed torch_tensorrt does it with `truncate_double=True`."""
+    LATE = "late"
+    """After lowering and inside engines alone; validators judge the truncated dtypes."""
+
+
+class VerdictSource(StrEnum):
+    """Who decides whether an engine may hold a node."""
+
+    VALIDATORS = "validators"
+    TENSORRT = "tensorrt"
+    """The validators, and the TensorRT probe on top of them."""
+
+
+class TruncationPolicy(msgspec.Struct, frozen=True):
+    """Which wide dtypes are narrowed, by where the value comes from, and when.
+
+    The three paths are independent. Each is a sorted tuple of wide dtypes (float64, int64);
+    complex128 follows float64.
+    """
+
+    timing: Timing = Timing.LATE
+    inputs: tuple[str, ...] = ("float64",)
+    """Narrowed when a value enters through a program input."""
+    constants: tuple[str, ...] = ("float64",)
+    """Narrowed in parameters, buffers, lifted and folded constants."""
+    computed: tuple[str, ...] = ("float64",)
+    """Narrowed where an operator creates the wide dtype inside the graph."""
+    verdicts: VerdictSource = VerdictSource.VALIDATORS
+
+    def narrows(self, path: str, dtype: str) -> bool:
+        """Tells whether `dtype` is narrowed on `path` (inputs, constants or computed).
+
+        Under timing `off` nothing is. Under `upstream` torch_tensorrt decides, not this policy.
+        """
+        if self.timing in (Timing.OFF, Timing.UPSTREAM):
+            return False
+        named: tuple[str, ...] = getattr(self, path)
+        return policy_dtype(dtype) in named
+
+    def flags(self) -> str:
+        """Returns the policy as command-line flags."""
+        lists = " ".join(
+            f"--{path} {','.join(getattr(self, path)) or 'none'}"
+            for path in ("inputs", "constants", "computed")
+        )
+        return f"--timing {self.timing.value} {lists} --verdicts {self.verdicts.value}"
+
+
+class Partitioner(StrEnum):
+    """torch_tensorrt's two partitioners."""
+
+    GLOBAL = "global"
+    FAST = "fast"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """torch_tensorrt compilation settings that change lowering, verdicts, partition or build.
+
+    The defaults are for debugging: nothing is hidden by a minimum block size. `as_compiled`
+    gives torch_tensorrt's own defaults.
+    """
+
+    min_block_size: int = 1
+    partitioner: Partitioner = Partitioner.GLOBAL
+    torch_executed_ops: tuple[str, ...] = ()
+    """Operators kept in PyTorch, spelled as torch does: `torch.ops.aten.add.Tensor`."""
+    assume_dynamic_shape_support: bool = False
+    enable_experimental_decompositions: bool = False
+    decompose_attention: bool = False
+    attn_bias_is_causal: bool = True
+    fallback_data_dependent_ops: bool = False
+    use_fp32_acc: bool = False
+    disable_tf32: bool = False
+    optimization_level: int | None = None
+    """TensorRT builder optimization level, 0 to 5; None is TensorRT's default."""
+
+    @classmethod
+    def as_compiled(cls) -> Settings:
+        """Returns what `torch_tensorrt.compile` uses by default (2.13: 5, fast partitioner)."""
+        return cls(min_block_size=5, partitioner=Partitioner.FAST)
+
+
+def parse_dtypes(text: str) -> tuple[str, ...]:
+    """Parses `none` or comma-separated wide dtypes into a sorted tuple.
+
+    Raises:
+        UsageError: a name is not a wide dtype.
+    """
+    if text.strip() == "none":
+        return ()
+    names = {name.strip().removeprefix("torch.") for name in text.split(",")}
+    unknown = sorted(names - set(WIDE_POLICY_DTYPES))
+    if unknown:
+        raise UsageError(
+            f"{unknown[0]!r} is not a wide dtype",
+            remedy=f"write none or a comma-separated list of {', '.join(WIDE_POLICY_DTYPES)}",
+        )
+    return tuple(sorted(names))

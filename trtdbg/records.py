@@ -1,0 +1,416 @@
+"""The records that leave the stages: frozen, free of torch, the report's JSON as they stand.
+
+Every closed choice is an enum whose value is its JSON. A value of a node with several outputs is
+a tuple with one entry per output. Keys may be added to a record, never renamed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from trtdbg.policy import Settings, TruncationPolicy
+
+SCHEMA = "trtdbg.report/1"
+
+Dtype = str | tuple[str | None, ...] | None
+"""A torch dtype name, one per output for a node with several, None where it has no dtype."""
+
+Shape = tuple[int | str | tuple[int | str, ...] | None, ...] | None
+"""Sizes; a symbolic size is its expression. A tuple of shapes for a node with several outputs."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Base of all records: immutable, encodable as JSON and msgpack, built by keyword."""
+
+
+class Source(Record, kw_only=True):
+    """Where in the user's model a node comes from."""
+
+    file: str | None = None
+    line: int | None = None
+    module: str | None = None
+    """Path of the nn.Module that held the code, like `layers.0.attention`."""
+    code: str | None = None
+    """The source line as the export recorded it."""
+
+    def __str__(self) -> str:
+        """Returns `model.py:41`, or the module path, or an empty string."""
+        if self.file is not None:
+            name = self.file.replace("\\", "/").rsplit("/", 1)[-1]
+            return f"{name}:{self.line}" if self.line is not None else name
+        return self.module or ""
+
+
+class Phase(StrEnum):
+    """The part of the pipeline that a numbered pass execution belongs to."""
+
+    LOAD = "load"
+    PRE_EXPORT = "pre_export"
+    DECOMPOSITION = "decomposition"
+    POST_LOWERING = "post_lowering"
+    TRUNCATION = "truncation"
+    PARTITION = "partition"
+    BOUNDARY = "boundary"
+
+
+class GraphNode(Record, kw_only=True):
+    """One FX node as a snapshot after a pass shows it."""
+
+    name: str
+    op: str
+    target: str
+    dtype: Dtype = None
+    """Recorded dtype: what `meta["val"]` (or `tensor_meta`) says after this pass."""
+    shape: Shape = None
+    args: str = ""
+    """Arguments as text, operands by name."""
+    operands: tuple[str, ...] = ()
+    """Names of the nodes that this one reads."""
+    from_node: str | None = None
+    source: Source | None = None
+
+
+class Retyped(Record, kw_only=True):
+    """A node whose recorded dtype a pass changed."""
+
+    name: str
+    before: Dtype
+    after: Dtype
+
+
+class PassRecord(Record, kw_only=True):
+    """One execution of a stage that can change the graph, numbered in the order of execution."""
+
+    index: int
+    phase: Phase
+    name: str
+    changed: bool
+    nodes: int
+    """Number of nodes in the graph after it."""
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    retyped: tuple[Retyped, ...] = ()
+    seconds: float = 0.0
+    """Wall time of the pass itself, without taking the snapshot."""
+    error: str | None = None
+    """What it raised; the graph shown is then the last good one."""
+    graph: tuple[int, ...] = ()
+    """The snapshot, as indices into `Report.graph_nodes`; unchanged nodes share an entry."""
+
+
+class Verdict(StrEnum):
+    """One validator's answer. What was not asked is `not_checked`, never an accept."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    CRASHED = "crashed"
+    NOT_APPLICABLE = "not_applicable"
+    """There is no converter to ask, or the operator is excluded by a setting."""
+    NOT_CHECKED = "not_checked"
+
+
+class Scope(StrEnum):
+    """Where a node stood when it was judged."""
+
+    GRAPH = "graph"
+    """In the whole lowered graph, before partitioning."""
+    SUBGRAPH = "subgraph"
+    """Inside its engine, where torch_tensorrt asks again during conversion."""
+
+
+class ValidatorVerdict(Record, kw_only=True):
+    """What one converter candidate's validator says about a node under each typing."""
+
+    validator: str
+    """Qualified name of the capability validator, or `gate:NAME` for the partitioner's own."""
+    candidate: int | None
+    """Place in the registry's order, from 0; None for a gate, or for the registry as a whole."""
+    scope: Scope
+    original: Verdict
+    """On the metadata that torch_tensorrt's lowering leaves, which is what it judges itself."""
+    inferred: Verdict = Verdict.NOT_CHECKED
+    """On refreshed metadata, with nothing truncated."""
+    truncated: Verdict = Verdict.NOT_CHECKED
+    """On refreshed metadata under the policy."""
+    reason: str | None = None
+    converter: str | None = None
+    """Qualified name of the converter that the validator guards."""
+
+
+class NodeRecord(Record, kw_only=True):
+    """One node of the lowered graph with its dtypes, verdicts and place."""
+
+    name: str
+    op: str
+    target: str
+    shape: Shape = None
+    original: Dtype = None
+    """What the exported program promised, through `from_node`."""
+    recorded: Dtype = None
+    """What the metadata says after the last lowering pass."""
+    inferred: Dtype = None
+    """What type inference computes with nothing truncated."""
+    truncated: Dtype = None
+    """What the same inference computes under the policy."""
+    tensorrt: Dtype = None
+    """TensorRT's own spelling of the ITensor's dtype; None outside engines."""
+    engine: int | None = None
+    source: Source | None = None
+    from_node: str | None = None
+    args: str = ""
+    operands: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    verdict: Verdict = Verdict.NOT_CHECKED
+    """The partitioner's answer under the policy in force, all candidates and gates considered."""
+    verdicts: tuple[ValidatorVerdict, ...] = ()
+    constant: str | None = None
+    """For a `get_attr` node the name of its row in `Report.constants`."""
+
+
+class Binding(Record, kw_only=True):
+    """One input or output of an engine."""
+
+    name: str
+    declared: str | None
+    """The dtype that the FX graph says at this place."""
+    bound: str | None
+    """The dtype of the network's binding, in torch's spelling; None before the network exists."""
+    shape: Shape = None
+
+
+class BuildStatus(StrEnum):
+    """How far an engine's build got."""
+
+    NOT_BUILT = "not_built"
+    BUILDING = "building"
+    BUILT = "built"
+    FAILED = "failed"
+    UNAVAILABLE = "unavailable"
+    CANCELLED = "cancelled"
+
+
+class BuildRecord(Record, kw_only=True):
+    """Result of building one engine with TensorRT."""
+
+    status: BuildStatus = BuildStatus.NOT_BUILT
+    stage: str | None = None
+    """What ran last: network or build."""
+    seconds: float | None = None
+    """Wall time of TensorRT's build, without defining the network."""
+    network_seconds: float | None = None
+    bytes: int | None = None
+    """Size of the serialized engine."""
+    error: str | None = None
+    """TensorRT's own sentence on failure."""
+    node: str | None = None
+    """The FX node being converted when it failed; None if TensorRT failed in the build."""
+    log: tuple[str, ...] = ()
+    """TensorRT's warnings and errors."""
+    target: str | None = None
+    """Target such as sm86; None for the GPU of this machine."""
+
+
+class TimingRecord(Record, kw_only=True):
+    """Run time of an engine on a GPU."""
+
+    median_ms: float
+    """Median over the timed runs, CUDA events; without host copies."""
+    p10_ms: float
+    p90_ms: float
+    runs: int
+
+
+class LayerRecord(Record, kw_only=True):
+    """One layer of the real network definition."""
+
+    name: str
+    type: str
+    inputs: tuple[str | None, ...] = ()
+    """TensorRT dtypes of the input tensors."""
+    outputs: tuple[str, ...] = ()
+    node: str | None = None
+    """The FX node whose converter added it; None for one of the interpreter's own casts."""
+
+
+class EngineRecord(Record, kw_only=True):
+    """One subgraph given to TensorRT."""
+
+    index: int
+    name: str
+    """Name of the submodule, as torch_tensorrt calls it."""
+    nodes: tuple[str, ...]
+    inputs: tuple[Binding, ...] = ()
+    outputs: tuple[Binding, ...] = ()
+    layers: tuple[LayerRecord, ...] = ()
+    build: BuildRecord = BuildRecord()
+    timing: TimingRecord | None = None
+    timing_unavailable: str | None = None
+    """Why there is no run time."""
+
+
+class Direction(StrEnum):
+    """Which way a boundary cast goes."""
+
+    INTO_ENGINE = "into_engine"
+    OUT_OF_ENGINE = "out_of_engine"
+    PROGRAM_INPUT = "program_input"
+    PROGRAM_OUTPUT = "program_output"
+
+
+class BoundaryCast(Record, kw_only=True):
+    """A cast inserted where a value crosses between an engine and the PyTorch part."""
+
+    value: str
+    """Name of the node whose value is cast."""
+    from_dtype: str
+    to_dtype: str
+    direction: Direction
+    engine: int | None
+    """The first engine concerned; None for a cast that no engine asked for (timing early)."""
+    bytes: int | None
+    """Bytes written per run at the example shape; None if a size has no example value."""
+    asked_by: tuple[str, ...] = ()
+    """Engines, operators or the program output that need the cast value."""
+
+
+class ConstantRecord(Record, kw_only=True):
+    """A parameter, buffer, lifted or folded constant of the lowered graph."""
+
+    name: str
+    original: str
+    truncated: str
+    max_abs_error: float | None = None
+    """Largest absolute change of a finite value; None where nothing was narrowed."""
+    max_rel_error: float | None = None
+    overflowed: int = 0
+    """Values that became inf, or integers that do not fit."""
+    underflowed: int = 0
+    """Non-zero values that became zero or subnormal."""
+    elements: int = 0
+
+
+class Level(StrEnum):
+    """How bad a finding is, mildest first."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Finding(Record, kw_only=True):
+    """A coded, explained problem; `trtdbg explain CODE` tells cause and cure."""
+
+    code: str
+    level: Level
+    node: str | None
+    message: str
+    source: Source | None = None
+    engine: int | None = None
+
+
+class Gpu(Record, kw_only=True):
+    """The CUDA device of this machine."""
+
+    name: str
+    compute_capability: str
+    memory_bytes: int
+
+
+class Capability(Record, kw_only=True):
+    """One thing that this machine can do or not, and why."""
+
+    name: str
+    possible: bool
+    reason: str
+
+
+class Environment(Record, kw_only=True):
+    """Versions and abilities of the machine that made the record; None means not installed."""
+
+    trtdbg: str
+    python: str
+    platform: str
+    torch: str | None = None
+    torch_cuda: str | None = None
+    """CUDA version torch was built with; None for a CPU build."""
+    torch_tensorrt: str | None = None
+    tensorrt: str | None = None
+    flavour: str | None = None
+    """`rtx` for TensorRT-RTX, `standard` for TensorRT."""
+    gpu: Gpu | None = None
+    targets: tuple[str, ...] = ()
+    """Compute capabilities an engine can be built for without that GPU; empty if none."""
+    capabilities: tuple[Capability, ...] = ()
+    import_log: tuple[str, ...] = ()
+    """What importing torch_tensorrt printed or logged."""
+
+
+class ModelInfo(Record, kw_only=True):
+    """The program that was opened."""
+
+    path: str
+    sha256: str
+    nodes: int
+    """Nodes of the exported graph."""
+    inputs: tuple[Binding, ...] = ()
+    outputs: tuple[Binding, ...] = ()
+    """Output dtypes that the export promised (declared), and those in force (bound)."""
+    bytes: int = 0
+
+
+class Report(Record, kw_only=True):
+    """Everything known about one model under one policy."""
+
+    schema: str = SCHEMA
+    model: ModelInfo
+    environment: Environment
+    policy: TruncationPolicy
+    settings: Settings
+    passes: tuple[PassRecord, ...] = ()
+    graph_nodes: tuple[GraphNode, ...] = ()
+    """The pool that `PassRecord.graph` points into."""
+    nodes: tuple[NodeRecord, ...] = ()
+    engines: tuple[EngineRecord, ...] = ()
+    torch_ops: tuple[str, ...] = ()
+    """Operators left to PyTorch, one entry per node, in graph order."""
+    boundary_casts: tuple[BoundaryCast, ...] = ()
+    constants: tuple[ConstantRecord, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class FailedReport(Record, kw_only=True):
+    """The entry of a model that could not be analysed, among others that could."""
+
+    schema: str = SCHEMA
+    model: ModelPath
+    error: str
+    exit_code: int
+
+
+class ModelPath(Record, kw_only=True):
+    """The path of a model that could not be opened."""
+
+    path: str
+
+
+def dtype_text(dtype: Dtype) -> str:
+    """Returns a dtype for display; several are joined, and one that is the same is said once."""
+    if dtype is None:
+        return "-"
+    if isinstance(dtype, str):
+        return dtype
+    names = [name or "-" for name in dtype]
+    return names[0] if len(set(names)) == 1 else ", ".join(names)
+
+
+def shape_text(shape: Shape) -> str:
+    """Returns a shape for display, like `[2, s0, 16]`."""
+    if shape is None:
+        return "-"
+    parts = [
+        shape_text(part) if isinstance(part, tuple) else "-" if part is None else str(part)
+        for part in shape
+    ]
+    return f"[{', '.join(parts)}]"

@@ -1,0 +1,100 @@
+"""What crosses between a client and its worker, as msgpack: requests one way, events the other."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from trtdbg.policy import Settings, TruncationPolicy
+
+
+class Message(msgspec.Struct, frozen=True, tag=True):
+    """Base of all messages; the tag is the class name."""
+
+
+class Job(Message, kw_only=True):
+    """The program that a request is about."""
+
+    model: str
+    """Path of a .pt2 file."""
+    settings: Settings
+    target: str | None = None
+    """Target compute capability such as sm86; None is this machine's GPU, or sm86 without one."""
+
+
+class Describe(Message, kw_only=True):
+    """Asks for the `Environment` of the worker's machine."""
+
+
+class Analyze(Message, kw_only=True):
+    """Asks for the `Report` of a job under a policy."""
+
+    job: Job
+    policy: TruncationPolicy
+
+
+class Build(Message, kw_only=True):
+    """Asks to build engines and for the `Report` with their build records."""
+
+    job: Job
+    policy: TruncationPolicy
+    engines: tuple[int, ...] | None = None
+    """Indices of the engines to build; None is all."""
+    save: str | None = None
+    """Folder that takes the engines and a manifest; None saves nothing."""
+
+
+class Shutdown(Message, kw_only=True):
+    """Asks the worker to end."""
+
+
+Request = Describe | Analyze | Build | Shutdown
+
+
+class Progress(Message, kw_only=True):
+    """What the worker is doing."""
+
+    stage: str
+    """load, capture, infer, validate, partition, boundary, network, build, ..."""
+    detail: str = ""
+    done: int | None = None
+    total: int | None = None
+
+
+class LogLevel(StrEnum):
+    """How a log line is shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Log(Message, kw_only=True):
+    """A line that torch, TensorRT or anything else in the worker printed or logged."""
+
+    source: str
+    """tensorrt, torch_tensorrt, torch, stdout or stderr."""
+    level: LogLevel
+    text: str
+
+
+class Done(Message, kw_only=True):
+    """The answer to a request."""
+
+    payload: bytes
+    """An `Environment` or a `Report` as msgpack."""
+
+
+class Failed(Message, kw_only=True):
+    """The request could not be answered."""
+
+    kind: str
+    """Name of the class in `trtdbg.errors`."""
+    message: str
+    remedy: str | None = None
+    traceback: str = ""
+
+
+Event = Progress | Log | Done | Failed
