@@ -1,0 +1,1 @@
+"""One file per command; they return what to print and the exit code."""

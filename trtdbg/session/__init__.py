@@ -1,0 +1,1 @@
+"""The worker process: the session that orders the stages, its server and its client."""

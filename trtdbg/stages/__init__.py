@@ -1,0 +1,1 @@
+"""One stage of the pipeline per module; they own torch, torch_tensorrt and TensorRT."""

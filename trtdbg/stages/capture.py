@@ -1,0 +1,257 @@
+"""Runs torch_tensorrt's own lowering pass by pass and takes a snapshot after each."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+
+from trtdbg.policy import Partitioner, Settings
+from trtdbg.records import GraphNode, PassRecord, Phase, Retyped
+from trtdbg.stages.graph import (
+    Emit,
+    args_text,
+    as_tuple,
+    copy_graph,
+    first_line,
+    origin_name,
+    recorded_dtype,
+    source_of,
+    target_name,
+    value_shape,
+)
+
+
+@dataclass(frozen=True)
+class Captured:
+    """The lowered graph and how it came about.
+
+    `module` must not be changed; later stages work on copies. It is None when a pass raised.
+    """
+
+    module: GraphModule | None
+    passes: tuple[PassRecord, ...]
+    pool: tuple[GraphNode, ...]
+    failed_pass: str | None = None
+    error: str | None = None
+
+    def last_graph(self) -> tuple[GraphNode, ...]:
+        """Returns the nodes of the last good graph."""
+        return tuple(self.pool[i] for i in self.passes[-1].graph) if self.passes else ()
+
+
+@dataclass
+class Recorder:
+    """Takes numbered snapshots of a changing graph; unchanged nodes share one pool entry."""
+
+    pool: list[GraphNode] = field(default_factory=list)
+    passes: list[PassRecord] = field(default_factory=list)
+    _indices: dict[GraphNode, int] = field(default_factory=dict)
+
+    @classmethod
+    def resume(cls, captured: Captured) -> Recorder:
+        """Continues after the passes of a captured program, for the stages that follow it."""
+        recorder = cls(list(captured.pool), list(captured.passes))
+        recorder._indices = {node: i for i, node in enumerate(captured.pool)}
+        return recorder
+
+    def snapshot(self, phase: Phase, name: str, graph: torch.fx.Graph, seconds: float) -> None:
+        """Records the graph as it stands after a pass."""
+        indices = tuple(self._intern(graph_node(node)) for node in graph.nodes)
+        before = {self.pool[i].name: i for i in self.passes[-1].graph} if self.passes else {}
+        after = {self.pool[i].name: i for i in indices}
+        added = tuple(name for name in after if name not in before) if self.passes else ()
+        removed = tuple(name for name in before if name not in after)
+        kept = [n for n in after if n in before and before[n] != after[n]]
+        retyped = tuple(
+            Retyped(name=n, before=old.dtype, after=new.dtype)
+            for n in kept
+            if (old := self.pool[before[n]]).dtype != (new := self.pool[after[n]]).dtype
+        )
+        self.passes.append(
+            PassRecord(
+                index=len(self.passes),
+                phase=phase,
+                name=name,
+                changed=bool(added or removed or kept),
+                nodes=len(indices),
+                added=added,
+                removed=removed,
+                retyped=retyped,
+                seconds=seconds,
+                graph=indices,
+            )
+        )
+
+    def failure(self, phase: Phase, name: str, seconds: float, error: str) -> None:
+        """Records a pass that raised; its graph is the last good one."""
+        graph = self.passes[-1].graph if self.passes else ()
+        self.passes.append(
+            PassRecord(
+                index=len(self.passes),
+                phase=phase,
+                name=name,
+                changed=False,
+                nodes=len(graph),
+                seconds=seconds,
+                error=error,
+                graph=graph,
+            )
+        )
+
+    def _intern(self, node: GraphNode) -> int:
+        index = self._indices.setdefault(node, len(self.pool))
+        if index == len(self.pool):
+            self.pool.append(node)
+        return index
+
+
+def graph_node(node: torch.fx.Node) -> GraphNode:
+    """Returns the record of one FX node as its metadata stands."""
+    return GraphNode(
+        name=node.name,
+        op=node.op,
+        target=target_name(node),
+        dtype=recorded_dtype(node),
+        shape=None if node.op == "output" else value_shape(node.meta.get("val")),
+        args=args_text(node),
+        operands=as_tuple(node.all_input_nodes),
+        from_node=origin_name(node),
+        source=source_of(node),
+    )
+
+
+def compilation_settings(settings: Settings, truncate_double: bool) -> Any:
+    """Returns torch_tensorrt's `CompilationSettings` for ours.
+
+    The device is named outright: its default asks CUDA, which a machine without a GPU cannot
+    answer. A field that the installed version does not have is left out.
+    """
+    from torch_tensorrt import Device
+    from torch_tensorrt.dynamo import CompilationSettings
+
+    wanted = {
+        "device": Device(gpu_id=0),
+        "truncate_double": truncate_double,
+        "min_block_size": settings.min_block_size,
+        "use_fast_partitioner": settings.partitioner is Partitioner.FAST,
+        "torch_executed_ops": set(settings.torch_executed_ops),
+        "assume_dynamic_shape_support": settings.assume_dynamic_shape_support,
+        "enable_experimental_decompositions": settings.enable_experimental_decompositions,
+        "decompose_attention": settings.decompose_attention,
+        "attn_bias_is_causal": settings.attn_bias_is_causal,
+        "fallback_data_dependent_ops": settings.fallback_data_dependent_ops,
+        "use_fp32_acc": settings.use_fp32_acc,
+        "disable_tf32": settings.disable_tf32,
+        "optimization_level": settings.optimization_level,
+    }
+    known = inspect.signature(CompilationSettings).parameters
+    return CompilationSettings(**{k: v for k, v in wanted.items() if k in known})
+
+
+def capture(
+    program: ExportedProgram, settings: Settings, *, truncate_double: bool, emit: Emit
+) -> Captured:
+    """Lowers a copy of `program` as `torch_tensorrt.dynamo.compile` does, one pass at a time.
+
+    The passes are the installed version's own, in its own order. A pass that raises ends the
+    capture; what was recorded until then is returned.
+
+    Source: torch_tensorrt 2.13 and 2.14, `dynamo/_compiler.py` compile and
+    `dynamo/lowering/passes/_aten_lowering_pass.py` pre_export_lowering and post_lowering.
+    """
+    from torch_tensorrt.dynamo.lowering import get_decompositions
+    from torch_tensorrt.dynamo.lowering.passes._aten_lowering_pass import (
+        ATEN_POST_LOWERING_PASSES,
+        ATEN_PRE_LOWERING_PASSES,
+    )
+    from torch_tensorrt.dynamo.lowering.passes._FakeTensorUpdater import FakeTensorUpdater
+
+    options = compilation_settings(settings, truncate_double)
+    recorder = Recorder()
+    program = _copy_program(program)
+    recorder.snapshot(Phase.LOAD, "exported program", program.graph, 0.0)
+
+    def run(phase: Phase, name: str, step: Callable[[], Any], graph_of: Callable[[Any], Any]) -> Any:
+        emit("capture", name, len(recorder.passes), None)
+        start = time.perf_counter()
+        try:
+            result = step()
+        except Exception as error:
+            # Whatever a pass raises is the model's or torch_tensorrt's fault: a finding.
+            seconds = time.perf_counter() - start
+            raise _PassFailedError(phase, name, seconds, first_line(error)) from error
+        recorder.snapshot(phase, name, graph_of(result), time.perf_counter() - start)
+        return result
+
+    try:
+        for lowering_pass in ATEN_PRE_LOWERING_PASSES.passes:
+            run(
+                Phase.PRE_EXPORT,
+                lowering_pass.__name__,
+                lambda p=lowering_pass: p(program.graph_module, options),
+                lambda gm: gm.graph,
+            )
+        decompositions = get_decompositions(
+            settings.enable_experimental_decompositions, settings.decompose_attention, False
+        )
+        program = run(
+            Phase.DECOMPOSITION,
+            "run_decompositions",
+            lambda: program.run_decompositions(decompositions),
+            lambda p: p.graph,
+        )
+        module = run(
+            Phase.DECOMPOSITION, "unlift parameters", program.module, lambda gm: gm.graph
+        )
+        fake_mode = torch._export.utils._detect_fake_mode_from_gm(module)
+        updater = FakeTensorUpdater(module)
+        for lowering_pass in ATEN_POST_LOWERING_PASSES.passes:
+            module = run(
+                Phase.POST_LOWERING,
+                lowering_pass.__name__,
+                lambda p=lowering_pass, gm=module: p(gm, options),
+                lambda gm: gm.graph,
+            )
+        if fake_mode is not None:
+            run(
+                Phase.POST_LOWERING,
+                "refresh fake tensors",
+                lambda: updater.incremental_update(fake_mode),
+                lambda _: module.graph,
+            )
+    except _PassFailedError as failed:
+        recorder.failure(failed.phase, failed.name, failed.seconds, failed.error)
+        return Captured(
+            None, tuple(recorder.passes), tuple(recorder.pool), failed.name, failed.error
+        )
+    return Captured(module, tuple(recorder.passes), tuple(recorder.pool))
+
+
+class _PassFailedError(Exception):
+    def __init__(self, phase: Phase, name: str, seconds: float, error: str) -> None:
+        super().__init__(error)
+        self.phase, self.name, self.seconds, self.error = phase, name, seconds, error
+
+
+def _copy_program(program: ExportedProgram) -> ExportedProgram:
+    """Returns a program with a graph of its own; parameters, buffers and constants are shared."""
+    import copy
+
+    return ExportedProgram(
+        root=program.graph_module,
+        graph=copy_graph(program.graph),
+        graph_signature=copy.deepcopy(program.graph_signature),
+        state_dict=program.state_dict,
+        range_constraints=copy.copy(program.range_constraints),
+        module_call_graph=copy.deepcopy(program.module_call_graph),
+        example_inputs=program.example_inputs,
+        constants=program.constants,
+        verifiers=program.verifiers,
+    )
