@@ -1,0 +1,100 @@
+"""Output files: kept unless forced, and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from trtdbg.errors import OutputError
+
+
+def refuse_existing(path: str | Path, *, force: bool) -> None:
+    """Checks before any work is done that `write_atomically` may write `path`.
+
+    Raises:
+        OutputError: it is a folder, its folder is missing, or it exists and `force` is off.
+    """
+    target = Path(path)
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        if not target.parent.is_dir():
+            raise OutputError(
+                f"cannot write {path}: there is no folder {target.parent}",
+                remedy="create it first",
+            ) from None
+        return
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    if stat.S_ISDIR(mode):
+        raise OutputError(f"cannot write {path}: it is a folder", remedy="name a file in it")
+    if stat.S_ISREG(mode) and not force:
+        raise OutputError(f"{path} exists and is kept", remedy="pass --force to replace it")
+
+
+def refuse_filled_folder(path: str | Path, *, force: bool) -> None:
+    """Checks before any work is done that `path` can take files without replacing any.
+
+    Raises:
+        OutputError: it is a file, or a folder that holds something and `force` is off.
+    """
+    folder = Path(path)
+    try:
+        filled = any(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    if filled and not force:
+        raise OutputError(
+            f"the folder {path} is not empty and is kept",
+            remedy="name another folder, or pass --force to replace files in it",
+        )
+
+
+def write_atomically(path: str | Path, data: bytes, *, force: bool = False) -> None:
+    """Writes `data` to `path` through a temporary file beside it, so never a part of it.
+
+    A device or a pipe (/dev/stdout, /dev/null) is written to, never replaced; of a symbolic
+    link the file that it points to is replaced.
+
+    Raises:
+        OutputError: it exists and `force` is off, or it cannot be written.
+    """
+    refuse_existing(path, force=force)
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+            return
+        _replace(target, data)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _replace(target: Path, data: bytes) -> None:
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:32]}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+        os.replace(temporary, target)
+    except BaseException:
+        # Ctrl-C included: a temporary file is never left behind.
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    # The only portable way to read it is to set it.
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+def _cannot_write(path: str | Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot write {path}: {error.strerror or error}")

@@ -1,0 +1,239 @@
+"""What a report says, as plain sentences and selections of its records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.records import (
+    BuildStatus,
+    ConstantRecord,
+    EngineRecord,
+    Environment,
+    NodeRecord,
+    PassRecord,
+    Phase,
+    Report,
+    ValidatorVerdict,
+    Verdict,
+)
+
+FLAVOURS = {"rtx": "TensorRT-RTX", "standard": "TensorRT"}
+"""How the two builds of TensorRT are called."""
+
+VERDICT_WORDS = {
+    Verdict.ACCEPT: "accept",
+    Verdict.REJECT: "reject",
+    Verdict.CRASHED: "crashed",
+    Verdict.NOT_APPLICABLE: "no converter",
+    Verdict.NOT_CHECKED: "-",
+}
+
+_FATAL_PHASES = frozenset(
+    {Phase.PRE_EXPORT, Phase.DECOMPOSITION, Phase.POST_LOWERING, Phase.PARTITION}
+)
+
+
+def count(number: int, noun: str) -> str:
+    """Returns `1 engine`, `2 engines`, `no engines`."""
+    if number == 1:
+        return f"1 {noun}"
+    plural = noun + "es" if noun.endswith("s") else noun + "s"
+    return f"{number or 'no'} {plural}"
+
+
+def base_name(path: str) -> str:
+    """Returns the last part of a path of any system."""
+    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+def operator_text(target: str) -> str:
+    """Returns an operator without the prefix that all of torch's share."""
+    return target.removeprefix("torch.ops.")
+
+
+def failed_pass(report: Report) -> PassRecord | None:
+    """Returns the lowering pass or partitioner run that raised, None if all went through.
+
+    torch_tensorrt's own boundary repair is not meant: a crash there leaves a partition.
+    """
+    return next((p for p in report.passes if p.error and p.phase in _FATAL_PHASES), None)
+
+
+def headline(report: Report) -> str:
+    """Returns the answer: how many engines, what is left to PyTorch, under which timing."""
+    failed = failed_pass(report)
+    if failed is not None:
+        what = (
+            "the partitioner" if failed.phase is Phase.PARTITION else f"pass {failed.name!r}"
+        )
+        return f"no engines: {what} failed under {report.policy.timing.value}"
+    engines = count(len(report.engines), "engine")
+    parts = [engines, f"{count(len(report.torch_ops), 'operator')} left to PyTorch"]
+    if len(report.engines) == 1 and not report.torch_ops:
+        parts = ["1 engine holds every operator"]
+    if report.boundary_casts:
+        parts.append(count(len(report.boundary_casts), "boundary cast"))
+    return f"{', '.join(parts)} under {report.policy.timing.value}"
+
+
+def build_line(report: Report) -> str:
+    """Returns how the builds of a report's engines ended, in one sentence."""
+    if not report.engines:
+        return "nothing to build: no engines"
+    words = []
+    for status in BuildStatus:
+        number = sum(engine.build.status is status for engine in report.engines)
+        if number:
+            words.append(f"{number} {status.value.replace('_', ' ')}")
+    return f"{count(len(report.engines), 'engine')}: {', '.join(words)}"
+
+
+def policy_line(policy: TruncationPolicy) -> str:
+    """Returns the policy in force; under `off` and `upstream` the lists have no effect."""
+    if policy.timing is Timing.OFF:
+        return "timing off (nothing is truncated)"
+    if policy.timing is Timing.UPSTREAM:
+        return "timing upstream (as torch_tensorrt does with truncate_double=True)"
+    lists = ", ".join(
+        f"{path} {' and '.join(getattr(policy, path)) or 'none'}"
+        for path in ("inputs", "constants", "computed")
+    )
+    return f"timing {policy.timing.value}, narrowed: {lists}; verdicts {policy.verdicts.value}"
+
+
+def settings_line(settings: Settings) -> str:
+    """Returns the compilation settings in force: the telling ones, and all changed ones."""
+    default = Settings()
+    parts = [
+        f"min_block_size {settings.min_block_size}",
+        f"partitioner {settings.partitioner.value}",
+    ]
+    if settings.torch_executed_ops:
+        kept = " ".join(operator_text(name) for name in settings.torch_executed_ops)
+        parts.append(f"torch_executed_ops {kept}")
+    for name in settings.__struct_fields__[3:]:
+        value = getattr(settings, name)
+        if value != getattr(default, name):
+            parts.append(f"{name} {str(value).lower()}")
+    return ", ".join(parts)
+
+
+def environment_line(environment: Environment) -> str:
+    """Returns versions and GPU of the machine that made a report."""
+    flavour = FLAVOURS.get(environment.flavour or "", "TensorRT")
+    gpu = environment.gpu.name if environment.gpu else "no GPU"
+    return (
+        f"torch {environment.torch or 'missing'}, "
+        f"torch_tensorrt {environment.torch_tensorrt or 'missing'}, "
+        f"{flavour} {environment.tensorrt or 'missing'}, {gpu}"
+    )
+
+
+def left_to_pytorch(report: Report) -> tuple[NodeRecord, ...]:
+    """Returns the operator nodes that no engine holds, in graph order."""
+    if failed_pass(report) is not None:
+        return ()
+    left = set(report.torch_ops)
+    return tuple(
+        node
+        for node in report.nodes
+        if node.engine is None and node.op.startswith("call_") and node.target in left
+    )
+
+
+def answer_in_force(policy: TruncationPolicy, verdict: ValidatorVerdict) -> Verdict:
+    """Returns the column of a validator's answer that the partitioner goes by."""
+    if policy.timing in (Timing.OFF, Timing.UPSTREAM):
+        return verdict.original
+    return verdict.truncated
+
+
+def refusal(report: Report, node: NodeRecord) -> str:
+    """Returns why no engine holds a node, in one sentence."""
+    for verdict in node.verdicts:
+        answer = answer_in_force(report.policy, verdict)
+        if answer in (Verdict.REJECT, Verdict.CRASHED, Verdict.NOT_APPLICABLE):
+            return _refusal_of(verdict, answer)
+    if node.verdict is Verdict.NOT_APPLICABLE:
+        return "there is no converter"
+    if node.verdict is Verdict.ACCEPT:
+        return _accepted_but_left(report.settings)
+    return VERDICT_WORDS[node.verdict]
+
+
+def _refusal_of(verdict: ValidatorVerdict, answer: Verdict) -> str:
+    who = verdict.validator.removeprefix("gate:").rsplit(".", 1)[-1]
+    words = {
+        Verdict.REJECT: f"{who} rejects",
+        Verdict.CRASHED: f"{who} crashed",
+        Verdict.NOT_APPLICABLE: "there is no converter",
+    }[answer]
+    return f"{words}: {verdict.reason}" if verdict.reason else words
+
+
+def _accepted_but_left(settings: Settings) -> str:
+    if settings.min_block_size > 1:
+        return f"accepted, but its block has fewer than {settings.min_block_size} operators"
+    return f"accepted, but the {settings.partitioner.value} partitioner left it out"
+
+
+def is_retyped(node: NodeRecord) -> bool:
+    """Tells whether the three dtypes of a node disagree."""
+    known = [d for d in (node.original, node.inferred, node.truncated) if d is not None]
+    return any(dtype != known[0] for dtype in known)
+
+
+def nodes_that_matter(report: Report) -> tuple[NodeRecord, ...]:
+    """Returns nodes refused or left to PyTorch first, then those whose dtypes disagree."""
+    refused = (Verdict.REJECT, Verdict.CRASHED)
+    left = {node.name for node in left_to_pytorch(report)}
+    first = [n for n in report.nodes if n.verdict in refused or n.name in left]
+    names = {node.name for node in first}
+    retyped = [n for n in report.nodes if is_retyped(n) and n.name not in names]
+    return (*first, *retyped)
+
+
+def constants_that_matter(constants: Sequence[ConstantRecord]) -> tuple[ConstantRecord, ...]:
+    """Returns the constants that truncation changes, those with damaged values first."""
+    narrowed = [c for c in constants if c.original != c.truncated]
+    return tuple(
+        sorted(
+            narrowed,
+            key=lambda c: (-c.overflowed, -c.underflowed, -(c.max_rel_error or 0.0)),
+        )
+    )
+
+
+def execution_time(engine: EngineRecord, environment: Environment) -> str:
+    """Returns an engine's run time, or why there is none; never a zero."""
+    if engine.timing is not None:
+        timing = engine.timing
+        return (
+            f"{timing.median_ms:.3f} ms (10th to 90th percentile {timing.p10_ms:.3f} to "
+            f"{timing.p90_ms:.3f}, {timing.runs} runs)"
+        )
+    if engine.timing_unavailable:
+        return f"not available: {engine.timing_unavailable}"
+    if environment.gpu is None:
+        return "not available: no CUDA device"
+    return "not measured"
+
+
+def bytes_text(number: int | None) -> str:
+    """Returns a size for reading, `-` where it is unknown."""
+    if number is None:
+        return "-"
+    size = float(number)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Returns a duration for reading, `-` where it is unknown."""
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
