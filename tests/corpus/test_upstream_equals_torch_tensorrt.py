@@ -1,0 +1,220 @@
+"""Timing `upstream` against torch_tensorrt's own compile, run up to conversion (dryrun).
+
+The reference is `torch_tensorrt.dynamo.compile` itself, not its parts called by us: only its
+partitioner and its summary are listened to, and its questions about a GPU are answered.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corpus_bench import CORPUS, SAMPLES, Bench, read_manifest
+
+from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
+from trtdbg.records import Phase, Report
+
+RAISING = {
+    "double_symint_boundary": (AttributeError, Phase.BOUNDARY),
+    "topk_sort_int": (IndexError, Phase.PARTITION),
+}
+"""Cases that torch_tensorrt.compile falls over, and where."""
+
+CASES = sorted(set(read_manifest()) - set(RAISING))
+NAMES = (
+    "attention_float64",
+    "batchnorm_float64",
+    "boundary_mixed",
+    "ids_float64_island",
+    "vit_float64",
+)
+SETTINGS = {
+    "global": Settings(),
+    "fast": Settings(partitioner=Partitioner.FAST),
+    "as_compiled": Settings.as_compiled(),
+}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What torch_tensorrt did with a program, in plain words."""
+
+    engines: list[list[str]]
+    """Names of the operators in each engine."""
+    torch_ops: list[str]
+    """Names of the operators left to PyTorch, before boundary repair."""
+    repair_casts: int
+    """Operators that boundary repair added outside the engines."""
+    counted_engines: int
+    """Engines in torch_tensorrt's own dryrun summary."""
+
+
+def operators(module: Any) -> list[str]:
+    return [
+        node.name
+        for node in module.graph.nodes
+        if node.op == "call_function" and node.target is not operator.getitem
+    ]
+
+
+def engines_of(partitioned: Any) -> list[list[str]]:
+    return [
+        operators(submodule)
+        for name, submodule in partitioned.named_children()
+        if "_run_on_acc" in name
+    ]
+
+
+def pytorch_submodule_operators(partitioned: Any) -> list[str]:
+    return [
+        name
+        for child, submodule in partitioned.named_children()
+        if "_run_on_gpu" in child
+        for name in operators(submodule)
+    ]
+
+
+@pytest.fixture
+def compile_dryrun(
+    torch_tensorrt_ready: None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Path, Settings], Compiled]:
+    """Returns a function that runs torch_tensorrt's own compile up to conversion."""
+    import torch
+    import torch_tensorrt
+    from torch_tensorrt.dynamo import _compiler
+
+    split: dict[str, Any] = {}
+
+    def listen(name: str) -> None:
+        partition = getattr(_compiler.partitioning, name)
+
+        def listened(*args: Any, **kwargs: Any) -> Any:
+            result = partition(*args, **kwargs)
+            # Boundary repair changes the graph afterwards, so it is read here.
+            split["module"] = result[0]
+            split["engines"] = engines_of(result[0])
+            split["outside"] = operators(result[0])
+            split["inside_gpu"] = pytorch_submodule_operators(result[0])
+            return result
+
+        monkeypatch.setattr(_compiler.partitioning, name, listened)
+
+    listen("global_partition")
+    listen("fast_partition")
+    monkeypatch.setattr(
+        _compiler,
+        "dryrun_stats_display",
+        lambda tracker, enabled: split.update(counted=tracker.tensorrt_graph_count),
+    )
+    monkeypatch.setattr(_compiler, "to_torch_device", lambda device: torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *device: (1, 1))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *device: (0, 0))
+
+    def compile_it(path: Path, settings: Settings) -> Compiled:
+        split.clear()
+        program = torch.export.load(str(path))
+        arguments, _ = program.example_inputs
+        _compiler.compile(
+            program,
+            arg_inputs=list(arguments),
+            device=torch_tensorrt.Device(gpu_id=0),
+            dryrun=True,
+            truncate_double=True,
+            min_block_size=settings.min_block_size,
+            use_fast_partitioner=settings.partitioner is Partitioner.FAST,
+        )
+        return Compiled(
+            engines=split["engines"],
+            torch_ops=split["outside"] + split["inside_gpu"],
+            repair_casts=len(operators(split["module"])) - len(split["outside"]),
+            counted_engines=split["counted"],
+        )
+
+    return compile_it
+
+
+def ours(report: Report) -> tuple[list[list[str]], list[str]]:
+    """Returns the names of the operators in each engine, and of those left to PyTorch."""
+    calls = [
+        node
+        for node in report.nodes
+        if node.op == "call_function" and node.target.split(".")[-1] != "getitem"
+    ]
+    engines = [
+        [node.name for node in calls if node.engine == engine.index]
+        for engine in report.engines
+    ]
+    return engines, [node.name for node in calls if node.engine is None]
+
+
+def by_first(engines: list[list[str]]) -> list[list[str]]:
+    return sorted(sorted(engine) for engine in engines)
+
+
+def check(compiled: Compiled, report: Report) -> None:
+    """Checks a report against what torch_tensorrt did."""
+    engines, torch_nodes = ours(report)
+    assert by_first(engines) == by_first(compiled.engines)
+    assert sorted(torch_nodes) == sorted(compiled.torch_ops)
+    assert len(report.torch_ops) == len(compiled.torch_ops)
+    assert len(report.engines) == compiled.counted_engines
+    assert len(report.boundary_casts) == compiled.repair_casts
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS}")
+@pytest.mark.parametrize("kind", ["global", "fast"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_corpus_case_is_split_as_torch_tensorrt_splits_it(
+    case: str,
+    kind: str,
+    compile_dryrun: Callable[[Path, Settings], Compiled],
+    corpus_model: Callable[[str], Path],
+    bench: Bench,
+) -> None:
+    path, settings = corpus_model(case), SETTINGS[kind]
+    report = bench.analyse(path, TruncationPolicy(timing=Timing.UPSTREAM), settings)
+    check(compile_dryrun(path, settings), report)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_is_split_as_torch_tensorrt_splits_it(
+    name: str,
+    kind: str,
+    compile_dryrun: Callable[[Path, Settings], Compiled],
+    bench: Bench,
+) -> None:
+    path, settings = SAMPLES / f"{name}.pt2", SETTINGS[kind]
+    report = bench.analyse(path, TruncationPolicy(timing=Timing.UPSTREAM), settings)
+    check(compile_dryrun(path, settings), report)
+
+
+def test_twelve_layers_are_split_as_torch_tensorrt_splits_them(
+    compile_dryrun: Callable[[Path, Settings], Compiled], attention_12: Path, bench: Bench
+) -> None:
+    compiled = compile_dryrun(attention_12, Settings())
+    assert (len(compiled.engines), len(compiled.torch_ops)) == (13, 12)
+    check(compiled, bench.analyse(attention_12, TruncationPolicy(timing=Timing.UPSTREAM)))
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS}")
+@pytest.mark.parametrize("case", RAISING)
+def test_where_torch_tensorrt_raises_the_report_quotes_it(
+    case: str,
+    compile_dryrun: Callable[[Path, Settings], Compiled],
+    corpus_model: Callable[[str], Path],
+    bench: Bench,
+) -> None:
+    path, (kind, phase) = corpus_model(case), RAISING[case]
+    with pytest.raises(kind) as raised:
+        compile_dryrun(path, Settings())
+    report = bench.analyse(path, TruncationPolicy(timing=Timing.UPSTREAM))
+    errors = [p.error for p in report.passes if p.phase is phase and p.error]
+    assert errors
+    assert str(raised.value) in errors[0]
