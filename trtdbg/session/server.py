@@ -1,0 +1,311 @@
+"""The child's side of the process split: owns torch and TensorRT and answers requests.
+
+Nothing heavy is imported before standard output and standard error belong to the parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import importlib
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable
+from io import TextIOWrapper
+from multiprocessing.connection import Connection
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, assert_never
+
+import msgspec
+
+from trtdbg import errors
+from trtdbg.errors import StageError, TrtdbgError, WorkerBugError, WorkerError
+from trtdbg.records import Environment, Report
+from trtdbg.session.messages import (
+    Analyze,
+    Build,
+    Describe,
+    Done,
+    Event,
+    Failed,
+    Job,
+    Log,
+    LogLevel,
+    Progress,
+    Request,
+    Shutdown,
+)
+
+if TYPE_CHECKING:
+    from trtdbg.session.session import Session
+
+_KEPT_SESSIONS: Final = 3
+"""Each holds a model's weights; enough to switch between two settings and back."""
+
+_Ask = Describe | Analyze | Build
+
+
+class RequestHandler(Protocol):
+    """What answers requests; made with the function that sends progress and log lines."""
+
+    def prepare(self) -> None:
+        """Does the slow imports, before the first request is looked at; must not raise."""
+
+    def handle(self, request: Describe | Analyze | Build) -> Environment | Report:
+        """Returns the record that answers `request`."""
+
+
+class Handler:
+    """Answers requests with one cached `Session` per job."""
+
+    def __init__(self, emit: Callable[[Progress | Log], None]) -> None:
+        """Remembers where progress and log lines go; imports nothing."""
+        self._emit = emit
+        self._sessions: OrderedDict[tuple[Job, _FileState], Session] = OrderedDict()
+        self._missing: Exception | None = None
+
+    def prepare(self) -> None:
+        """Imports torch and torch_tensorrt; a failure comes with the first that needs them."""
+        from trtdbg.stages import host
+
+        self._emit(Progress(stage="prepare", detail="importing torch and torch_tensorrt"))
+        try:
+            host.prepare()
+            importlib.import_module("trtdbg.session.session")
+        except Exception as error:
+            self._missing = error
+        else:
+            host.attach_log(self._emit_log)
+
+    def handle(self, request: Describe | Analyze | Build) -> Environment | Report:
+        """Returns the environment of this machine, or the report that was asked for."""
+        from trtdbg.stages import host
+
+        try:
+            match request:
+                case Describe():
+                    return host.describe()
+                case Analyze(job=job, policy=policy):
+                    return self._session(job).analyze(policy)
+                case Build(job=job, policy=policy, engines=engines, save=save):
+                    return self._session(job).build(policy, engines, save)
+                case _:
+                    assert_never(request)
+        except MemoryError:
+            self._sessions.clear()
+            raise
+
+    def _emit_log(self, source: str, level: int, text: str) -> None:
+        self._emit(Log(source=source, level=_log_level(level), text=text))
+
+    def _session(self, job: Job) -> Session:
+        """Returns the session of a job; a model file that changed on disk is opened anew."""
+        if self._missing is not None:
+            raise self._missing
+        from trtdbg.session.session import Session
+
+        key = (job, _file_state(job.model))
+        if key in self._sessions:
+            self._sessions.move_to_end(key)
+            return self._sessions[key]
+        # Room is made first: two large models need not fit side by side with a third.
+        for stale in [each for each in self._sessions if each[0] == job]:
+            del self._sessions[stale]
+        while len(self._sessions) >= _KEPT_SESSIONS:
+            self._sessions.popitem(last=False)
+        self._sessions[key] = Session(job, self._emit)
+        return self._sessions[key]
+
+
+_FileState = tuple[int, int] | None
+"""Modification time in nanoseconds and size in bytes; None if there is no such file."""
+
+
+def serve(
+    connection: Connection, stdout: Connection, stderr: Connection, handler: str
+) -> None:
+    """Answers requests until told to shut down or until the parent is gone; never returns.
+
+    Args:
+        connection: Requests come in here, events go out.
+        stdout: Takes the place of file descriptor 1.
+        stderr: Takes the place of file descriptor 2.
+        handler: Dotted name `module:Class` of a `RequestHandler`.
+    """
+    _leave_terminal()
+    _redirect(stdout, stderr)
+    channel = _Channel(connection)
+    requests: queue.SimpleQueue[_Ask] = queue.SimpleQueue()
+    threading.Thread(
+        target=_receive, args=(connection, requests), name="trtdbg-requests", daemon=True
+    ).start()
+    answering = _load(handler)(channel.send)
+    answering.prepare()
+    while True:
+        channel.send(_answer(answering, requests.get()))
+
+
+class _Channel:
+    """Sends events; threads of TensorRT's logger send too."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def send(self, event: Event) -> None:
+        data = self._encoder.encode(event)
+        with self._lock:
+            try:
+                self._connection.send_bytes(data)
+            except OSError:
+                _follow_parent()
+
+
+def _receive(connection: Connection, requests: queue.SimpleQueue[_Ask]) -> None:
+    """Reads requests while another is answered, so that the parent's end is always noticed."""
+    decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+    while True:
+        try:
+            request = decoder.decode(connection.recv_bytes())
+        except (EOFError, OSError):
+            _follow_parent()
+        if isinstance(request, Shutdown):
+            # Without the interpreter's teardown, in which CUDA and TensorRT may hang or crash.
+            os._exit(0)
+        requests.put(request)
+
+
+def _follow_parent() -> NoReturn:
+    """Ends this process and whatever it started; nobody is left to talk to."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(0)
+
+
+def _leave_terminal() -> None:
+    """Lets the parent alone decide what Ctrl-C means, and lets it kill this group."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _redirect(stdout: Connection, stderr: Connection) -> None:
+    """Gives the standard file descriptors to the parent, for C++ as well as for Python."""
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(stdout.fileno(), 1)
+    os.dup2(stderr.fileno(), 2)
+    stdout.close()
+    stderr.close()
+    sys.stdout = _line_buffered(1)
+    sys.stderr = _line_buffered(2)
+    _buffer_c_stdout_by_line()
+    faulthandler.enable()
+
+
+def _line_buffered(descriptor: int) -> TextIOWrapper:
+    return open(descriptor, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def _buffer_c_stdout_by_line() -> None:
+    """Keeps the last words of C and C++ from dying in a buffer (glibc and musl, by name)."""
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None)
+    line_buffered = 1
+    libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, line_buffered, 0)
+
+
+def _load(handler: str) -> Callable[[Callable[[Progress | Log], None]], RequestHandler]:
+    module, _, name = handler.partition(":")
+    made: Callable[[Callable[[Progress | Log], None]], RequestHandler] = getattr(
+        importlib.import_module(module), name
+    )
+    return made
+
+
+def _answer(handler: RequestHandler, request: _Ask) -> Done | Failed:
+    """Answers a request; no exception, not even SystemExit, ends the worker."""
+    try:
+        return Done(payload=msgspec.msgpack.encode(handler.handle(request)))
+    except WorkerBugError as error:
+        return Failed(
+            kind=WorkerBugError.__name__, message=error.message, traceback=error.traceback
+        )
+    except TrtdbgError as error:
+        return Failed(kind=_known_kind(error), message=error.message, remedy=error.remedy)
+    except BaseException as error:
+        return _explain(error, request)
+
+
+def _explain(error: BaseException, request: _Ask) -> Failed:
+    subject = "the request" if isinstance(request, Describe) else _model_name(request)
+    if _is_out_of_memory(error):
+        return Failed(
+            kind=WorkerError.__name__,
+            message=f"out of memory on {subject}{_place(error)}: {_first_line(error)}",
+            remedy="free memory or try a smaller model",
+        )
+    if isinstance(error, RecursionError):
+        return Failed(
+            kind=StageError.__name__,
+            message=f"Python's recursion limit was reached on {subject}{_place(error)}",
+            remedy="the graph is nested or chained too deeply: try a part of the model",
+        )
+    return Failed(
+        kind=WorkerBugError.__name__,
+        message=f"{type(error).__name__} on {subject}{_place(error)}: {_first_line(error)}",
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _known_kind(error: TrtdbgError) -> str:
+    """Returns the nearest class that trtdbg.errors has, which is what the client knows."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in vars(errors))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Tells Python's, CUDA's and (torch 2.13, a plain RuntimeError) torch's CPU allocator."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
+    )
+
+
+def _place(error: BaseException) -> str:
+    """Returns where it was raised, like ` in infer.py:41`."""
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    return f" in {PurePath(frames[0].filename).name}:{frames[0].lineno}" if frames else ""
+
+
+def _log_level(level: int) -> LogLevel:
+    """Returns the nearest level below or at `level`, one of the logging module's."""
+    if level >= logging.ERROR:
+        return LogLevel.ERROR
+    if level >= logging.WARNING:
+        return LogLevel.WARNING
+    return LogLevel.INFO if level >= logging.INFO else LogLevel.DEBUG
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _model_name(request: Analyze | Build) -> str:
+    return PurePath(request.job.model).name
+
+
+def _file_state(path: str) -> _FileState:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_size
