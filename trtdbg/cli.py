@@ -1,0 +1,350 @@
+"""The command line: picks the command, prints what it returns, turns errors into exit codes.
+
+Nothing else in trtdbg prints or exits. Commands, rich, the client and the UI are imported when
+they are needed, so that `--help` and a wrong flag answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from difflib import get_close_matches
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import click
+
+from trtdbg import __version__
+from trtdbg.commands.options import write_exit_codes, write_options
+from trtdbg.errors import (
+    CancelledError,
+    ExitCode,
+    OutputError,
+    TrtdbgError,
+    UsageError,
+    WorkerBugError,
+)
+from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.records import Environment, Report
+from trtdbg.session.messages import Analyze, Build, Describe, Log, Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from trtdbg.session.client import Client
+
+COMMANDS: Final = {
+    "report": "Engines, dtypes, verdicts and findings of models, as tables or JSON.",
+    "check": "The findings of models, for CI.",
+    "build": "Build every engine with TensorRT.",
+    "explain": "What a finding means, its cause and cure.",
+    "doctor": "Versions, GPU, and what this machine can do.",
+}
+"""Commands with their line in `--help`; each is a module of `trtdbg.commands`."""
+
+_HELP: Final = """Why does my model not become one TensorRT engine, and what do dtypes have
+to do with it?
+
+`trtdbg MODEL.pt2` opens a program that torch.export saved, or a report that
+`trtdbg report --json` saved, in the terminal UI. The commands below answer without it;
+each has its own --help.
+"""
+
+
+class Cli(click.Group):
+    """The commands, and a model in the place of one: `trtdbg MODEL` opens it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names of the commands without importing them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command."""
+        if cmd_name not in COMMANDS and cmd_name != "open":
+            return None
+        module = importlib.import_module(f"trtdbg.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Takes a first argument that is neither a command nor ours as a model to open."""
+        while args and args[0] in ("-v", "--verbose"):
+            ctx.obj.verbose = True
+            args = args[1:]
+        own = {name for option in self.get_params(ctx) for name in option.opts}
+        if args and args[0] not in own and args[0] not in COMMANDS:
+            args = ["open", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes both ways to call the program."""
+        formatter.write_usage("trtdbg", "MODEL.pt2 [OPTIONS]")
+        formatter.write_usage("trtdbg", "COMMAND [OPTIONS] [ARGUMENTS]...", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands, and the options of opening a model."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+        command = self.get_command(ctx, "open")
+        opening = command.params if command is not None else []
+        write_options(formatter, ctx, [*opening, *self.get_params(ctx)])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the exit codes."""
+        write_exit_codes(formatter)
+
+
+class Terminal:
+    """stdout, stderr and the worker of one run of the program; a `Shell` for the commands."""
+
+    def __init__(self) -> None:
+        self.verbose = False
+        self._client: Client | None = None
+        self._console: Console | None = None
+        self._subject = ""
+        self._status = ""
+        self._lock = threading.RLock()
+
+    def submit(self, request: Describe | Analyze | Build) -> Future[Environment | Report]:
+        """Sends a request to the worker, which the first one starts."""
+        if self._client is None:
+            from trtdbg.session.client import Client
+
+            self._client = Client(self._heard)
+        return self._client.submit(request)
+
+    def working_on(self, subject: str) -> None:
+        """Names the model that progress from now on is about."""
+        self._subject = _printable(subject)
+
+    def show(self, result: RenderableType, *, wrap: bool = True) -> None:
+        """Puts a result on stdout."""
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(markup=False, highlight=False, emoji=False)
+        # Captured, since rich would end the program itself where stdout is a broken pipe.
+        with self._console.capture() as captured:
+            self._console.print(result, soft_wrap=not wrap)
+        self.write(captured.get())
+
+    def write(self, result: str) -> None:
+        """Puts text on stdout."""
+        with self._lock:
+            self._set_status("")
+            try:
+                sys.stdout.write(result)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                # Whoever read has seen enough (`| head`); the exit code still means something.
+                _discard_stdout()
+            except OSError as error:
+                _discard_stdout()
+                raise OutputError(f"cannot write to stdout: {error.strerror}") from error
+
+    def note(self, text: str) -> None:
+        """Puts a line on stderr."""
+        with self._lock:
+            self._set_status("")
+            sys.stderr.write(f"trtdbg: {_printable(text)}\n")
+            sys.stderr.flush()
+
+    def fail(self, error: TrtdbgError, subject: str) -> None:
+        """Puts one line on stderr, with the model's name where the message lacks it."""
+        text = str(error)
+        self.error(text if subject in text else f"{subject}: {text}")
+        if isinstance(error, WorkerBugError):
+            self.keep_traceback(error.traceback)
+
+    def error(self, text: str) -> None:
+        """Puts an error on stderr, as one line."""
+        self.note(f"error: {' '.join(text.split())}")
+
+    def keep_traceback(self, text: str) -> None:
+        """Shows the traceback of a bug if asked to, else says where it was written."""
+        if self.verbose:
+            sys.stderr.write(f"{text.rstrip()}\n")
+            return
+        try:
+            path = _write_crash(text)
+        except OSError as error:
+            self.note(f"its traceback could not be written ({error.strerror}); -v shows it")
+            return
+        self.note(f"its traceback was written to {path}")
+
+    def open_ui(
+        self, model: str, *, policy: TruncationPolicy, settings: Settings, target: str | None
+    ) -> int:
+        """Runs the terminal UI."""
+        if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
+            raise UsageError(
+                "the UI needs a terminal", remedy=f"use `trtdbg report {model}` without one"
+            )
+        from trtdbg_ui.app import run
+
+        code: int = run(model, settings=settings, policy=policy, target=target)
+        return code
+
+    def close(self, *, kill: bool) -> None:
+        """Ends the worker and clears the status line."""
+        self._set_status("")
+        if self._client is None:
+            return
+        if kill:
+            self._client.cancel()
+        self._client.close()
+
+    def _heard(self, event: Progress | Log) -> None:
+        """Shows progress; called from the client's thread."""
+        if isinstance(event, Log):
+            if self.verbose:
+                self._line(f"{event.source} {event.level.value}: {event.text}")
+            return
+        done = f" {event.done}/{event.total}" if event.total is not None else ""
+        detail = f" {event.detail}" if event.detail else ""
+        text = f"{self._subject}: {event.stage}{detail}{done}"
+        if self.verbose:
+            self._line(text)
+        elif _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb":
+            self._set_status(text)
+
+    def _line(self, text: str) -> None:
+        with self._lock:
+            sys.stderr.write(f"{_printable(text)}\n")
+            sys.stderr.flush()
+
+    def _set_status(self, text: str) -> None:
+        """Replaces the one line on stderr that tells what goes on; "" takes it away."""
+        with self._lock:
+            if not text and not self._status:
+                return
+            width = shutil.get_terminal_size().columns - 1
+            self._status = _printable(text)[:width]
+            sys.stderr.write(f"\r\x1b[K{self._status}")
+            sys.stderr.flush()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code."""
+    terminal = Terminal()
+    code = ExitCode.BUG
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A character that the terminal's encoding lacks is no reason to fail.
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        with _sigterm_interrupts():
+            code = _run(terminal, list(sys.argv[1:] if argv is None else argv))
+    finally:
+        with _deaf_to_interrupts():
+            terminal.close(kill=code is ExitCode.INTERRUPTED)
+    return int(code)
+
+
+def _run(terminal: Terminal, arguments: list[str]) -> ExitCode:
+    """Runs the command and turns what it raises into one line and an exit code."""
+    cli = Cli(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+    cli = click.version_option(__version__, prog_name="trtdbg")(cli)
+    try:
+        with cli.make_context("trtdbg", arguments, obj=terminal) as context:
+            return ExitCode(cli.invoke(context))
+    except click.exceptions.Exit as end:
+        return ExitCode(end.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        context_of = getattr(error, "ctx", None)
+        command = context_of.command_path.removesuffix(" open") if context_of else "trtdbg"
+        terminal.error(f"{error.format_message().rstrip('.')}; see `{command} --help`")
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, CancelledError, click.Abort):
+        terminal.note("interrupted")
+        return ExitCode.INTERRUPTED
+    except WorkerBugError as error:
+        terminal.fail(error, "")
+        return error.exit_code
+    except TrtdbgError as error:
+        terminal.error(_with_command_hint(str(error), arguments))
+        return error.exit_code
+    except BrokenPipeError:
+        _discard_stdout()
+        return ExitCode.CLEAN
+    except Exception as error:
+        terminal.error(f"a bug of trtdbg: {type(error).__name__}: {error}; please report it")
+        terminal.keep_traceback("".join(traceback.format_exception(error)))
+        return ExitCode.BUG
+
+
+def _with_command_hint(text: str, arguments: list[str]) -> str:
+    """Adds which command a word may have meant that was taken for a model."""
+    word = arguments[0] if arguments else ""
+    near = get_close_matches(word, COMMANDS, 1)
+    if word in COMMANDS or not near or os.path.exists(word):
+        return text
+    return f"{text}; or did you mean the command `{near[0]}`?"
+
+
+def _write_crash(text: str) -> Path:
+    import platformdirs
+
+    folder = platformdirs.user_log_path("trtdbg", appauthor=False, ensure_exists=True)
+    path = folder / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    path.write_text(f"trtdbg {__version__}\n{text}", encoding="utf-8", errors="replace")
+    return path
+
+
+def _printable(text: str) -> str:
+    """Returns one line that cannot steer the terminal, whatever a path is called."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def _discard_stdout() -> None:
+    """Points stdout nowhere, so that Python's own flush at exit does not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Ends the program on SIGTERM as on Ctrl-C, so that the worker goes with it."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _signal(signal.SIGTERM, interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Lets the last moments, in which the worker is ended, pass undisturbed."""
+    with _signal(signal.SIGINT, signal.SIG_IGN):
+        yield
+
+
+@contextlib.contextmanager
+def _signal(number: signal.Signals, handler: Any) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, previous)

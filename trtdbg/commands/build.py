@@ -1,0 +1,119 @@
+"""`trtdbg build`: builds every engine with the real TensorRT and says how it went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trtdbg.commands import models as shared
+from trtdbg.commands.options import (
+    Choices,
+    SectionedCommand,
+    analysis_options,
+    force_option,
+    json_option,
+    verbose_option,
+)
+from trtdbg.commands.shell import Shell
+from trtdbg.errors import ExitCode, UsageError
+from trtdbg.outputs.files import refuse_existing, refuse_filled_folder
+from trtdbg.outputs.report import Entry, is_saved_report
+from trtdbg.records import BuildStatus, Report
+from trtdbg.session.messages import Build
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@analysis_options
+@click.option(
+    "--save",
+    metavar="DIR",
+    help="Write the engines and a manifest into DIR; with several models, into a folder each.",
+)
+@json_option
+@force_option
+@verbose_option
+@click.pass_obj
+def command(
+    shell: Shell,
+    models: tuple[str, ...],
+    choices: Choices,
+    save: str | None,
+    json_to: str | None,
+    force: bool,
+) -> ExitCode:
+    """Build every engine of each MODEL with TensorRT.
+
+    For each engine the result, seconds and bytes, or TensorRT's own sentence where it refuses.
+    TensorRT-RTX builds for another GPU on a machine without one; running needs a GPU.
+    """
+    return run(shell, models, choices, save=save, json_to=json_to, force=force)
+
+
+def run(
+    shell: Shell,
+    models: tuple[str, ...],
+    choices: Choices,
+    *,
+    save: str | None = None,
+    json_to: str | None = None,
+    force: bool = False,
+) -> ExitCode:
+    """Builds each model; returns 4 if a build failed, 3 if this machine cannot build."""
+    if json_to not in (None, "-"):
+        refuse_existing(json_to, force=force)
+    if save is not None:
+        refuse_filled_folder(save, force=force)
+    folders = iter(_save_folders(models, save))
+    entries: list[Entry] = []
+
+    def build(model: str) -> Report:
+        folder = next(folders)
+        if is_saved_report(model):
+            raise UsageError(
+                f"{model} is a saved report", remedy="give the .pt2 file to build"
+            )
+        request = Build(job=shared.job(model, choices), policy=choices.policy, save=folder)
+        return shared.ask(shell, request)
+
+    for entry in shared.each(shell, models, build):
+        if json_to != "-" and isinstance(entry, Report):
+            _show(shell, entry, first=not entries)
+        entries.append(entry)
+    if json_to is not None:
+        shared.deliver(shell, entries, json_to, force=force)
+    return shared.worst(_code(entry) for entry in entries)
+
+
+def _save_folders(models: tuple[str, ...], save: str | None) -> list[str | None]:
+    """Returns the folder of each model: DIR itself for one, else DIR/NAME, kept apart."""
+    if save is None or len(models) == 1:
+        return [save] * len(models)
+    folders: list[str | None] = []
+    for model in models:
+        name = Path(model).stem
+        folder, number = str(Path(save, name)), 2
+        while folder in folders:
+            folder, number = str(Path(save, f"{name}-{number}")), number + 1
+        folders.append(folder)
+    return folders
+
+
+def _code(entry: Entry) -> ExitCode:
+    code = shared.analysis_code(entry)
+    if not isinstance(entry, Report) or code is not ExitCode.CLEAN:
+        return code
+    statuses = {engine.build.status for engine in entry.engines}
+    if statuses & {BuildStatus.FAILED, BuildStatus.CANCELLED}:
+        return ExitCode.FAILED
+    return ExitCode.UNAVAILABLE if BuildStatus.UNAVAILABLE in statuses else ExitCode.CLEAN
+
+
+def _show(shell: Shell, report: Report, *, first: bool) -> None:
+    # rich is imported here so that --help stays fast.
+    from trtdbg.outputs import tables
+
+    if not first:
+        shell.show("")
+    shell.show(tables.build(report))

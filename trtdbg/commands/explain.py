@@ -1,0 +1,38 @@
+"""`trtdbg explain`: cause and cure of a finding."""
+
+from __future__ import annotations
+
+import click
+
+from trtdbg.commands.options import SectionedCommand, verbose_option
+from trtdbg.commands.shell import Shell
+from trtdbg.errors import ExitCode
+from trtdbg.outputs.explain import CATALOGUE, explain
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("codes", metavar="[CODE]...", nargs=-1)
+@verbose_option
+@click.pass_obj
+def command(shell: Shell, codes: tuple[str, ...]) -> ExitCode:
+    """Explain what a finding means, where it comes from and what helps.
+
+    CODE is a code such as TD101 or a name such as needless-rejection. Without one, all codes
+    are listed.
+    """
+    return run(shell, codes)
+
+
+def run(shell: Shell, codes: tuple[str, ...]) -> ExitCode:
+    """Explains each code, or lists all."""
+    # rich is imported here so that --help stays fast.
+    from trtdbg.outputs import tables
+
+    if not codes:
+        shell.show(tables.catalogue(CATALOGUE.values()))
+        return ExitCode.CLEAN
+    for index, entry in enumerate([explain(code) for code in codes]):
+        if index:
+            shell.show("")
+        shell.show(tables.explanation(entry))
+    return ExitCode.CLEAN

@@ -1,0 +1,123 @@
+"""What commands with several models share: one answer a model, the worst exit code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from trtdbg.commands.options import Choices
+from trtdbg.commands.shell import Shell
+from trtdbg.errors import CancelledError, ExitCode, ModelError, TrtdbgError, UsageError
+from trtdbg.outputs.files import write_atomically
+from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
+from trtdbg.outputs.summary import failed_pass
+from trtdbg.records import FailedReport, ModelPath, Report
+from trtdbg.session.messages import Analyze, Build, Job
+
+
+def job(model: str, choices: Choices) -> Job:
+    """Returns the job that a worker is given for a model."""
+    return Job(model=model, settings=choices.settings, target=choices.target)
+
+
+def analyse(shell: Shell, model: str, choices: Choices) -> Report:
+    """Returns the report of a model, or the one saved in a .json file.
+
+    Raises:
+        TrtdbgError: there is none; a class of `trtdbg.errors` says why.
+    """
+    if not is_saved_report(model):
+        return ask(shell, Analyze(job=job(model, choices), policy=choices.policy))
+    if choices.given:
+        flag = choices.given[0].removesuffix("_file").replace("_", "-")
+        raise UsageError(
+            f"--{flag} does not go with the saved report {model}, whose policy is fixed",
+            remedy="give the .pt2 file",
+        )
+    check_readable(model)
+    return read_report(model)
+
+
+def ask(shell: Shell, request: Analyze | Build) -> Report:
+    """Returns the worker's report on a model, after a look whether the file is there at all.
+
+    Raises:
+        TrtdbgError: the worker could not make one.
+    """
+    check_readable(request.job.model)
+    answer = shell.submit(request).result()
+    if not isinstance(answer, Report):
+        raise TypeError(f"the worker answered {type(request).__name__} with {type(answer)}")
+    return answer
+
+
+def check_readable(path: str) -> None:
+    """Checks without torch what it need not be asked: that there is a file, and not empty.
+
+    Raises:
+        ModelError: there is not.
+    """
+    try:
+        path.encode()
+        if os.path.isdir(path):
+            raise ModelError(f"{path} is a folder", remedy="name a .pt2 file in it")
+        with open(path, "rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        raise ModelError(
+            f"the name {shown} is not UTF-8", remedy="rename the file or link to it"
+        ) from error
+    if empty:
+        raise ModelError(f"{path} is empty", remedy="export the model again")
+
+
+def each(
+    shell: Shell, models: Sequence[str], answer: Callable[[str], Report]
+) -> Iterator[Entry]:
+    """Yields one entry a model, in order; a model that fails does not keep others from it.
+
+    Raises:
+        CancelledError: the user ended it all.
+    """
+    for model in models:
+        shell.working_on(model)
+        try:
+            yield answer(model)
+        except CancelledError:
+            raise
+        except TrtdbgError as error:
+            shell.fail(error, model)
+            yield FailedReport(
+                model=ModelPath(path=os.fsencode(model).decode(errors="backslashreplace")),
+                error=str(error),
+                exit_code=error.exit_code,
+            )
+
+
+def deliver(
+    shell: Shell, records: Sequence[msgspec.Struct], json_to: str, *, force: bool
+) -> None:
+    """Writes records as JSON to a file, or to stdout for `-`."""
+    data = encode(records)
+    if json_to == "-":
+        shell.write(data.decode())
+        return
+    write_atomically(json_to, data, force=force)
+    shell.note(f"wrote {json_to}")
+
+
+def analysis_code(entry: Entry) -> ExitCode:
+    """Returns how the analysis of one model ended."""
+    if isinstance(entry, FailedReport):
+        return ExitCode(entry.exit_code)
+    return ExitCode.FAILED if failed_pass(entry) is not None else ExitCode.CLEAN
+
+
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """Returns the highest exit code; an unreadable model outweighs a finding in another."""
+    return max(codes, default=ExitCode.CLEAN)

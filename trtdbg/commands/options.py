@@ -1,0 +1,359 @@
+"""Command-line options that several commands share, and what is made of them."""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from trtdbg.errors import ExitCode, UsageError
+from trtdbg.policy import (
+    Partitioner,
+    Settings,
+    Timing,
+    TruncationPolicy,
+    VerdictSource,
+    parse_dtypes,
+)
+
+EXIT_CODES: Final = (
+    (ExitCode.CLEAN, "clean"),
+    (ExitCode.FINDINGS, "check: a selected finding is at or above --fail-on"),
+    (ExitCode.USAGE, "wrong usage, or an input that cannot be read"),
+    (ExitCode.UNAVAILABLE, "this machine lacks something: a GPU, torch_tensorrt"),
+    (ExitCode.FAILED, "lowering, partitioning or a build failed, or the worker died"),
+    (ExitCode.BUG, "a bug of trtdbg"),
+    (ExitCode.INTERRUPTED, "interrupted"),
+)
+"""Exit codes as `--help` prints them."""
+
+_PATHS: Final = ("inputs", "constants", "computed")
+
+_POLICY_KEYS: Final = TruncationPolicy.__struct_fields__
+_SETTINGS_FLAGS: Final = ("min_block_size", "partitioner", "torch_executed_ops")
+
+_OPERATOR: Final = re.compile(r"(torch\.ops\.)?(?P<name>\w+\.\w+(\.\w+)?)")
+_TARGET: Final = re.compile(r"(sm_?)?(?P<major>\d{1,2})\.?(?P<minor>\d)", re.IGNORECASE)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user asked for, from defaults, files and flags, the later ones winning."""
+
+    policy: TruncationPolicy
+    settings: Settings
+    target: str | None
+    """Target such as sm86; None is this machine's GPU, or sm86 without one."""
+    given: tuple[str, ...] = ()
+    """The options that stand on the command line."""
+
+
+class SectionedOption(click.Option):
+    """An option that `--help` shows under a heading of its own."""
+
+    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+
+class SectionedCommand(click.Command):
+    """A command whose `--help` groups options and ends with the exit codes."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options under their headings."""
+        write_options(formatter, ctx, self.get_params(ctx))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the exit codes."""
+        write_exit_codes(formatter)
+
+
+def write_options(
+    formatter: click.HelpFormatter, ctx: click.Context, parameters: Sequence[click.Parameter]
+) -> None:
+    """Writes options into a help page, those with a heading of their own first."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for parameter in parameters:
+        row = parameter.get_help_record(ctx)
+        if isinstance(parameter, click.Option) and row is not None:
+            heading = getattr(parameter, "section", "Options")
+            sections.setdefault(heading, []).append(row)
+    for heading in sorted(sections, key=lambda name: name == "Options"):
+        with formatter.section(heading):
+            formatter.write_dl(sections[heading])
+
+
+def write_exit_codes(formatter: click.HelpFormatter) -> None:
+    """Writes the table of exit codes into a help page."""
+    with formatter.section("Exit codes"):
+        formatter.write_dl([(str(code.value), meaning) for code, meaning in EXIT_CODES])
+        formatter.write_paragraph()
+        formatter.write_text("With several models, the highest code of any of them.")
+
+
+def _policy(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    return click.option(*names, cls=SectionedOption, section="Policy", **attributes)
+
+
+def _setting(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    section = "Compilation settings"
+    return click.option(*names, cls=SectionedOption, section=section, **attributes)
+
+
+_ANALYSIS_OPTIONS: Final = (
+    _policy(
+        "--timing",
+        type=click.Choice([timing.value for timing in Timing]),
+        help="When wide dtypes are narrowed.  [default: late]",
+    ),
+    _policy(
+        "--inputs",
+        metavar="LIST",
+        help="Wide dtypes narrowed at program inputs: none, float64, int64, or both with "
+        "a comma.  [default: float64]",
+    ),
+    _policy("--constants", metavar="LIST", help="The same for parameters and constants."),
+    _policy("--computed", metavar="LIST", help="The same for what operators create."),
+    _policy(
+        "--verdicts",
+        type=click.Choice([source.value for source in VerdictSource]),
+        help="Who decides what an engine may hold; tensorrt is not available yet.  "
+        "[default: validators]",
+    ),
+    _policy(
+        "--policy",
+        "policy_file",
+        metavar="FILE",
+        help="A TOML file with keys named as the five flags above, which override it.",
+    ),
+    _setting(
+        "--min-block-size",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Fewest operators that make an engine.  [default: 1]",
+    ),
+    _setting(
+        "--partitioner",
+        type=click.Choice([partitioner.value for partitioner in Partitioner]),
+        help="Which of torch_tensorrt's partitioners cuts the graph.  [default: global]",
+    ),
+    _setting(
+        "--torch-executed-ops",
+        metavar="LIST",
+        help="Operators kept in PyTorch, with commas, like aten.cumsum.default.",
+    ),
+    _setting(
+        "--as-compiled",
+        is_flag=True,
+        help="Start from the defaults of torch_tensorrt.compile: 5 and fast.",
+    ),
+    _setting(
+        "--settings",
+        "settings_file",
+        metavar="FILE",
+        help="A TOML file of compilation settings: the keys above with underscores, "
+        + ", ".join(n for n in Settings.__struct_fields__ if n not in _SETTINGS_FLAGS)
+        + ". Flags override it.",
+    ),
+    _setting(
+        "--target",
+        metavar="SM",
+        help="Compute capability to build for, like sm86.  [default: this machine's GPU, sm86 "
+        "without one]",
+    ),
+)
+
+
+def analysis_options(command: Command) -> Command:
+    """Adds the options of policy, settings and target; the command gets them as `choices`."""
+
+    @functools.wraps(command)
+    def with_choices(*args: Any, **options: Any) -> Any:
+        raw = {name: options.pop(name) for name in _ANALYSIS_NAMES}
+        return command(*args, choices=make_choices(raw), **options)
+
+    decorated: Any = with_choices
+    for add in reversed(_ANALYSIS_OPTIONS):
+        decorated = add(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+_ANALYSIS_NAMES: Final = (
+    *_POLICY_KEYS,
+    "policy_file",
+    *_SETTINGS_FLAGS,
+    "as_compiled",
+    "settings_file",
+    "target",
+)
+
+
+def json_option(command: Command) -> Command:
+    """Adds `--json`, alone or with `-` for stdout, else with the file to write."""
+    return click.option(
+        "--json",
+        "json_to",
+        is_flag=False,
+        flag_value="-",
+        metavar="[FILE|-]",
+        callback=_not_a_model,
+        help="Write the records to FILE; with - or alone to stdout, in place of text.",
+    )(command)
+
+
+def _not_a_model(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    if value is not None and value.lower().endswith(".pt2"):
+        raise UsageError(
+            f"--json would write to the model {value}", remedy=f"write `--json - {value}`"
+        )
+    return value
+
+
+def force_option(command: Command) -> Command:
+    """Adds `--force`."""
+    return click.option("--force", is_flag=True, help="Replace output files that exist.")(
+        command
+    )
+
+
+def verbose_option(command: Command) -> Command:
+    """Adds `-v`, which is a matter of the shell and not of the command."""
+    return click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=False,
+        callback=_be_verbose,
+        help="Show progress and TensorRT's log on stderr, and tracebacks of bugs.",
+    )(command)
+
+
+def _be_verbose(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.obj.verbose = True
+
+
+def make_choices(raw: dict[str, Any]) -> Choices:
+    """Makes policy, settings and target of the raw option values; None is "not given".
+
+    Raises:
+        UsageError: a value or a file makes no sense.
+    """
+    given = tuple(name for name, value in raw.items() if value not in (None, False))
+    return Choices(
+        policy=_make_policy(raw),
+        settings=_make_settings(raw),
+        target=None if raw["target"] is None else parse_target(raw["target"]),
+        given=given,
+    )
+
+
+def _make_policy(raw: dict[str, Any]) -> TruncationPolicy:
+    values = _read_toml(raw["policy_file"], _POLICY_KEYS) if raw["policy_file"] else {}
+    origins = dict.fromkeys(values, raw["policy_file"])
+    for name in _POLICY_KEYS:
+        if raw[name] is not None:
+            values[name] = raw[name]
+            origins[name] = f"--{name}"
+    for name in _PATHS:
+        if name in values:
+            values[name] = _dtypes(values[name], f"{origins[name]}: {name}")
+    policy = _convert(values, TruncationPolicy, raw["policy_file"] or "the policy")
+    if policy.verdicts is VerdictSource.TENSORRT:
+        raise UsageError(
+            "verdicts by TensorRT are not available in this version",
+            remedy="use --verdicts validators",
+        )
+    return policy
+
+
+def _dtypes(value: object, where: str) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{where}: expected a list of dtypes, got {value!r}")
+    try:
+        return parse_dtypes(",".join(names) or "none")
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.message}", remedy=error.remedy) from error
+
+
+def _make_settings(raw: dict[str, Any]) -> Settings:
+    start = Settings.as_compiled() if raw["as_compiled"] else Settings()
+    file = raw["settings_file"]
+    values = _read_toml(file, Settings.__struct_fields__) if file else {}
+    for name in _SETTINGS_FLAGS:
+        if raw[name] is not None:
+            values[name] = raw[name]
+    if isinstance(values.get("torch_executed_ops"), str):
+        values["torch_executed_ops"] = values["torch_executed_ops"].split(",")
+    settings = _convert(msgspec.to_builtins(start) | values, Settings, file or "the settings")
+    if settings.min_block_size < 1:
+        raise UsageError(
+            f"{file}: min_block_size is at least 1, got {settings.min_block_size}"
+        )
+    level = settings.optimization_level
+    if level is not None and not 0 <= level <= 5:
+        raise UsageError(f"{file}: optimization_level is 0 to 5, got {level}")
+    operators = tuple(_operator(name) for name in settings.torch_executed_ops)
+    return msgspec.structs.replace(settings, torch_executed_ops=operators)
+
+
+def _operator(name: str) -> str:
+    match = _OPERATOR.fullmatch(name.strip())
+    if match is None:
+        raise UsageError(
+            f"{name.strip()!r} is not an operator", remedy="spell it like aten.cumsum.default"
+        )
+    return f"torch.ops.{match['name']}"
+
+
+def parse_target(text: str) -> str:
+    """Returns `sm86` for sm86, sm_86, 86 and 8.6.
+
+    Raises:
+        UsageError: it is no compute capability.
+    """
+    match = _TARGET.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(
+            f"{text!r} is not a compute capability",
+            remedy="write it like sm86; `trtdbg doctor` lists those possible here",
+        )
+    return f"sm{match['major']}{match['minor']}"
+
+
+def _read_toml(path: str, allowed: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    values = {name.replace("-", "_"): value for name, value in values.items()}
+    for name in values:
+        if name not in allowed:
+            near = get_close_matches(name, allowed, 1) or [", ".join(allowed)]
+            raise UsageError(f"{path}: there is no key {name!r}", remedy=f"use {near[0]}")
+    return values
+
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+
+def _convert(values: dict[str, Any], kind: type[Struct], where: str) -> Struct:
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where}: {error}") from error

@@ -1,0 +1,44 @@
+"""What a command may ask of the program around it: a worker, a place for results, a UI."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Protocol
+
+from trtdbg.errors import TrtdbgError
+from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.records import Environment, Report
+from trtdbg.session.messages import Analyze, Build, Describe
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+class Shell(Protocol):
+    """Given to every command; `cli.py` implements it, since nothing else prints."""
+
+    verbose: bool
+    """Whether progress and log lines are wanted on stderr, one a line."""
+
+    def submit(self, request: Describe | Analyze | Build) -> Future[Environment | Report]:
+        """Sends a request to the program's one worker, which starts with the first."""
+
+    def working_on(self, subject: str) -> None:
+        """Names the model that progress from now on is about."""
+
+    def show(self, result: RenderableType, *, wrap: bool = True) -> None:
+        """Puts a result on stdout, folded to its width unless `wrap` is off."""
+
+    def write(self, result: str) -> None:
+        """Puts a result on stdout as it is."""
+
+    def note(self, text: str) -> None:
+        """Puts a line on stderr that is worth knowing, like the path of a written file."""
+
+    def fail(self, error: TrtdbgError, subject: str) -> None:
+        """Puts the error that ended the work on one model on stderr, while others go on."""
+
+    def open_ui(
+        self, model: str, *, policy: TruncationPolicy, settings: Settings, target: str | None
+    ) -> int:
+        """Runs the terminal UI until the user leaves it; returns its exit code."""
