@@ -1,0 +1,186 @@
+"""Tells what kind of file a path names, before anything in it is deserialized. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from trtdbg.errors import ModelError
+
+EXPORT: Final = "export the model with torch.export.export and torch.export.save"
+
+DAMAGED: Final = "copy or export the file again"
+
+_PROGRAM: Final = "models/model.json"
+"""What torch.export.save writes; torch.export.load takes no other program of an archive."""
+
+_LEGACY_PROGRAM: Final = "serialized_exported_program.json"
+"""Written by torch up to 2.7, still read by torch 2.13."""
+
+_HEAD_BYTES: Final = 512
+
+_ZIP_ERRORS: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
+"""What zipfile raises on an archive that is damaged, encrypted or compressed in a rare way."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip file that says of itself that it holds an exported program."""
+
+    path: str
+    sha256: str
+    bytes: int
+    legacy: bool
+    """Written by torch 2.7 or earlier."""
+    program_entry: str
+    """Full name of the entry with the serialized program."""
+
+
+def inspect(path: str | Path) -> Archive:
+    """Reads a file through once and returns what is known of it without deserializing.
+
+    Raises:
+        ModelError: the file cannot be read, or is not what `torch.export.save` writes.
+    """
+    sha256, size, head = _read_through(path)
+    if not head:
+        raise ModelError(f"{path} is empty", remedy=DAMAGED)
+    if not head.startswith(b"PK"):
+        raise _not_an_archive(path, head)
+    root, entries = _entries(path)
+    _refuse_other_archives(path, entries)
+    legacy = _PROGRAM not in entries
+    return Archive(
+        path=str(path),
+        sha256=sha256,
+        bytes=size,
+        legacy=legacy,
+        program_entry=root + (_LEGACY_PROGRAM if legacy else _PROGRAM),
+    )
+
+
+def serialized_program(archive: Archive) -> dict[str, Any]:
+    """Returns the program's JSON, or {} if even that cannot be read."""
+    try:
+        with zipfile.ZipFile(archive.path) as opened:
+            program = json.loads(opened.read(archive.program_entry))
+    except _ZIP_ERRORS:
+        return {}
+    return program if isinstance(program, dict) else {}
+
+
+def _read_through(path: str | Path) -> tuple[str, int, bytes]:
+    """Returns sha256, size and the first bytes of a regular file, read as a stream."""
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise ModelError(f"{path} is a directory", remedy="name the .pt2 file itself")
+        if not stat.S_ISREG(mode):
+            raise ModelError(f"{path} is not a regular file", remedy="name a .pt2 file")
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest(), file.tell(), head
+    except FileNotFoundError as cause:
+        remedy = f"check the path, or {EXPORT}"
+        raise ModelError(f"{path} does not exist", remedy=remedy) from cause
+    except PermissionError as cause:
+        remedy = "make it readable for this user"
+        raise ModelError(f"{path} cannot be read: permission denied", remedy=remedy) from cause
+    except OSError as cause:
+        reason = cause.strerror or str(cause)
+        raise ModelError(
+            f"{path} cannot be read: {reason}", remedy="check the path"
+        ) from cause
+    except ValueError as cause:
+        raise ModelError(f"{str(path)!r} is not a path", remedy="check the path") from cause
+
+
+def _not_an_archive(path: str | Path, head: bytes) -> ModelError:
+    if re.match(rb"\x80[\x02-\x05]", head):
+        return ModelError(
+            f"{path} is a pickle or an old checkpoint of torch.save, without the program",
+            remedy=f"load it in Python and {EXPORT}",
+        )
+    if head.startswith(b"\x7fELF"):
+        return ModelError(f"{path} is a compiled library, without the program", remedy=EXPORT)
+    if head.startswith(b"version https://git-lfs"):
+        return ModelError(f"{path} is a Git LFS pointer", remedy="fetch it with git lfs pull")
+    kind = "a text file" if _is_text(head) else "of another kind"
+    return ModelError(f"{path} is {kind}, not a torch.export archive", remedy=EXPORT)
+
+
+def _is_text(head: bytes) -> bool:
+    # The read may have cut the last character.
+    cut = re.sub(rb"[\xc0-\xff][\x80-\xbf]*\Z", b"", head)
+    try:
+        text = cut.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return re.search(r"[\x00-\x08\x0e-\x1a]", text) is None
+
+
+def _entries(path: str | Path) -> tuple[str, frozenset[str]]:
+    """Returns the folder that torch puts on top, if any, and the entries inside it."""
+    try:
+        with zipfile.ZipFile(path) as opened:
+            names = opened.namelist()
+            start = min((entry.header_offset for entry in opened.infolist()), default=0)
+            if start > 0:
+                # zipfile found the directory of an archive inside this one (example inputs).
+                raise zipfile.BadZipFile("its own directory is missing")
+    except _ZIP_ERRORS as cause:
+        raise ModelError(
+            f"{path} is a truncated or damaged archive ({cause})", remedy=DAMAGED
+        ) from cause
+    root = f"{names[0].partition('/')[0]}/" if names else ""
+    if not all(name.startswith(root) for name in names):
+        root = ""
+    return root, frozenset(name.removeprefix(root) for name in names)
+
+
+def _refuse_other_archives(path: str | Path, entries: frozenset[str]) -> None:
+    """Raises ModelError for what looks like a .pt2 and is not an exported program."""
+    if any(name.startswith("data/aotinductor/") for name in entries):
+        # torch.export.load would load, and so run, the compiled code.
+        raise ModelError(
+            f"{path} is an AOTInductor package: compiled code instead of the program",
+            remedy="save the exported program itself with torch.export.save",
+        )
+    if _PROGRAM in entries or _LEGACY_PROGRAM in entries:
+        return
+    programs = sorted(name for name in entries if re.fullmatch(r"models/.+\.json", name))
+    if programs:
+        raise ModelError(
+            f"{path} holds no program called 'model' but {', '.join(programs)}",
+            remedy="save one program with torch.export.save",
+        )
+    if "constants.pkl" in entries or any(name.startswith("code/") for name in entries):
+        raise ModelError(
+            f"{path} is a TorchScript archive",
+            remedy="export the model again with torch.export.export and torch.export.save",
+        )
+    if "data.pkl" in entries:
+        raise ModelError(
+            f"{path} is a checkpoint of torch.save, without the program",
+            remedy=f"load it into its model in Python and {EXPORT}",
+        )
+    raise ModelError(f"{path} is a zip archive, but not one of torch.export", remedy=EXPORT)

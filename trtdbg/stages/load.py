@@ -1,0 +1,164 @@
+"""Opens a `.pt2`: an ExportedProgram with example inputs, or one line that says why not."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch._export.serde.schema import SCHEMA_VERSION
+from torch.export import ExportedProgram
+from torch.export.pt2_archive import _package
+
+from trtdbg.errors import ModelError
+from trtdbg.stages import archive as archives
+from trtdbg.stages.archive import Archive
+from trtdbg.stages.devices import absent_devices_on_cpu, move_autocast
+from trtdbg.stages.graph import first_line
+
+
+@dataclass(frozen=True)
+class LoadedProgram:
+    """A program as it was exported, apart from devices that this machine lacks."""
+
+    program: ExportedProgram
+    path: str
+    sha256: str
+    bytes: int
+    """Size of the file."""
+    example_inputs: tuple[tuple[Any, ...], dict[str, Any]] | None
+    """Positional and keyword arguments of the export; None if the archive holds none."""
+    moved_from: tuple[str, ...] = ()
+    """Devices such as `cuda:0` whose tensors are on the CPU now; () if none was moved."""
+
+
+def load(path: str | Path) -> LoadedProgram:
+    """Opens a `.pt2`; tensors of devices that this machine lacks go to the CPU.
+
+    Raises:
+        ModelError: the file cannot be read, or is not what `torch.export.save` writes.
+    """
+    archive = archives.inspect(path)
+    with absent_devices_on_cpu() as moved:
+        try:
+            program = _deserialize(archive)
+        except (MemoryError, RecursionError):
+            raise
+        except Exception as cause:
+            raise _explain(archive, cause) from cause
+    move_autocast(program, moved)
+    return LoadedProgram(
+        program=program,
+        path=archive.path,
+        sha256=archive.sha256,
+        bytes=archive.bytes,
+        example_inputs=_example_inputs(program),
+        moved_from=tuple(sorted(moved)),
+    )
+
+
+def _deserialize(archive: Archive) -> ExportedProgram:
+    if archive.legacy:
+        with _without_logged_tracebacks("torch.export"):
+            return torch.export.load(archive.path)
+    # torch.export.load calls this, but logs a RuntimeError and raises another in its place.
+    with _readable(archive.path) as source:
+        contents = _package.load_pt2(source)
+    program: ExportedProgram = contents.exported_programs["model"]
+    return program
+
+
+@contextlib.contextmanager
+def _without_logged_tracebacks(logger_name: str) -> Iterator[None]:
+    """Hides that torch.export.load tries the newer format first and logs how that failed."""
+
+    def is_plain(record: logging.LogRecord) -> bool:
+        return not record.exc_info
+
+    logger = logging.getLogger(logger_name)
+    logger.addFilter(is_plain)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_plain)
+
+
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[str | BinaryIO]:
+    """Yields what load_pt2 reads without a warning; of paths it wants those in `.pt2`."""
+    if path.endswith(".pt2"):
+        yield path
+        return
+    with open(path, "rb") as file:
+        yield file
+
+
+def _example_inputs(
+    program: ExportedProgram,
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    if not program.example_inputs:
+        return None
+    args, kwargs = program.example_inputs
+    return tuple(args), dict(kwargs)
+
+
+def _explain(archive: Archive, cause: Exception) -> ModelError:
+    """Returns what is wrong with an archive that torch could not deserialize."""
+    serialized = archives.serialized_program(archive)
+    missing = sorted(set(_unregistered_operators(serialized)))
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return ModelError(
+            f"{archive.path} needs the custom operator {missing[0]}{more}, "
+            "which is not registered",
+            remedy=f"import the library that registers {missing[0].partition('::')[0]}",
+        )
+    if _is_other_schema(serialized.get("schema_version")):
+        version = serialized["schema_version"]
+        here = ".".join(map(str, SCHEMA_VERSION))
+        return ModelError(
+            f"{archive.path} was saved by torch {serialized.get('torch_version', '?')} with "
+            f"schema {version['major']}.{version['minor']}; torch {torch.__version__} here "
+            f"reads schema {here}",
+            remedy="install the torch that saved it, or export the model with this one",
+        )
+    return ModelError(
+        f"{archive.path} cannot be loaded: {first_line(cause)}",
+        remedy=f"{archives.DAMAGED} with torch {torch.__version__}",
+    )
+
+
+def _is_other_schema(version: object) -> bool:
+    match version:
+        case {"major": int(major), "minor": int(minor)}:
+            supported_major, supported_minor = SCHEMA_VERSION
+            return bool(major != supported_major or minor > supported_minor)
+        case _:
+            return False
+
+
+def _unregistered_operators(serialized: object) -> Iterator[str]:
+    """Yields `namespace::name` of the operators that nothing in this process registers."""
+    if isinstance(serialized, list):
+        for item in serialized:
+            yield from _unregistered_operators(item)
+    if not isinstance(serialized, dict):
+        return
+    target = serialized.get("target")
+    if isinstance(target, str) and target.startswith("torch.ops."):
+        namespace, _, name = target.removeprefix("torch.ops.").partition(".")
+        if not _is_registered(namespace, *name.split(".")):
+            yield f"{namespace}::{name.partition('.')[0]}"
+    for value in serialized.values():
+        yield from _unregistered_operators(value)
+
+
+def _is_registered(*path: str) -> bool:
+    found: Any = torch.ops
+    for name in path:
+        found = getattr(found, name, None)
+    return found is not None
