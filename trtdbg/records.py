@@ -1,7 +1,7 @@
 """The records that leave the stages: frozen, free of torch, the report's JSON as they stand.
 
-Every closed choice is an enum whose value is its JSON. A value of a node with several outputs is
-a tuple with one entry per output. Keys may be added to a record, never renamed.
+Every closed choice is an enum whose value is its JSON. A value of a node with several outputs
+is a tuple with one entry per output. Keys may be added to a record, never renamed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Dtype = str | tuple[str | None, ...] | None
 """A torch dtype name, one per output for a node with several, None where it has no dtype."""
 
 Shape = tuple[int | str | tuple[int | str, ...] | None, ...] | None
-"""Sizes; a symbolic size is its expression. A tuple of shapes for a node with several outputs."""
+"""Sizes, a symbolic one as its expression; several shapes for a node with several outputs."""
 
 
 class Record(msgspec.Struct, frozen=True):
     """Base of all records: immutable, encodable as JSON and msgpack, built by keyword."""
 
 
-class Source(Record, kw_only=True):
+class Source(Record, frozen=True, kw_only=True):
     """Where in the user's model a node comes from."""
 
     file: str | None = None
@@ -55,7 +55,7 @@ class Phase(StrEnum):
     BOUNDARY = "boundary"
 
 
-class GraphNode(Record, kw_only=True):
+class GraphNode(Record, frozen=True, kw_only=True):
     """One FX node as a snapshot after a pass shows it."""
 
     name: str
@@ -72,7 +72,7 @@ class GraphNode(Record, kw_only=True):
     source: Source | None = None
 
 
-class Retyped(Record, kw_only=True):
+class Retyped(Record, frozen=True, kw_only=True):
     """A node whose recorded dtype a pass changed."""
 
     name: str
@@ -80,8 +80,8 @@ class Retyped(Record, kw_only=True):
     after: Dtype
 
 
-class PassRecord(Record, kw_only=True):
-    """One execution of a stage that can change the graph, numbered in the order of execution."""
+class PassRecord(Record, frozen=True, kw_only=True):
+    """One execution of a stage that can change the graph, numbered in order."""
 
     index: int
     phase: Phase
@@ -120,16 +120,16 @@ class Scope(StrEnum):
     """Inside its engine, where torch_tensorrt asks again during conversion."""
 
 
-class ValidatorVerdict(Record, kw_only=True):
+class ValidatorVerdict(Record, frozen=True, kw_only=True):
     """What one converter candidate's validator says about a node under each typing."""
 
     validator: str
     """Qualified name of the capability validator, or `gate:NAME` for the partitioner's own."""
     candidate: int | None
-    """Place in the registry's order, from 0; None for a gate, or for the registry as a whole."""
+    """Place in the registry's order, from 0; None for a gate or the partitioner as a whole."""
     scope: Scope
     original: Verdict
-    """On the metadata that torch_tensorrt's lowering leaves, which is what it judges itself."""
+    """On the metadata that torch_tensorrt's lowering leaves, which it judges itself."""
     inferred: Verdict = Verdict.NOT_CHECKED
     """On refreshed metadata, with nothing truncated."""
     truncated: Verdict = Verdict.NOT_CHECKED
@@ -139,7 +139,7 @@ class ValidatorVerdict(Record, kw_only=True):
     """Qualified name of the converter that the validator guards."""
 
 
-class NodeRecord(Record, kw_only=True):
+class NodeRecord(Record, frozen=True, kw_only=True):
     """One node of the lowered graph with its dtypes, verdicts and place."""
 
     name: str
@@ -163,20 +163,20 @@ class NodeRecord(Record, kw_only=True):
     operands: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     verdict: Verdict = Verdict.NOT_CHECKED
-    """The partitioner's answer under the policy in force, all candidates and gates considered."""
+    """The partitioner's answer under the policy, all candidates and gates considered."""
     verdicts: tuple[ValidatorVerdict, ...] = ()
     constant: str | None = None
     """For a `get_attr` node the name of its row in `Report.constants`."""
 
 
-class Binding(Record, kw_only=True):
+class Binding(Record, frozen=True, kw_only=True):
     """One input or output of an engine."""
 
     name: str
     declared: str | None
     """The dtype that the FX graph says at this place."""
     bound: str | None
-    """The dtype of the network's binding, in torch's spelling; None before the network exists."""
+    """The dtype of the network's binding, as torch spells it; None where there is none yet."""
     shape: Shape = None
 
 
@@ -191,7 +191,7 @@ class BuildStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-class BuildRecord(Record, kw_only=True):
+class BuildRecord(Record, frozen=True, kw_only=True):
     """Result of building one engine with TensorRT."""
 
     status: BuildStatus = BuildStatus.NOT_BUILT
@@ -212,7 +212,7 @@ class BuildRecord(Record, kw_only=True):
     """Target such as sm86; None for the GPU of this machine."""
 
 
-class TimingRecord(Record, kw_only=True):
+class TimingRecord(Record, frozen=True, kw_only=True):
     """Run time of an engine on a GPU."""
 
     median_ms: float
@@ -222,7 +222,7 @@ class TimingRecord(Record, kw_only=True):
     runs: int
 
 
-class LayerRecord(Record, kw_only=True):
+class LayerRecord(Record, frozen=True, kw_only=True):
     """One layer of the real network definition."""
 
     name: str
@@ -234,7 +234,15 @@ class LayerRecord(Record, kw_only=True):
     """The FX node whose converter added it; None for one of the interpreter's own casts."""
 
 
-class EngineRecord(Record, kw_only=True):
+class Widened(Record, frozen=True, kw_only=True):
+    """A node whose converter creates a wide value by itself."""
+
+    node: str
+    reason: str
+    """What the converter says when the wide value is not silently narrowed."""
+
+
+class EngineRecord(Record, frozen=True, kw_only=True):
     """One subgraph given to TensorRT."""
 
     index: int
@@ -244,6 +252,8 @@ class EngineRecord(Record, kw_only=True):
     inputs: tuple[Binding, ...] = ()
     outputs: tuple[Binding, ...] = ()
     layers: tuple[LayerRecord, ...] = ()
+    widened: tuple[Widened, ...] = ()
+    """Wide values that converters made up, which the model never had."""
     build: BuildRecord = BuildRecord()
     timing: TimingRecord | None = None
     timing_unavailable: str | None = None
@@ -259,7 +269,7 @@ class Direction(StrEnum):
     PROGRAM_OUTPUT = "program_output"
 
 
-class BoundaryCast(Record, kw_only=True):
+class BoundaryCast(Record, frozen=True, kw_only=True):
     """A cast inserted where a value crosses between an engine and the PyTorch part."""
 
     value: str
@@ -275,7 +285,7 @@ class BoundaryCast(Record, kw_only=True):
     """Engines, operators or the program output that need the cast value."""
 
 
-class ConstantRecord(Record, kw_only=True):
+class ConstantRecord(Record, frozen=True, kw_only=True):
     """A parameter, buffer, lifted or folded constant of the lowered graph."""
 
     name: str
@@ -299,7 +309,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-class Finding(Record, kw_only=True):
+class Finding(Record, frozen=True, kw_only=True):
     """A coded, explained problem; `trtdbg explain CODE` tells cause and cure."""
 
     code: str
@@ -310,7 +320,7 @@ class Finding(Record, kw_only=True):
     engine: int | None = None
 
 
-class Gpu(Record, kw_only=True):
+class Gpu(Record, frozen=True, kw_only=True):
     """The CUDA device of this machine."""
 
     name: str
@@ -318,7 +328,7 @@ class Gpu(Record, kw_only=True):
     memory_bytes: int
 
 
-class Capability(Record, kw_only=True):
+class Capability(Record, frozen=True, kw_only=True):
     """One thing that this machine can do or not, and why."""
 
     name: str
@@ -326,7 +336,7 @@ class Capability(Record, kw_only=True):
     reason: str
 
 
-class Environment(Record, kw_only=True):
+class Environment(Record, frozen=True, kw_only=True):
     """Versions and abilities of the machine that made the record; None means not installed."""
 
     trtdbg: str
@@ -347,7 +357,7 @@ class Environment(Record, kw_only=True):
     """What importing torch_tensorrt printed or logged."""
 
 
-class ModelInfo(Record, kw_only=True):
+class ModelInfo(Record, frozen=True, kw_only=True):
     """The program that was opened."""
 
     path: str
@@ -360,7 +370,7 @@ class ModelInfo(Record, kw_only=True):
     bytes: int = 0
 
 
-class Report(Record, kw_only=True):
+class Report(Record, frozen=True, kw_only=True):
     """Everything known about one model under one policy."""
 
     schema: str = SCHEMA
@@ -380,7 +390,7 @@ class Report(Record, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
 
-class FailedReport(Record, kw_only=True):
+class FailedReport(Record, frozen=True, kw_only=True):
     """The entry of a model that could not be analysed, among others that could."""
 
     schema: str = SCHEMA
@@ -389,14 +399,14 @@ class FailedReport(Record, kw_only=True):
     exit_code: int
 
 
-class ModelPath(Record, kw_only=True):
+class ModelPath(Record, frozen=True, kw_only=True):
     """The path of a model that could not be opened."""
 
     path: str
 
 
 def dtype_text(dtype: Dtype) -> str:
-    """Returns a dtype for display; several are joined, and one that is the same is said once."""
+    """Returns a dtype for display; several are joined, equal ones said once."""
     if dtype is None:
         return "-"
     if isinstance(dtype, str):

@@ -13,7 +13,7 @@ class Message(msgspec.Struct, frozen=True, tag=True):
     """Base of all messages; the tag is the class name."""
 
 
-class Job(Message, kw_only=True):
+class Job(Message, frozen=True, kw_only=True):
     """The program that a request is about."""
 
     model: str
@@ -23,18 +23,18 @@ class Job(Message, kw_only=True):
     """Target compute capability such as sm86; None is this machine's GPU, or sm86 without one."""
 
 
-class Describe(Message, kw_only=True):
+class Describe(Message, frozen=True, kw_only=True):
     """Asks for the `Environment` of the worker's machine."""
 
 
-class Analyze(Message, kw_only=True):
+class Analyze(Message, frozen=True, kw_only=True):
     """Asks for the `Report` of a job under a policy."""
 
     job: Job
     policy: TruncationPolicy
 
 
-class Build(Message, kw_only=True):
+class Build(Message, frozen=True, kw_only=True):
     """Asks to build engines and for the `Report` with their build records."""
 
     job: Job
@@ -45,14 +45,14 @@ class Build(Message, kw_only=True):
     """Folder that takes the engines and a manifest; None saves nothing."""
 
 
-class Shutdown(Message, kw_only=True):
+class Shutdown(Message, frozen=True, kw_only=True):
     """Asks the worker to end."""
 
 
 Request = Describe | Analyze | Build | Shutdown
 
 
-class Progress(Message, kw_only=True):
+class Progress(Message, frozen=True, kw_only=True):
     """What the worker is doing."""
 
     stage: str
@@ -71,7 +71,7 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-class Log(Message, kw_only=True):
+class Log(Message, frozen=True, kw_only=True):
     """A line that torch, TensorRT or anything else in the worker printed or logged."""
 
     source: str
@@ -80,14 +80,14 @@ class Log(Message, kw_only=True):
     text: str
 
 
-class Done(Message, kw_only=True):
+class Done(Message, frozen=True, kw_only=True):
     """The answer to a request."""
 
     payload: bytes
     """An `Environment` or a `Report` as msgpack."""
 
 
-class Failed(Message, kw_only=True):
+class Failed(Message, frozen=True, kw_only=True):
     """The request could not be answered."""
 
     kind: str

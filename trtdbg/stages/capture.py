@@ -6,6 +6,7 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -156,12 +157,18 @@ def compilation_settings(settings: Settings, truncate_double: bool) -> Any:
 
 
 def capture(
-    program: ExportedProgram, settings: Settings, *, truncate_double: bool, emit: Emit
+    program: ExportedProgram,
+    settings: Settings,
+    *,
+    truncate_double: bool,
+    emit: Emit,
+    recorder: Recorder | None = None,
 ) -> Captured:
     """Lowers a copy of `program` as `torch_tensorrt.dynamo.compile` does, one pass at a time.
 
     The passes are the installed version's own, in its own order. A pass that raises ends the
-    capture; what was recorded until then is returned.
+    capture; what was recorded until then is returned. A `recorder` that already holds passes
+    is continued, and the program is then taken to be their result.
 
     Source: torch_tensorrt 2.13 and 2.14, `dynamo/_compiler.py` compile and
     `dynamo/lowering/passes/_aten_lowering_pass.py` pre_export_lowering and post_lowering.
@@ -174,11 +181,14 @@ def capture(
     from torch_tensorrt.dynamo.lowering.passes._FakeTensorUpdater import FakeTensorUpdater
 
     options = compilation_settings(settings, truncate_double)
-    recorder = Recorder()
-    program = _copy_program(program)
-    recorder.snapshot(Phase.LOAD, "exported program", program.graph, 0.0)
+    program = copy_program(program)
+    if recorder is None:
+        recorder = Recorder()
+        recorder.snapshot(Phase.LOAD, "exported program", program.graph, 0.0)
 
-    def run(phase: Phase, name: str, step: Callable[[], Any], graph_of: Callable[[Any], Any]) -> Any:
+    def run(
+        phase: Phase, name: str, step: Callable[[], Any], graph_of: Callable[[Any], Any]
+    ) -> Any:
         emit("capture", name, len(recorder.passes), None)
         start = time.perf_counter()
         try:
@@ -195,7 +205,7 @@ def capture(
             run(
                 Phase.PRE_EXPORT,
                 lowering_pass.__name__,
-                lambda p=lowering_pass: p(program.graph_module, options),
+                partial(lowering_pass, program.graph_module, options),
                 lambda gm: gm.graph,
             )
         decompositions = get_decompositions(
@@ -216,7 +226,7 @@ def capture(
             module = run(
                 Phase.POST_LOWERING,
                 lowering_pass.__name__,
-                lambda p=lowering_pass, gm=module: p(gm, options),
+                partial(lowering_pass, module, options),
                 lambda gm: gm.graph,
             )
         if fake_mode is not None:
@@ -240,8 +250,8 @@ class _PassFailedError(Exception):
         self.phase, self.name, self.seconds, self.error = phase, name, seconds, error
 
 
-def _copy_program(program: ExportedProgram) -> ExportedProgram:
-    """Returns a program with a graph of its own; parameters, buffers and constants are shared."""
+def copy_program(program: ExportedProgram) -> ExportedProgram:
+    """Returns a program with a graph of its own that shares all tensors."""
     import copy
 
     return ExportedProgram(

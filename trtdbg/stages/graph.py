@@ -10,6 +10,7 @@ import copy
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,11 +22,48 @@ from trtdbg.records import Dtype, Shape, Source
 ENGINE_PREFIX = "_run_on_acc"
 """How both of torch_tensorrt's partitioners name a submodule that goes to TensorRT."""
 
+NODE_MARK = "trtdbg_node"
+"""Key in `meta` under which a node carries its name in the lowered graph through every
+split."""
+
 Emit = Callable[[str, str, int | None, int | None], None]
 """Progress: stage, detail, done, total."""
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in .*\n(?P<code>.*)')
-_LIBRARY = re.compile(r"(site-packages|dist-packages)[/\\](torch|torch_tensorrt)[/\\]|^torch[/\\]")
+_LIBRARY = re.compile(
+    r"(site-packages|dist-packages)[/\\](torch|torch_tensorrt)[/\\]|^torch[/\\]"
+)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What truncation changed in one node, with what stood there before."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Typing:
+    """A graph whose `val` and `tensor_meta` hold the result of inference.
+
+    `module` is a copy of the lowered graph that shares its constants.
+    """
+
+    module: GraphModule
+    dtypes: dict[str, Dtype] = field(default_factory=dict)
+    edits: dict[str, Edit] = field(default_factory=dict)
+    """Nodes whose dtype keywords or positional dtypes were narrowed."""
+    narrowed_constants: dict[str, str] = field(default_factory=dict)
+    """get_attr nodes to narrow, with the narrow dtype; their values are converted later."""
+    narrowed_results: dict[str, Dtype] = field(default_factory=dict)
+    """Nodes that create a wide dtype without a keyword (argmax), typed as narrow."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Nodes whose PyTorch meta kernel refuses the narrow operands, with its sentence."""
+    scalars: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """Nodes with a Python number that does not fit the narrow dtype, and that dtype."""
+    stale: dict[str, str] = field(default_factory=dict)
+    """Nodes that could not be inferred at all and keep what was recorded."""
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -74,7 +112,7 @@ def node_value(node: Node) -> Any:
 
 
 def recorded_dtype(node: Node) -> Dtype:
-    """Returns the dtype that the metadata records; reads `tensor_meta` where `val` is missing."""
+    """Returns the dtype that `val` records, or `tensor_meta` where that is missing."""
     if node.op == "output":
         return None
     if "val" in node.meta:
@@ -99,8 +137,8 @@ def target_name(node: Node) -> str:
 def origin_name(node: Node) -> str | None:
     """Returns the name that the node's first ancestor had in the exported program.
 
-    A parameter's own ancestor is the lifted placeholder that it was before `unlift`; what stands
-    behind that is the operator that reads it.
+    A parameter's own ancestor is the lifted placeholder that it was before `unlift`; what
+    stands behind that is the operator that reads it.
 
     Source: torch 2.13, `torch/fx/traceback.py` NodeSource; the list's last entry is the most
     recent step, and each entry nests the steps before it.
@@ -112,8 +150,7 @@ def origin_name(node: Node) -> str | None:
     is_parameter = node.op == "get_attr" and "unlift" in source.pass_name
     while source.from_node and not is_parameter:
         source = source.from_node[-1]
-    name: str = source.name
-    return name
+    return str(source.name)
 
 
 def source_of(node: Node) -> Source | None:

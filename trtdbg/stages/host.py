@@ -1,8 +1,8 @@
 """Makes torch_tensorrt importable on this machine, and says what this machine can do.
 
-`import torch_tensorrt` (2.13 and 2.14) asks CUDA for a device while it imports, and loads a C++
-runtime that a CPU build of torch cannot load. `prepare` answers these questions during the import
-alone, only where CUDA cannot, and takes every answer back afterwards.
+`import torch_tensorrt` (2.13 and 2.14) asks CUDA for a device while it imports, and loads a
+C++ runtime that a CPU build of torch cannot load. `prepare` answers these questions during the
+import alone, only where CUDA cannot, and takes every answer back afterwards.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def _cuda_questions_answered(torch: Any) -> Iterator[None]:
             answers.enter_context(_replaced(os.path, "isfile", isfile_but_runtime))
         if not hasattr(torch._C, "_CudaDeviceProperties"):
             answers.enter_context(
-                _replaced(torch._C, "_CudaDeviceProperties", type("_CudaDeviceProperties", (), {}))
+                _replaced(
+                    torch._C, "_CudaDeviceProperties", type("_CudaDeviceProperties", (), {})
+                )
             )
         yield
 
@@ -279,7 +281,9 @@ def resolve_target(target: str | None, environment: Environment) -> str | None:
     if target is None:
         if environment.gpu is not None or not environment.targets:
             return None
-        return DEFAULT_TARGET if DEFAULT_TARGET in environment.targets else environment.targets[0]
+        return (
+            DEFAULT_TARGET if DEFAULT_TARGET in environment.targets else environment.targets[0]
+        )
     if not environment.targets:
         raise UnavailableError(
             f"cannot build for {target}: standard TensorRT builds for the GPU of its machine",
@@ -287,6 +291,7 @@ def resolve_target(target: str | None, environment: Environment) -> str | None:
         )
     if target.lower() not in environment.targets:
         raise UsageError(
-            f"unknown target {target!r}", remedy=f"choose from {', '.join(environment.targets)}"
+            f"unknown target {target!r}",
+            remedy=f"choose from {', '.join(environment.targets)}",
         )
     return target.lower()

@@ -1,9 +1,9 @@
-"""Type inference over the lowered graph, plain and under a truncation policy, on fake tensors."""
+"""Type inference on fake tensors, plain and under a truncation policy."""
 
 from __future__ import annotations
 
+import math
 import operator
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from trtdbg.dtypes import NARROWED
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import Dtype
 from trtdbg.stages.graph import (
+    Edit,
+    Typing,
     copy_graph_module,
     dtype_name,
     fetch_attr,
@@ -28,36 +30,8 @@ from trtdbg.stages.graph import (
 )
 
 REINTERPRETING_OPS = frozenset({torch.ops.aten.view.dtype})
-"""Operators whose dtype argument says how to read bits; narrowing it would change the values."""
-
-
-@dataclass(frozen=True)
-class Edit:
-    """What truncation changed in one node, with what stood there before."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Typing:
-    """A graph whose `val` and `tensor_meta` hold the result of inference.
-
-    `module` is a copy of the lowered graph that shares its constants.
-    """
-
-    module: GraphModule
-    dtypes: dict[str, Dtype] = field(default_factory=dict)
-    edits: dict[str, Edit] = field(default_factory=dict)
-    """Nodes whose dtype keywords or positional dtypes were narrowed."""
-    narrowed_constants: dict[str, str] = field(default_factory=dict)
-    """get_attr nodes to narrow, with the narrow dtype; their values are converted later."""
-    narrowed_results: dict[str, Dtype] = field(default_factory=dict)
-    """Nodes that create a wide dtype without a keyword (argmax), typed as narrow."""
-    refused: dict[str, str] = field(default_factory=dict)
-    """Nodes whose PyTorch meta kernel refuses the narrow operands, with its sentence."""
-    stale: dict[str, str] = field(default_factory=dict)
-    """Nodes that could not be inferred at all and keep what was recorded."""
+"""Operators whose dtype argument says how to read bits; narrowing it would change the
+values."""
 
 
 def infer(module: GraphModule) -> Typing:
@@ -65,8 +39,7 @@ def infer(module: GraphModule) -> Typing:
 
     Works on a copy. A node whose kernel raises keeps its recorded value and stands in `stale`.
     """
-    copy = copy_graph_module(module)
-    return _Inference(copy, None, None).run()
+    return _Inference(copy_graph_module(module), None, {}).run()
 
 
 def infer_truncated(inferred: Typing, policy: TruncationPolicy) -> Typing:
@@ -77,13 +50,34 @@ def infer_truncated(inferred: Typing, policy: TruncationPolicy) -> Typing:
     1. A program input of a wide dtype in `policy.inputs` is narrow.
     2. A constant of a wide dtype in `policy.constants` is narrow.
     3. A dtype keyword or positional dtype in `policy.computed` is narrow.
-    4. An operator that creates a dtype in `policy.computed` from operands that do not have it gets
-       a `dtype` keyword if its schema has one, and is typed narrow otherwise (argmax).
-    5. An operator whose PyTorch kernel refuses the result is typed as its untruncated self, each
-       result narrow whose wide dtype an operand has lost. It stands in `refused`.
+    4. An operator that creates a dtype in `policy.computed` from operands that do not have it
+       gets a `dtype` keyword if its schema has one, and is typed narrow otherwise (argmax).
+    5. An operator whose PyTorch kernel refuses the result is typed as its untruncated self,
+       each result narrow whose wide dtype an operand has lost. It stands in `refused`.
     """
     copy = copy_graph_module(inferred.module)
-    return _Inference(copy, policy, inferred).run()
+    values = {node.name: node.meta.get("val") for node in inferred.module.graph.nodes}
+    typing = _Inference(copy, policy, values).run()
+    typing.stale.update(inferred.stale)
+    return typing
+
+
+def infer_in_place(
+    module: GraphModule, policy: TruncationPolicy, user_inputs: set[str]
+) -> Typing:
+    """Infers the dtypes of an exported graph under a policy and makes it obey, in place.
+
+    As `infer_truncated`, but what no keyword can express becomes a cast in the graph: behind
+    an operator that creates a wide dtype by itself, and around one that refuses narrow
+    operands.
+
+    Args:
+        module: an exported graph, whose parameters are placeholders.
+        policy: what is narrowed.
+        user_inputs: the placeholders that are program inputs; the others are constants.
+    """
+    values = {node.name: node.meta.get("val") for node in module.graph.nodes}
+    return _InPlaceInference(module, policy, values, user_inputs).run()
 
 
 class _RefusedError(Exception):
@@ -92,28 +86,26 @@ class _RefusedError(Exception):
 
 class _Inference:
     def __init__(
-        self, module: GraphModule, policy: TruncationPolicy | None, base: Typing | None
+        self,
+        module: GraphModule,
+        policy: TruncationPolicy | None,
+        wide_values: dict[str, Any],
     ) -> None:
         self.typing = Typing(module)
         self.policy = policy
-        self.base = base
         self.changed: set[Node] = set()
         self.mode = _fake_mode(module)
-        self.wide_values: dict[str, Any] = {}
-        if base is not None:
-            self.wide_values = {n.name: n.meta.get("val") for n in base.module.graph.nodes}
+        self.wide_values = wide_values
 
     def run(self) -> Typing:
         with self.mode, enable_python_dispatcher():
             for node in self.typing.module.graph.nodes:
                 self._visit(node)
-        if self.base is not None:
-            self.typing.stale.update(self.base.stale)
         return self.typing
 
     def _visit(self, node: Node) -> None:
         if node.op == "placeholder":
-            self._enter(node, "inputs")
+            self._enter(node, self._path(node))
         elif node.op == "get_attr":
             self._enter_constant(node)
         elif node.op == "call_function":
@@ -122,6 +114,9 @@ class _Inference:
             node.meta["val"] = tree_map_only(Node, lambda n: n.meta.get("val"), node.args[0])
             return
         self.typing.dtypes[node.name] = value_dtype(node.meta.get("val"))
+
+    def _path(self, node: Node) -> str:
+        return "inputs"
 
     def _enter(self, node: Node, path: str) -> None:
         value = node.meta.get("val")
@@ -150,6 +145,35 @@ class _Inference:
             refresh_metadata(node, value.to(narrow))
             self.changed.add(node)
 
+    def _fit_scalars(self, node: Node, value: Any) -> None:
+        """Turns a Python float beyond the narrow dtype's range into inf, as narrowing does.
+
+        PyTorch refuses such a number when it fills a float32 tensor. An integer that does not
+        fit is left alone: it has no value to become.
+        """
+        wide = self.wide_values.get(node.name)
+        if not isinstance(value, torch.Tensor) or not isinstance(wide, torch.Tensor):
+            return
+        if value.dtype == wide.dtype:
+            return
+        narrow = dtype_name(value.dtype)
+        integral = not value.dtype.is_floating_point
+        limit = torch.iinfo(value.dtype).max if integral else torch.finfo(value.dtype).max
+
+        def fit(item: Any) -> Any:
+            kind = int if integral else float
+            if type(item) is not kind or math.isinf(item) or math.isnan(item):
+                return item
+            if abs(item) <= limit:
+                return item
+            self.typing.scalars[node.name] = (float(item), narrow)
+            return item if integral else math.copysign(math.inf, item)
+
+        args, kwargs = tuple(map(fit, node.args)), {k: fit(v) for k, v in node.kwargs.items()}
+        if args != node.args or kwargs != dict(node.kwargs):
+            self.typing.edits.setdefault(node.name, Edit(node.args, dict(node.kwargs)))
+            node.args, node.kwargs = args, kwargs
+
     def _narrow(self, path: str, value: Any) -> torch.dtype | None:
         if self.policy is None or not isinstance(value, torch.Tensor):
             return None
@@ -173,6 +197,7 @@ class _Inference:
             self.typing.refused[node.name] = str(error)
             value = self._stand_in(node)
         value = self._narrow_created(node, value)
+        self._fit_scalars(node, value)
         refresh_metadata(node, value)
         if self.policy is not None and value_dtype(value) != value_dtype(
             self.wide_values.get(node.name)
@@ -205,7 +230,11 @@ class _Inference:
             return False
         for name in _names(value_dtype(self.wide_values.get(node.name))):
             if name in NARROWED and self.policy.narrows("computed", name):
-                kept = {n for o in node.all_input_nodes for n in _names(value_dtype(o.meta.get("val")))}
+                kept = {
+                    n
+                    for o in node.all_input_nodes
+                    for n in _names(value_dtype(o.meta.get("val")))
+                }
                 if name not in kept:
                     return True
         return False
@@ -228,7 +257,7 @@ class _Inference:
         return value
 
     def _stand_in(self, node: Node) -> Any:
-        """Returns the untruncated value, narrow where an operand lost the result's wide dtype."""
+        """Returns the untruncated value, narrow where an operand lost its wide dtype."""
         lost = {
             before
             for operand in node.all_input_nodes
@@ -247,7 +276,7 @@ class _Inference:
         return tree_map_only(torch.Tensor, narrow, self.wide_values[node.name])
 
     def _narrow_created(self, node: Node, value: Any) -> Any:
-        """Narrows what an operator creates by itself: by its `dtype` keyword, or by its type."""
+        """Narrows what an operator creates: by its `dtype` keyword, or by its type."""
         if not self._creates_wide(node):
             return value
         assert self.policy is not None
@@ -271,9 +300,101 @@ class _Inference:
             name = dtype_name(tensor.dtype)
             return tensor.to(torch_dtype(NARROWED[name])) if name in wide else tensor
 
-        narrowed = tree_map_only(torch.Tensor, narrow, value)
+        return self._retype_created(node, value, tree_map_only(torch.Tensor, narrow, value))
+
+    def _retype_created(self, node: Node, value: Any, narrowed: Any) -> Any:
         self.typing.narrowed_results[node.name] = value_dtype(narrowed)
         return narrowed
+
+
+class _InPlaceInference(_Inference):
+    """Inference over an exported graph that inserts the casts it needs."""
+
+    def __init__(
+        self,
+        module: GraphModule,
+        policy: TruncationPolicy,
+        wide_values: dict[str, Any],
+        user_inputs: set[str],
+    ) -> None:
+        super().__init__(module, policy, wide_values)
+        self.user_inputs = user_inputs
+
+    def _path(self, node: Node) -> str:
+        return "inputs" if node.name in self.user_inputs else "constants"
+
+    def _stand_in(self, node: Node) -> Any:
+        """Widens what the operator refuses, integers alone if that is enough."""
+        narrowed = [o for o in node.all_input_nodes if o in self.changed]
+        integers = [o for o in narrowed if not _is_floating(self.wide_values.get(o.name))]
+        for operands in (integers, narrowed):
+            casts = self._widen(node, operands)
+            try:
+                value = self._evaluate(node)
+            except _RefusedError:
+                for operand, cast in casts.items():
+                    node.replace_input_with(cast, operand)
+                    self.typing.module.graph.erase_node(cast)
+                continue
+            self._cast_back(node, value)
+            return value
+        return self.wide_values[node.name]
+
+    def _widen(self, node: Node, operands: list[Node]) -> dict[Node, Node]:
+        casts = {}
+        for operand in operands:
+            wide = self.wide_values[operand.name]
+            if not isinstance(wide, torch.Tensor):
+                continue
+            casts[operand] = self._insert_cast(node, operand, wide.dtype, before=True)
+            refresh_metadata(casts[operand], wide)
+            node.replace_input_with(operand, casts[operand])
+        return casts
+
+    def _cast_back(self, node: Node, value: Any) -> None:
+        if not isinstance(value, torch.Tensor):
+            return
+        name = dtype_name(value.dtype)
+        if name not in NARROWED or value.dtype != self.wide_values[node.name].dtype:
+            return
+        readers = list(node.users)
+        cast = self._insert_cast(node, node, torch_dtype(NARROWED[name]), before=False)
+        for reader in readers:
+            reader.replace_input_with(node, cast)
+
+    def _retype_created(self, node: Node, value: Any, narrowed: Any) -> Any:
+        made = [node] if isinstance(value, torch.Tensor) else list(node.users)
+        for each in made:
+            index = each.args[1] if each is not node else None
+            narrow = narrowed[index] if isinstance(index, int) else narrowed
+            wide = value[index] if isinstance(index, int) else value
+            if not isinstance(narrow, torch.Tensor) or narrow.dtype == wide.dtype:
+                continue
+            readers = list(each.users)
+            cast = self._insert_cast(each, each, narrow.dtype, before=False)
+            for reader in readers:
+                reader.replace_input_with(each, cast)
+        return value
+
+    def _insert_cast(
+        self, place: Node, value: Node, dtype: torch.dtype, *, before: bool
+    ) -> Node:
+        graph = self.typing.module.graph
+        at = graph.inserting_before(place) if before else graph.inserting_after(place)
+        with at:
+            cast = graph.call_function(
+                torch.ops.aten._to_copy.default, (value,), {"dtype": dtype}
+            )
+        for key in ("from_node", "stack_trace", "nn_module_stack"):
+            if key in place.meta:
+                cast.meta[key] = place.meta[key]
+        return cast
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and (
+        value.dtype.is_floating_point or value.dtype.is_complex
+    )
 
 
 def _fake_mode(module: GraphModule) -> FakeTensorMode:
@@ -313,4 +434,6 @@ def _has_dtype_keyword(node: Node) -> bool:
     schema = getattr(node.target, "_schema", None)
     if schema is None:
         return False
-    return any(argument.name == "dtype" and argument.kwarg_only for argument in schema.arguments)
+    return any(
+        argument.name == "dtype" and argument.kwarg_only for argument in schema.arguments
+    )

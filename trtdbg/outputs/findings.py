@@ -1,0 +1,352 @@
+"""Derives the findings of a report from its records, and from what the stages saw go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from trtdbg.dtypes import NARROWED, family, is_wide
+from trtdbg.outputs.explain import explain
+from trtdbg.policy import Timing
+from trtdbg.records import (
+    BuildStatus,
+    EngineRecord,
+    Finding,
+    Level,
+    NodeRecord,
+    Report,
+    Scope,
+    ValidatorVerdict,
+    Verdict,
+    dtype_text,
+)
+
+
+@dataclass
+class Evidence:
+    """What stages saw that no record of the report holds; filled as the pipeline goes."""
+
+    lowering_error: tuple[str, str] | None = None
+    """Name of the pass that raised, and its sentence."""
+    partition_error: str | None = None
+    repair_crash: str | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    """Operators of the PyTorch part that refuse a narrow dtype, with PyTorch's sentence."""
+    scalars: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """Operators with a Python number that does not fit the narrow dtype, and that dtype."""
+    narrowed_readers: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    """Operators of the PyTorch part that read a value narrower than promised: the value,
+    its promised dtype and the one it has."""
+
+
+def find(report: Report, evidence: Evidence) -> tuple[Finding, ...]:
+    """Returns the findings of a report, the worst first, then by code and graph order."""
+    nodes = {node.name: node for node in report.nodes}
+    found = [
+        *_lowering(report, evidence),
+        *_verdicts(report),
+        *_metadata(report),
+        *_engines(report, nodes),
+        *_boundaries(report, evidence, nodes),
+        *_constants(report),
+        *_scalars(report, evidence),
+    ]
+    order = {level: i for i, level in enumerate(reversed(Level))}
+    return tuple(sorted(found, key=lambda finding: (order[finding.level], finding.code)))
+
+
+def _finding(
+    code: str,
+    message: str,
+    node: NodeRecord | None = None,
+    *,
+    level: Level | None = None,
+    engine: int | None = None,
+) -> Finding:
+    place = f" ({node.source})" if node is not None and node.source is not None else ""
+    return Finding(
+        code=code,
+        level=level or explain(code).level,
+        node=node.name if node is not None else None,
+        message=f"{message}{place if place != ' ()' else ''}",
+        source=node.source if node is not None else None,
+        engine=engine if engine is not None else node.engine if node is not None else None,
+    )
+
+
+def _lowering(report: Report, evidence: Evidence) -> Iterator[Finding]:
+    if evidence.lowering_error is not None:
+        name, error = evidence.lowering_error
+        good = next((p for p in reversed(report.passes) if p.error is None), None)
+        after = (
+            f"; the last good graph is that after pass {good.index} {good.name}"
+            if good
+            else ""
+        )
+        yield _finding("TD501", f"lowering pass {name} raised {error}{after}")
+    if evidence.partition_error is not None:
+        yield _finding(
+            "TD502", f"torch_tensorrt's partitioner raised {evidence.partition_error}"
+        )
+
+
+def _conclusion(node: NodeRecord) -> ValidatorVerdict | None:
+    return next(
+        (v for v in node.verdicts if v.validator == "partitioner" and v.scope is Scope.GRAPH),
+        None,
+    )
+
+
+def _verdicts(report: Report) -> Iterator[Finding]:
+    for node in report.nodes:
+        conclusion = _conclusion(node)
+        if conclusion is None:
+            continue
+        wide_refused = (
+            conclusion.inferred is Verdict.REJECT and conclusion.truncated is Verdict.ACCEPT
+        )
+        if wide_refused and report.policy.timing is not Timing.OFF:
+            yield _needless_rejection(report, node)
+        if (
+            conclusion.original is Verdict.REJECT
+            and conclusion.inferred is Verdict.ACCEPT
+            and report.policy.timing is not Timing.EARLY
+        ):
+            resolved = report.policy.timing is Timing.LATE
+            yield _finding(
+                "TD105",
+                f"{node.name} ({node.target}) is rejected on the metadata that lowering "
+                f"leaves and accepted once it is refreshed, with the same dtypes",
+                node,
+                level=Level.NOTE if resolved else None,
+            )
+        yield from _crashes(node)
+        for verdict in node.verdicts:
+            if verdict.scope is Scope.SUBGRAPH:
+                yield _scope_dependent(node, verdict)
+
+
+def _needless_rejection(report: Report, node: NodeRecord) -> Finding:
+    dtype = _wide_reason(node)
+    accepts = NARROWED.get(dtype, dtype_text(node.truncated))
+    resolved = node.verdict is Verdict.ACCEPT
+    tail = f"; timing {report.policy.timing.value} resolves it" if resolved else ""
+    return _finding(
+        "TD101",
+        f"{node.name} ({node.target}) is rejected because of {dtype} and accepted with "
+        f"{accepts}{tail}",
+        node,
+        level=Level.NOTE if resolved else None,
+    )
+
+
+def _wide_reason(node: NodeRecord) -> str:
+    names = (node.inferred,) if isinstance(node.inferred, str) else node.inferred or ()
+    return next((n for n in names if n is not None and is_wide(n)), dtype_text(node.inferred))
+
+
+def _crashes(node: NodeRecord) -> Iterator[Finding]:
+    crash = next(
+        (
+            v
+            for v in node.verdicts
+            if v.validator != "partitioner"
+            and Verdict.CRASHED in (v.original, v.inferred, v.truncated)
+        ),
+        None,
+    )
+    if crash is not None:
+        yield _finding(
+            "TD103",
+            f"{node.name} ({node.target}): {crash.validator} does not answer: {crash.reason}",
+            node,
+        )
+
+
+def _scope_dependent(node: NodeRecord, verdict: ValidatorVerdict) -> Finding:
+    inside = {
+        Verdict.ACCEPT: "accepted inside its engine but not in the whole graph",
+        Verdict.REJECT: "accepted in the whole graph but refused inside its engine",
+        Verdict.CRASHED: "accepted in the graph, but its validator raises inside its engine",
+    }.get(verdict.truncated, "judged otherwise inside its engine")
+    return _finding("TD104", f"{node.name} ({node.target}) is {inside}", node)
+
+
+def _metadata(report: Report) -> Iterator[Finding]:
+    if report.policy.timing is Timing.EARLY:
+        # The graph was lowered with other dtypes: record and plain inference cannot agree.
+        return
+    for node in report.nodes:
+        if node.op == "output" or node.recorded is None or node.recorded == node.inferred:
+            continue
+        yield _finding(
+            "TD201",
+            f"{node.name} ({node.target}) is recorded as {dtype_text(node.recorded)} but "
+            f"computes {dtype_text(node.inferred)}, since pass {_parting(report, node)}",
+            node,
+        )
+
+
+def _parting(report: Report, node: NodeRecord) -> str:
+    """Returns the first pass after which the recorded dtype is not what the node computes."""
+    for execution in report.passes:
+        for index in execution.graph:
+            entry = report.graph_nodes[index]
+            if entry.name == node.name and entry.dtype != node.inferred:
+                return f"{execution.index} {execution.name}"
+    return "unknown"
+
+
+def _engines(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:
+    for engine in report.engines:
+        for widened in engine.widened:
+            node = nodes.get(widened.node)
+            if node is not None:
+                yield _finding(
+                    "TD203",
+                    f"the converter of {node.name} ({node.target}) creates a float64 value "
+                    f"that the model never had",
+                    node,
+                )
+        for kind, bindings in (("input", engine.inputs), ("output", engine.outputs)):
+            for binding in bindings:
+                if None not in (binding.declared, binding.bound) and (
+                    binding.declared != binding.bound
+                ):
+                    yield _finding(
+                        "TD202",
+                        f"engine {engine.index} {kind} {binding.name} is declared "
+                        f"{binding.declared} and bound as {binding.bound}",
+                        nodes.get(binding.name),
+                        engine=engine.index,
+                    )
+        if engine.build.status is BuildStatus.FAILED and engine.build.stage != "boundary":
+            yield _build_failure(engine, nodes)
+
+
+def _build_failure(engine: EngineRecord, nodes: dict[str, NodeRecord]) -> Finding:
+    """A failure that an accepted node explains is a false accept, any other a failed build."""
+    culprit = _named_in(engine.build.error or "", engine) or engine.build.node
+    node = nodes.get(culprit) if culprit is not None else None
+    if node is None:
+        return _finding(
+            "TD503",
+            f"engine {engine.index} does not build: {engine.build.error}",
+            engine=engine.index,
+        )
+    operands = ", ".join(dtype_text(nodes[o].truncated) for o in node.operands if o in nodes)
+    return _finding(
+        "TD102",
+        f"{node.name} ({node.target}, operands {operands or 'none'}) is accepted by its "
+        f"validators, but: {engine.build.error}",
+        node,
+    )
+
+
+def _named_in(error: str, engine: EngineRecord) -> str | None:
+    """Returns the node whose layer TensorRT's sentence names; the longest name wins."""
+    named = [layer for layer in engine.layers if layer.node and layer.name in error]
+    return max(named, key=lambda layer: len(layer.name)).node if named else None
+
+
+def _boundaries(
+    report: Report, evidence: Evidence, nodes: dict[str, NodeRecord]
+) -> Iterator[Finding]:
+    if evidence.repair_crash is not None:
+        yield _finding(
+            "TD302",
+            f"torch_tensorrt's boundary repair raised {evidence.repair_crash}; "
+            f"compilation ends there",
+        )
+        return
+    for output in report.model.outputs:
+        if output.bound is None or output.declared in (None, output.bound):
+            continue
+        yield _finding(
+            "TD301",
+            f"program output {output.name} was exported as {output.declared} and is returned "
+            f"as {output.bound}",
+            nodes.get(output.name),
+        )
+    for reader, (value, promised, given) in evidence.narrowed_readers.items():
+        node = nodes.get(reader)
+        if node is not None and reader not in evidence.refused:
+            yield _finding(
+                "TD301",
+                f"{reader} ({node.target}) reads {value} as {given}, exported as {promised}",
+                node,
+            )
+    for name, sentence in evidence.refused.items():
+        node = nodes.get(name)
+        target = f" ({node.target})" if node is not None else ""
+        yield _finding(
+            "TD303",
+            f"{name}{target} refuses the narrow dtype that truncation gives it: {sentence}",
+            node,
+        )
+
+
+def _constants(report: Report) -> Iterator[Finding]:
+    reader = {node.constant: node for node in report.nodes if node.constant is not None}
+    for constant in report.constants:
+        node = reader.get(constant.name)
+        if constant.overflowed and family(constant.original) == "int":
+            yield _finding(
+                "TD401",
+                f"{constant.overflowed} of {constant.elements} values of constant "
+                f"{constant.name} do not fit {constant.truncated}",
+                node,
+            )
+            continue
+        lost = [
+            f"{count} of {constant.elements} values become {what}"
+            for count, what in (
+                (constant.overflowed, "inf"),
+                (constant.underflowed, "zero or subnormal"),
+            )
+            if count
+        ]
+        if lost:
+            yield _finding(
+                "TD402",
+                f"constant {constant.name} loses values as {constant.truncated}: "
+                f"{' and '.join(lost)}",
+                node,
+            )
+
+
+def _scalars(report: Report, evidence: Evidence) -> Iterator[Finding]:
+    """Yields numbers that do not survive: too large, or cast to an integer tensor's dtype."""
+    for node in report.nodes:
+        if node.name in evidence.scalars:
+            value, dtype = evidence.scalars[node.name]
+            integral = family(dtype) == "int"
+            yield _finding(
+                "TD401" if integral else "TD402",
+                f"{node.name} ({node.target}) uses the number {value:g}, which "
+                f"{'does not fit' if integral else 'becomes inf in'} {dtype}",
+                node,
+            )
+        if not isinstance(node.tensorrt, str) or not isinstance(node.truncated, str):
+            continue
+        scalar = _fractional_scalar(node.args)
+        if scalar is None or family(node.truncated) != "float":
+            continue
+        if node.tensorrt in ("INT32", "INT64", "INT8"):
+            yield _finding(
+                "TD403",
+                f"{node.name} ({node.target}) computes {node.truncated} from the scalar "
+                f"{scalar}, but the converter casts the scalar to {node.tensorrt}",
+                node,
+            )
+
+
+def _fractional_scalar(args: str) -> str | None:
+    for part in args.split(", "):
+        try:
+            value = float(part)
+        except ValueError:
+            continue
+        if not value.is_integer():
+            return part
+    return None

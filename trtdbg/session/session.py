@@ -1,0 +1,263 @@
+"""Orders the stages for one program, keeps what they made, and reports progress.
+
+Loading and capture do not depend on the policy and run once; everything behind them is kept
+per policy, so that switching back is instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from trtdbg.errors import UnavailableError, UsageError
+from trtdbg.outputs.findings import Evidence, find
+from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
+from trtdbg.records import (
+    Binding,
+    BuildRecord,
+    BuildStatus,
+    Capability,
+    Dtype,
+    EngineRecord,
+    ModelInfo,
+    NodeRecord,
+    Report,
+)
+from trtdbg.session.messages import Job, Log, Progress
+from trtdbg.session.steps import Analysed, Context, Lowered, Steps
+from trtdbg.stages import engine, host, infer, validate
+from trtdbg.stages.capture import Captured, capture, compilation_settings
+from trtdbg.stages.graph import recorded_dtype
+from trtdbg.stages.load import load
+
+
+class _Analysis:
+    """A report together with the networks that a later build needs."""
+
+    def __init__(self, report: Report, analysed: Analysed) -> None:
+        self.analysed = analysed
+        self.report = self.judged(report)
+
+    def judged(self, report: Report) -> Report:
+        """Returns the report with the findings that follow from it."""
+        report = msgspec.structs.replace(report, findings=())
+        findings = find(report, self.analysed.evidence)
+        return msgspec.structs.replace(report, findings=findings)
+
+
+class Session:
+    """One program with its compilation settings, analysed under any number of policies."""
+
+    def __init__(self, job: Job, emit: Callable[[Progress | Log], None]) -> None:
+        """Prepares torch_tensorrt and loads the program.
+
+        Raises:
+            UnavailableError: torch_tensorrt is missing.
+            ModelError: the file cannot be read.
+            UsageError: the target is unknown.
+        """
+        self._emit = emit
+        self._settings = job.settings
+        self._progress("load", job.model)
+        host.prepare()
+        self.environment = host.describe()
+        self._target = host.resolve_target(job.target, self.environment)
+        self._loaded = load(job.model)
+        self._exported: dict[str, Dtype] = {
+            node.name: recorded_dtype(node) for node in self._loaded.program.graph.nodes
+        }
+        self._lowered: dict[bool, Lowered] = {}
+        self._analyses: dict[TruncationPolicy, _Analysis] = {}
+
+    def analyze(self, policy: TruncationPolicy) -> Report:
+        """Returns the report under a policy, networks defined and nothing built.
+
+        Raises:
+            UsageError: the policy asks for what this version cannot do.
+        """
+        return self._analysis(policy).report
+
+    def build(
+        self,
+        policy: TruncationPolicy,
+        engines: tuple[int, ...] | None = None,
+        save: str | None = None,
+    ) -> Report:
+        """Builds engines, all by default, and returns the report with the build records.
+
+        An engine that is built already is built again only if it is to be saved.
+
+        Raises:
+            UnavailableError: this machine cannot build.
+            UsageError: an engine index is out of range, or the policy cannot be followed.
+            OutputError: the folder to save to cannot be written.
+        """
+        can_build = self._capability("build engines")
+        if not can_build.possible:
+            raise UnavailableError(f"cannot build engines here: {can_build.reason}")
+        analysis = self._analysis(policy)
+        records = list(analysis.report.engines)
+        wanted = tuple(range(len(records))) if engines is None else engines
+        for index in wanted:
+            if not 0 <= index < len(records):
+                raise UsageError(
+                    f"there is no engine {index}", remedy=f"there are {len(records)}"
+                )
+        built: list[tuple[EngineRecord, bytes]] = []
+        for done, index in enumerate(wanted):
+            if records[index].build.status is BuildStatus.BUILT and save is None:
+                continue
+            self._progress("build", f"engine {index}", done, len(wanted))
+            build, serialized = self._build_one(analysis.analysed, index)
+            records[index] = msgspec.structs.replace(
+                records[index], build=build, timing_unavailable=self._no_timing(build)
+            )
+            if serialized is not None and save is not None:
+                built.append((records[index], serialized))
+        report = msgspec.structs.replace(analysis.report, engines=tuple(records))
+        analysis.report = analysis.judged(report)
+        if save is not None:
+            engine.save_engines(
+                Path(save),
+                built,
+                model_sha256=report.model.sha256,
+                tensorrt=self.environment.tensorrt,
+                flavour=self.environment.flavour,
+                target=self._target,
+            )
+        return analysis.report
+
+    def _build_one(self, analysed: Analysed, index: int) -> tuple[BuildRecord, bytes | None]:
+        crash = analysed.evidence.repair_crash
+        if crash is not None:
+            error = f"torch_tensorrt's boundary repair ends the compilation: {crash}"
+            return BuildRecord(status=BuildStatus.FAILED, stage="boundary", error=error), None
+        return engine.build_engine(analysed.networks[index], self._target)
+
+    def _no_timing(self, build: BuildRecord) -> str:
+        if build.status is not BuildStatus.BUILT:
+            return "not built"
+        running = self._capability("run and time engines")
+        return "not timed" if running.possible else f"not available: {running.reason}"
+
+    def _capability(self, name: str) -> Capability:
+        return next(c for c in self.environment.capabilities if c.name == name)
+
+    def _progress(
+        self, stage: str, detail: str = "", done: int | None = None, total: int | None = None
+    ) -> None:
+        self._emit(Progress(stage=stage, detail=detail, done=done, total=total))
+
+    def _analysis(self, policy: TruncationPolicy) -> _Analysis:
+        if policy.verdicts is VerdictSource.TENSORRT:
+            raise UsageError(
+                "verdicts by the TensorRT probe are not available in this version",
+                remedy="use --verdicts validators",
+            )
+        if policy not in self._analyses:
+            self._analyses[policy] = self._analyze(policy)
+        return self._analyses[policy]
+
+    def _analyze(self, policy: TruncationPolicy) -> _Analysis:
+        lowered = self._lower(policy.timing is Timing.UPSTREAM)
+        if lowered.captured.module is None:
+            return self._failed_lowering(policy, lowered.captured)
+        context = Context(
+            program=self._loaded.program,
+            exported=self._exported,
+            settings=self._settings,
+            target=self._target,
+            can_define_networks=self._capability("define networks").possible,
+            progress=self._progress,
+        )
+        analysed = Steps(context, policy, lowered).run()
+        if analysed.captured.module is None:
+            return self._failed_lowering(policy, analysed.captured)
+        report = msgspec.structs.replace(
+            self._report(policy),
+            passes=analysed.passes,
+            graph_nodes=analysed.pool,
+            nodes=analysed.nodes,
+            engines=analysed.engines,
+            torch_ops=analysed.torch_ops,
+            boundary_casts=analysed.casts,
+            constants=analysed.constants,
+        )
+        model = msgspec.structs.replace(report.model, outputs=analysed.outputs)
+        return _Analysis(msgspec.structs.replace(report, model=model), analysed)
+
+    def _lower(self, truncate_double: bool) -> Lowered:
+        """Captures the program once per value of the one setting that changes lowering."""
+        if truncate_double not in self._lowered:
+            captured = capture(
+                self._loaded.program,
+                self._settings,
+                truncate_double=truncate_double,
+                emit=self._progress,
+            )
+            self._lowered[truncate_double] = self._judge_lowered(captured)
+        return self._lowered[truncate_double]
+
+    def _judge_lowered(self, captured: Captured) -> Lowered:
+        if captured.module is None:
+            return Lowered(captured)
+        self._progress("infer", "with nothing truncated")
+        inferred = infer.infer(captured.module)
+        self._progress("validate", "on original dtypes")
+        options = compilation_settings(self._settings, truncate_double=False)
+        return Lowered(
+            captured,
+            inferred,
+            validate.judge(captured.module, options),
+            validate.judge(inferred.module, options),
+        )
+
+    def _failed_lowering(self, policy: TruncationPolicy, captured: Captured) -> _Analysis:
+        """Returns what is known when a pass raised: the passes and the last good graph."""
+        nodes = tuple(
+            NodeRecord(
+                name=node.name,
+                op=node.op,
+                target=node.target,
+                shape=node.shape,
+                original=self._exported.get(node.from_node or node.name),
+                recorded=node.dtype,
+                source=node.source,
+                from_node=node.from_node,
+                args=node.args,
+                operands=node.operands,
+            )
+            for node in captured.last_graph()
+        )
+        report = msgspec.structs.replace(
+            self._report(policy),
+            passes=captured.passes,
+            graph_nodes=captured.pool,
+            nodes=nodes,
+        )
+        evidence = Evidence(lowering_error=(captured.failed_pass or "", captured.error or ""))
+        return _Analysis(report, Analysed(captured, evidence))
+
+    def _report(self, policy: TruncationPolicy) -> Report:
+        program = self._loaded.program
+        names = [n for n in program.graph_signature.user_inputs if isinstance(n, str)]
+        inputs = tuple(
+            Binding(
+                name=name,
+                declared=dtype if isinstance(dtype := self._exported.get(name), str) else None,
+                bound=None,
+            )
+            for name in names
+        )
+        model = ModelInfo(
+            path=self._loaded.path,
+            sha256=self._loaded.sha256,
+            nodes=len(program.graph.nodes),
+            inputs=inputs,
+            bytes=self._loaded.bytes,
+        )
+        return Report(
+            model=model, environment=self.environment, policy=policy, settings=self._settings
+        )

@@ -1,0 +1,214 @@
+"""Repairs the borders of a split graph from inference alone, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from trtdbg.records import Direction
+from trtdbg.stages.graph import (
+    NODE_MARK,
+    Edit,
+    Typing,
+    engine_nodes,
+    output_node,
+    output_values,
+    refresh_metadata,
+)
+from trtdbg.stages.splits import (
+    CastLedger,
+    Program,
+    describe_calls,
+    differ,
+    engine_values,
+    fake_mode_of,
+    is_engine,
+    made_by_engine,
+    placeholders,
+)
+
+COMPLEX_INPUT_SUFFIX = "_unpacked_complex"
+"""How torch_tensorrt's complex rewrite names a complex program input that it made real."""
+
+
+def repair_late(split: GraphModule, inferred: Typing, truncated: Typing) -> Program:
+    """Restores the PyTorch part and casts at the borders, in place, for timing `late`.
+
+    Reads inference only: no subgraph is executed. A value's wide dtype is its inferred dtype,
+    its engine dtype the truncated one.
+
+    1. The PyTorch part computes as exported: dtype arguments that truncation rewrote get their
+       original values back, constants are the original tensors.
+    2. A value of the PyTorch part or a program input that an engine reads narrower than it is
+       gets one cast, right after it, shared by all engines that read it.
+    3. A value of an engine that is narrower than its inferred dtype gets one cast back, shared
+       by all operators of the PyTorch part and program outputs that read it. Engines go on
+       reading the narrow value, so that nothing is cast between two engines and no two casts
+       cancel.
+    4. A constant that an engine merely hands on is read from the original tensor instead.
+    5. Symbolic sizes and numbers are never cast. A value that is returned twice is cast once.
+
+    Before: `x: float64 -> engine(float32) -> i0 -> engine(float32) -> output`
+    After:  `x -> cast -> engine -> cast -> i0 -> cast -> engine -> cast -> output`
+    """
+    restored = _PytorchPart(inferred, truncated)
+    restored.restore(split)
+    casts = CastLedger(split)
+    wide = dict(_values(inferred.module))
+    for call, engine in engine_nodes(split):
+        for operand, placeholder in zip(call.args, placeholders(engine), strict=True):
+            given = operand.meta.get("val") if isinstance(operand, Node) else None
+            wanted = placeholder.meta.get("val")
+            if not isinstance(operand, Node) or made_by_engine(operand):
+                continue
+            if differ(given, wanted):
+                cast = casts.insert(operand, wanted.dtype, Direction.INTO_ENGINE, [call])
+                call.replace_input_with(operand, cast)
+    for value, source in engine_values(split):
+        readers = [user for user in value.users if not is_engine(user)]
+        if not readers or source is None:
+            continue
+        if source.op == "get_attr":
+            _read_original_constant(split, value, source, readers, inferred)
+            continue
+        wanted = wide.get(source.meta.get(NODE_MARK, ""))
+        if isinstance(wanted, torch.Tensor) and differ(value.meta.get("val"), wanted):
+            cast = casts.insert(value, wanted.dtype, Direction.OUT_OF_ENGINE, readers)
+            for reader in readers:
+                reader.replace_input_with(value, cast)
+    _restore_complex(split)
+    return casts.finish()
+
+
+def repair_program(
+    split: GraphModule, promised_inputs: Mapping[str, torch.dtype], promised: Iterable[Any]
+) -> Program:
+    """Casts at the program's inputs and outputs, in place, for timing `early`.
+
+    The graph was lowered with narrow inputs; callers still pass and expect what export
+    promised.
+
+    Args:
+        split: the partitioned graph.
+        promised_inputs: dtype that the caller passes, by placeholder.
+        promised: the exported outputs' fake values, in order.
+    """
+    casts = CastLedger(split)
+    for node in placeholders(split):
+        passed = promised_inputs.get(node.name)
+        value = node.meta.get("val")
+        if passed is None or not isinstance(value, torch.Tensor) or passed == value.dtype:
+            continue
+        if passed.is_complex and not value.dtype.is_complex:
+            continue
+        readers = list(node.users)
+        cast = casts.insert(node, value.dtype, Direction.PROGRAM_INPUT, readers, given=passed)
+        refresh_metadata(node, value.to(passed))
+        for reader in readers:
+            reader.replace_input_with(node, cast)
+    _restore_complex(split)
+    output = output_node(split.graph)
+    for value, wanted in zip(output_values(split.graph), promised, strict=True):
+        if isinstance(value, Node) and differ(value.meta.get("val"), wanted):
+            cast = casts.insert(value, wanted.dtype, Direction.PROGRAM_OUTPUT, [output])
+            output.replace_input_with(value, cast)
+    return casts.finish()
+
+
+def leave_unrepaired(split: GraphModule) -> Program:
+    """Restores the complex interface only, in place, for timing `off`."""
+    _restore_complex(split)
+    return CastLedger(split).finish()
+
+
+class _PytorchPart:
+    """Gives the nodes left to PyTorch back what truncation changed in them."""
+
+    def __init__(self, inferred: Typing, truncated: Typing) -> None:
+        self.wide = dict(_values(inferred.module))
+        self.edits: Mapping[str, Edit] = truncated.edits
+
+    def restore(self, module: GraphModule) -> None:
+        for node in module.graph.nodes:
+            mark = node.meta.get(NODE_MARK)
+            if is_engine(node) or made_by_engine(node):
+                continue
+            if node.op == "call_module":
+                submodule = getattr(module, str(node.target))
+                if isinstance(submodule, GraphModule):
+                    self.restore(submodule)
+                    submodule.recompile()
+                continue
+            if node.op == "call_function" and mark in self.edits:
+                _restore_dtypes(node, self.edits[mark])
+            if node.op != "output" and mark in self.wide:
+                refresh_metadata(node, self.wide[mark])
+        describe_calls(module)
+
+
+def _restore_dtypes(node: Node, edit: Edit) -> None:
+    args = tuple(
+        before if isinstance(before, (torch.dtype, float)) else now
+        for now, before in zip(node.args, edit.args, strict=True)
+    )
+    kwargs = {
+        key: edit.kwargs[key]
+        if isinstance(edit.kwargs.get(key), (torch.dtype, float))
+        else now
+        for key, now in node.kwargs.items()
+        if key in edit.kwargs
+    }
+    node.args, node.kwargs = args, kwargs
+
+
+def _values(module: GraphModule) -> Iterable[tuple[str, Any]]:
+    return ((node.name, node.meta.get("val")) for node in module.graph.nodes)
+
+
+def _read_original_constant(
+    split: GraphModule, value: Node, source: Node, readers: list[Node], inferred: Typing
+) -> None:
+    original = next(
+        node for node in inferred.module.graph.nodes if node.name == source.meta[NODE_MARK]
+    )
+    with split.graph.inserting_after(value):
+        constant = split.graph.get_attr(str(original.target))
+    constant.meta.update(original.meta)
+    for reader in readers:
+        reader.replace_input_with(value, constant)
+
+
+def _restore_complex(split: GraphModule) -> None:
+    """Gives a rewritten complex program its complex inputs and outputs back, in place.
+
+    Source: torch_tensorrt 2.13, `dynamo/_compiler.py` _insert_complex_io_adapters, whose place
+    this takes because boundary casts stand between the engine and the output here.
+    """
+    for node in placeholders(split):
+        if not node.name.endswith(COMPLEX_INPUT_SUFFIX):
+            continue
+        value = node.meta["val"]
+        readers = list(node.users)
+        with split.graph.inserting_after(node):
+            real = split.graph.call_function(torch.ops.aten.view_as_real.default, (node,))
+        refresh_metadata(real, value)
+        with fake_mode_of(split):
+            refresh_metadata(node, torch.view_as_complex(value))
+        for reader in readers:
+            reader.replace_input_with(node, real)
+    output = output_node(split.graph)
+    values = output_values(split.graph)
+    for index in split.meta.get("complex_output_indices", ()):
+        value = values[index]
+        if not isinstance(value, Node) or not isinstance(value.meta.get("val"), torch.Tensor):
+            continue
+        if value.meta["val"].dtype.is_complex:
+            continue
+        with split.graph.inserting_before(output):
+            whole = split.graph.call_function(torch.ops.aten.view_as_complex.default, (value,))
+        with fake_mode_of(split):
+            refresh_metadata(whole, torch.view_as_complex(value.meta["val"]))
+        output.replace_input_with(value, whole)

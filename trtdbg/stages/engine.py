@@ -1,0 +1,159 @@
+"""Builds a defined network into a serialized TensorRT engine, with or without a GPU."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from trtdbg.errors import OutputError
+from trtdbg.records import BuildRecord, BuildStatus, EngineRecord
+from trtdbg.stages.graph import first_line
+from trtdbg.stages.host import tensorrt_log
+from trtdbg.stages.network import Network, refusal
+
+
+def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, bytes | None]:
+    """Builds a network and returns the record and the serialized engine, None if it failed.
+
+    Args:
+        network: a defined network; one with an error is reported as failed, not built.
+        target: compute capability such as sm86 for TensorRT-RTX ahead of time; None is the GPU
+            of this machine.
+
+    Source: torch_tensorrt 2.13, `dynamo/conversion/_TRTInterpreter.py` run, up to the
+    point where it deserialises the engine, which needs a GPU.
+    """
+    if network.error is not None:
+        return (
+            BuildRecord(
+                status=BuildStatus.FAILED,
+                stage="network",
+                network_seconds=network.seconds,
+                error=network.error,
+                node=network.error_node,
+                log=network.log,
+                target=target,
+            ),
+            None,
+        )
+    interpreter = network.interpreter
+    start = time.perf_counter()
+    serialized: Any = None
+    failure: Exception | None = None
+    with tensorrt_log() as log:
+        try:
+            config = interpreter._populate_trt_builder_config()
+            if target is not None:
+                _set_target(config, target)
+            serialized = interpreter.builder.build_serialized_network(
+                interpreter.ctx.net, config
+            )
+        except Exception as error:
+            # TensorRT's bindings raise what they like; the record keeps the sentence.
+            failure = error
+    seconds = time.perf_counter() - start
+    lines = (*network.log, *(text for _, text in log))
+    if serialized is None:
+        return (
+            BuildRecord(
+                status=BuildStatus.FAILED,
+                stage="build",
+                seconds=seconds,
+                network_seconds=network.seconds,
+                error=refusal(failure, log),
+                log=lines,
+                target=target,
+            ),
+            None,
+        )
+    engine = bytes(memoryview(serialized))
+    record = BuildRecord(
+        status=BuildStatus.BUILT,
+        stage="build",
+        seconds=seconds,
+        network_seconds=network.seconds,
+        bytes=len(engine),
+        log=lines,
+        target=target,
+    )
+    return record, engine
+
+
+def _set_target(config: Any, target: str) -> None:
+    import tensorrt as trt
+
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), 0)
+
+
+class _ManifestEngine(msgspec.Struct, frozen=True, kw_only=True):
+    file: str
+    sha256: str
+    engine: EngineRecord
+
+
+class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    schema: str = "trtdbg.engines/1"
+    model_sha256: str
+    tensorrt: str | None
+    flavour: str | None
+    target: str | None
+    engines: tuple[_ManifestEngine, ...]
+
+
+def save_engines(
+    folder: Path,
+    engines: list[tuple[EngineRecord, bytes]],
+    *,
+    model_sha256: str,
+    tensorrt: str | None,
+    flavour: str | None,
+    target: str | None,
+) -> Path:
+    """Writes `engine_K.engine` files and `manifest.json` into a folder and returns the latter.
+
+    Each file appears whole or not at all; the manifest comes last.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        entries = []
+        for record, data in engines:
+            name = f"engine_{record.index}.engine"
+            _write_atomically(folder / name, data)
+            digest = hashlib.sha256(data).hexdigest()
+            entries.append(_ManifestEngine(file=name, sha256=digest, engine=record))
+        manifest = _Manifest(
+            model_sha256=model_sha256,
+            tensorrt=tensorrt,
+            flavour=flavour,
+            target=target,
+            engines=tuple(entries),
+        )
+        path = folder / "manifest.json"
+        _write_atomically(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        return path
+    except OSError as error:
+        raise OutputError(
+            f"cannot save engines to {folder}: {first_line(error)}",
+            remedy="choose a folder that can be written with --save",
+        ) from error
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

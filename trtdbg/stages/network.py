@@ -1,0 +1,277 @@
+"""Defines the real TensorRT network of an engine with torch_tensorrt's own interpreter."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import torch
+from torch.fx import GraphModule, Node
+
+from trtdbg.records import Binding, Dtype, LayerRecord
+from trtdbg.stages.graph import (
+    NODE_MARK,
+    dtype_name,
+    first_line,
+    output_values,
+    recorded_dtype,
+    value_shape,
+)
+
+EMPTY_MESSAGE = "__len__() should return >= 0"
+"""What pybind raises when TensorRT refuses a layer: it says nothing, TensorRT's log does."""
+
+
+@dataclass
+class Network:
+    """An engine's network definition, or how far it got."""
+
+    name: str
+    inputs: tuple[Binding, ...] = ()
+    outputs: tuple[Binding, ...] = ()
+    layers: tuple[LayerRecord, ...] = ()
+    node_dtypes: dict[str, Dtype] = field(default_factory=dict)
+    """TensorRT's dtype of each node's ITensor, in TensorRT's spelling, by lowered node."""
+    seconds: float = 0.0
+    error: str | None = None
+    """TensorRT's or the converter's sentence; None if the network is complete."""
+    error_node: str | None = None
+    log: tuple[str, ...] = ()
+    widened: tuple[tuple[str, str], ...] = ()
+    """Nodes whose converter made a float64 that the model never had, with its sentence."""
+    interpreter: Any = None
+    """Holds builder, network and weights as long as a build may follow."""
+
+
+def define_network(
+    engine: GraphModule,
+    name: str,
+    options: Any,
+    *,
+    truncate_double: bool,
+    inputs: Any = None,
+) -> Network:
+    """Runs every converter of an engine into a real `INetworkDefinition`; builds nothing.
+
+    With `truncate_double`, torch_tensorrt narrows what its converters hand to TensorRT as
+    float64. As the constants of the engine were converted before, the network is first defined
+    without: a converter that then complains of float64 made it up itself, and is noted in
+    `widened`.
+
+    Args:
+        engine: the subgraph; its metadata says the dtypes of inputs and outputs.
+        name: of the submodule.
+        options: torch_tensorrt's CompilationSettings.
+        truncate_double: whether a converter's own float64 is narrowed rather than refused.
+        inputs: the `torch_tensorrt.Input`s to declare; None derives them from the metadata.
+
+    Source: torch_tensorrt 2.13, `dynamo/conversion/_conversion.py` interpret_module_to_result.
+    """
+    widened: dict[str, str] = {}
+    if truncate_double and inputs is None:
+        network = _define(engine, name, options, False, inputs)
+        if not _is_float64_refusal(network.error):
+            return network
+        if network.error_node is not None and not _reads_float64(engine, network.error_node):
+            widened[network.error_node] = str(network.error)
+    network = _define(engine, name, options, truncate_double, inputs)
+    network.widened = tuple(widened.items())
+    return network
+
+
+def _is_float64_refusal(error: str | None) -> bool:
+    return error is not None and "float64 (double)" in error
+
+
+def _reads_float64(engine: GraphModule, mark: str) -> bool:
+    for node in engine.graph.nodes:
+        if node.meta.get(NODE_MARK) == mark:
+            names = [recorded_dtype(operand) for operand in (node, *node.all_input_nodes)]
+            return "float64" in names
+    return False
+
+
+def _define(
+    engine: GraphModule, name: str, options: Any, truncate_double: bool, inputs: Any
+) -> Network:
+    import copy
+
+    from torch_tensorrt.dynamo import partitioning
+    from torch_tensorrt.dynamo.conversion._conversion import infer_module_output_dtypes
+
+    from trtdbg.stages.host import tensorrt_log
+
+    options = copy.copy(options)
+    options.truncate_double = truncate_double
+    network = Network(name)
+    interpreter: Any = None
+    start = time.perf_counter()
+    with tensorrt_log() as log, torch.no_grad():
+        try:
+            if inputs is None:
+                inputs = partitioning.construct_submodule_inputs(engine)
+            declared = infer_module_output_dtypes(engine, truncate_double=truncate_double)
+            interpreter = _recording_interpreter()(
+                engine, inputs, output_dtypes=declared, compilation_settings=options
+            )
+            interpreter._construct_trt_network_def()
+        except Exception as error:
+            # Converters and TensorRT raise anything; the sentence goes into the record.
+            network.error = refusal(error, log)
+            network.error_node = getattr(interpreter, "current_mark", None)
+    network.seconds = time.perf_counter() - start
+    network.log = tuple(text for _, text in log)
+    if interpreter is not None:
+        network.interpreter = interpreter
+        network.node_dtypes = interpreter.node_dtypes
+        network.layers = _layers(interpreter)
+    network.inputs = _input_bindings(engine, interpreter)
+    network.outputs = _output_bindings(engine, interpreter if network.error is None else None)
+    return network
+
+
+def refusal(error: BaseException | None, log: list[tuple[int, str]]) -> str:
+    """Returns the sentence that says why TensorRT or a converter refused.
+
+    A Python exception that says nothing gives way to the last error in TensorRT's log.
+    """
+    import logging
+
+    errors = [text for level, text in log if level >= logging.ERROR]
+    says = str(error).strip() if error is not None else ""
+    if error is not None and says and EMPTY_MESSAGE not in says and not errors:
+        return first_line(error)
+    if errors:
+        return _clean(errors[0])
+    return "TensorRT refused without a word in its log"
+
+
+def _clean(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines)
+
+
+def _recording_interpreter() -> Any:
+    """Returns a TRTInterpreter class that notes which node added which layers."""
+    import tensorrt as trt
+    from torch_tensorrt.dynamo.conversion._TRTInterpreter import TRTInterpreter
+
+    class RecordingInterpreter(TRTInterpreter):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.current_mark: str | None = None
+            self.layer_owner: list[str | None] = []
+            self.node_dtypes: dict[str, Dtype] = {}
+
+        def run_node(self, n: Node) -> Any:
+            mark = n.meta.get(NODE_MARK, n.name)
+            self.current_mark = mark if n.op != "output" else None
+            result = super().run_node(n)
+            owner = self.current_mark
+            self.layer_owner += [owner] * (self.ctx.net.num_layers - len(self.layer_owner))
+            dtype = _tensorrt_dtype(trt, result)
+            if dtype is not None and n.op != "output":
+                # A cast added behind a node shares its mark: the cast's dtype is the value's.
+                self.node_dtypes[mark] = dtype
+            return result
+
+    return RecordingInterpreter
+
+
+def _tensorrt_dtype(trt: Any, value: Any) -> Dtype:
+    if isinstance(value, trt.ITensor):
+        return str(value.dtype).rsplit(".", 1)[-1]
+    if isinstance(value, (tuple, list)):
+        names = tuple(
+            n if isinstance(n := _tensorrt_dtype(trt, v), str) else None for v in value
+        )
+        return names if any(names) else None
+    return None
+
+
+def _layers(interpreter: Any) -> tuple[LayerRecord, ...]:
+    net = interpreter.ctx.net
+    owners = interpreter.layer_owner
+    records = []
+    for i in range(net.num_layers):
+        layer = net.get_layer(i)
+        tensors = [layer.get_input(j) for j in range(layer.num_inputs)]
+        records.append(
+            LayerRecord(
+                name=layer.name,
+                type=str(layer.type).rsplit(".", 1)[-1],
+                inputs=tuple(_short(t.dtype) if t is not None else None for t in tensors),
+                outputs=tuple(
+                    _short(layer.get_output(j).dtype) for j in range(layer.num_outputs)
+                ),
+                node=owners[i] if i < len(owners) else None,
+            )
+        )
+    return tuple(records)
+
+
+def _short(dtype: Any) -> str:
+    return str(dtype).rsplit(".", 1)[-1]
+
+
+def torch_name(trt_dtype: Any) -> str:
+    """Returns torch's name of a TensorRT dtype, TensorRT's own where torch has none."""
+    from torch_tensorrt import dtype
+
+    try:
+        return dtype_name(dtype._from(trt_dtype).to(torch.dtype))
+    except (TypeError, KeyError):
+        return _short(trt_dtype)
+
+
+def _input_bindings(engine: GraphModule, interpreter: Any) -> tuple[Binding, ...]:
+    bound: dict[str, str] = {}
+    if interpreter is not None:
+        net = interpreter.ctx.net
+        tensors = [net.get_input(i) for i in range(net.num_inputs)]
+        bound = {tensor.name: torch_name(tensor.dtype) for tensor in tensors}
+    return tuple(
+        _binding(node.meta.get(NODE_MARK, node.name), node, bound.get(str(node.target)))
+        for node in engine.graph.nodes
+        if node.op == "placeholder"
+    )
+
+
+def _output_bindings(engine: GraphModule, interpreter: Any) -> tuple[Binding, ...]:
+    bound: dict[int, str] = {}
+    if interpreter is not None:
+        net = interpreter.ctx.net
+        for i in range(net.num_outputs):
+            tensor = net.get_output(i)
+            # The interpreter names them output0, output1, ... by their place.
+            place = tensor.name.removeprefix("output")
+            bound[int(place) if place.isdigit() else i] = torch_name(tensor.dtype)
+    return tuple(
+        _binding(
+            value.meta.get(NODE_MARK, value.name) if isinstance(value, Node) else str(value),
+            value,
+            bound.get(i),
+        )
+        for i, value in enumerate(output_values(engine.graph))
+    )
+
+
+def _binding(name: str, value: Any, bound: str | None) -> Binding:
+    fake = value.meta.get("val") if isinstance(value, Node) else None
+    declared = recorded_dtype(value) if isinstance(value, Node) else None
+    if fake is not None and not isinstance(fake, torch.Tensor):
+        # A symbolic size crosses as a shape tensor.
+        declared = "int64"
+    return Binding(
+        name=name,
+        declared=declared if isinstance(declared, str) else None,
+        bound=bound,
+        shape=value_shape(fake),
+    )
+
+
+def with_declared(binding: Binding, declared: str | None) -> Binding:
+    """Returns a binding with another declared dtype."""
+    return msgspec.structs.replace(binding, declared=declared)
