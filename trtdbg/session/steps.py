@@ -9,15 +9,12 @@ from typing import Any
 
 import msgspec
 from torch.export import ExportedProgram
-from torch.fx import GraphModule
 
 from trtdbg.outputs.findings import Evidence
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import (
     Binding,
     BoundaryCast,
-    BuildRecord,
-    BuildStatus,
     ConstantRecord,
     Dtype,
     EngineRecord,
@@ -25,14 +22,11 @@ from trtdbg.records import (
     NodeRecord,
     PassRecord,
     Phase,
-    ValidatorVerdict,
-    Verdict,
-    Widened,
 )
+from trtdbg.session.rows import NodeRows, engine_rows, output_rows
 from trtdbg.stages import (
     boundary,
     early,
-    engine,
     infer,
     network,
     partition,
@@ -51,16 +45,8 @@ from trtdbg.stages.capture import (
 from trtdbg.stages.graph import (
     NODE_MARK,
     Typing,
-    args_text,
-    as_tuple,
     engine_nodes,
     first_line,
-    origin_name,
-    recorded_dtype,
-    source_of,
-    target_name,
-    value_dtype,
-    value_shape,
 )
 from trtdbg.stages.network import Network
 from trtdbg.stages.splits import Program
@@ -276,104 +262,41 @@ class Steps:
             self.evidence.refused = {**self.early.typing.refused, **self.evidence.refused}
             truncated.scalars.update(self.early.typing.scalars)
         self.evidence.scalars = truncated.scalars
+        assert self.captured.module is not None
+        assert self.base.inferred is not None
+        rows = NodeRows(
+            exported=self.context.exported,
+            plain=self.base.inferred,
+            truncated=truncated,
+            original=self.base.original,
+            refreshed=self.base.refreshed,
+            judged=judged,
+            inside=self._inside_engines(program),
+            in_force=self.base.original if self.policy.timing is Timing.UPSTREAM else judged,
+            engine_of=split.engine_of if split is not None else {},
+            tensorrt={k: v for net in networks for k, v in net.node_dtypes.items()},
+        )
         return Analysed(
             captured=self.captured,
             evidence=self.evidence,
             networks=networks,
             passes=tuple(self.recorder.passes),
             pool=tuple(self.recorder.pool),
-            nodes=self._nodes(truncated, judged, split, program, networks),
-            engines=self._engines(split, program, networks),
+            nodes=tuple(rows.row(node) for node in self.captured.module.graph.nodes),
+            engines=engine_rows(split, networks, self.context.target),
             torch_ops=split.torch_ops if split is not None else (),
             casts=program.casts if program is not None else (),
             constants=self._constants(truncated),
-            outputs=self._outputs(outputs),
+            outputs=output_rows(self.context.program, self.promised, outputs),
         )
-
-    def _outputs(self, in_force: tuple[str | None, ...]) -> tuple[Binding, ...]:
-        specs = self.context.program.graph_signature.user_outputs
-        names = [str(name) for name in specs]
-        found = []
-        for i, value in enumerate(self.promised):
-            declared = value_dtype(value)
-            found.append(
-                Binding(
-                    name=names[i] if i < len(names) else f"output{i}",
-                    declared=declared if isinstance(declared, str) else None,
-                    bound=in_force[i] if i < len(in_force) else None,
-                    shape=value_shape(value),
-                )
-            )
-        return tuple(found)
 
     def _constants(self, truncated: Typing) -> tuple[ConstantRecord, ...]:
         assert self.base.inferred is not None
-        if self.policy.timing is not Timing.EARLY:
-            return narrowing.constant_records(self.base.inferred, truncated)
-        policy = msgspec.structs.replace(self.policy, timing=Timing.LATE)
-        late = infer.infer_truncated(self.base.inferred, policy)
-        return narrowing.constant_records(self.base.inferred, late)
-
-    def _engines(
-        self,
-        split: partition.Split | None,
-        program: Program | None,
-        networks: list[Network],
-    ) -> tuple[EngineRecord, ...]:
-        if split is None or program is None:
-            return ()
-        records = []
-        for index, name in enumerate(split.engine_names):
-            nodes = tuple(n for n, i in split.engine_of.items() if i == index)
-            record = EngineRecord(
-                index=index,
-                name=name,
-                nodes=nodes,
-                timing_unavailable="not built",
-            )
-            if index < len(networks):
-                net = networks[index]
-                record = msgspec.structs.replace(
-                    record,
-                    inputs=net.inputs,
-                    outputs=net.outputs,
-                    layers=net.layers,
-                    widened=tuple(Widened(node=n, reason=r) for n, r in net.widened),
-                    build=self._unbuilt(net),
-                )
-            else:
-                reason = "TensorRT's builder is not available on this machine"
-                build = BuildRecord(status=BuildStatus.UNAVAILABLE, error=reason)
-                record = msgspec.structs.replace(record, build=build)
-            records.append(record)
-        return tuple(records)
-
-    def _unbuilt(self, net: Network) -> BuildRecord:
-        if net.error is None:
-            return BuildRecord(
-                stage="network", network_seconds=net.seconds, target=self.context.target
-            )
-        record, _ = engine.build_engine(net, self.context.target)
-        return record
-
-    def _nodes(
-        self,
-        truncated: Typing,
-        judged: dict[str, validate.Judgement],
-        split: partition.Split | None,
-        program: Program | None,
-        networks: list[Network],
-    ) -> tuple[NodeRecord, ...]:
-        assert self.captured.module is not None
-        tensorrt: dict[str, Dtype] = {}
-        for net in networks:
-            tensorrt.update(net.node_dtypes)
-        inside = self._inside_engines(program)
-        engine_of = split.engine_of if split is not None else {}
-        return tuple(
-            self._node(node, truncated, judged, engine_of, tensorrt, inside)
-            for node in self.captured.module.graph.nodes
-        )
+        if self.policy.timing is Timing.EARLY:
+            # They were narrowed before lowering: what the lists do to them shows here.
+            policy = msgspec.structs.replace(self.policy, timing=Timing.LATE)
+            truncated = infer.infer_truncated(self.base.inferred, policy)
+        return narrowing.constant_records(self.base.inferred, truncated)
 
     def _inside_engines(self, program: Program | None) -> dict[str, validate.Judgement]:
         """Judges each node again inside its engine, as conversion does."""
@@ -381,85 +304,8 @@ class Steps:
         if program is None:
             return found
         for _, module in engine_nodes(program.module):
-            found.update(_by_mark(module, validate.judge(module, self.options)))
+            judged = validate.judge(module, self.options)
+            for node in module.graph.nodes:
+                if node.name in judged and NODE_MARK in node.meta:
+                    found[node.meta[NODE_MARK]] = judged[node.name]
         return found
-
-    def _node(
-        self,
-        node: Any,
-        truncated: Typing,
-        judged: dict[str, validate.Judgement],
-        engine_of: dict[str, int],
-        tensorrt: dict[str, Dtype],
-        inside: dict[str, validate.Judgement],
-    ) -> NodeRecord:
-        assert self.base.inferred is not None
-        name = node.name
-        engine_index = engine_of.get(name)
-        # Where truncation is early, the plain typing is that of the program as exported.
-        inferred = self.base.inferred.dtypes.get(name)
-        if self.early is not None and name not in self.base.inferred.dtypes:
-            inferred = self._original(node)
-        return NodeRecord(
-            name=name,
-            op=node.op,
-            target=target_name(node),
-            shape=None if node.op == "output" else value_shape(node.meta.get("val")),
-            original=self._original(node),
-            recorded=recorded_dtype(node),
-            inferred=inferred,
-            truncated=truncated.dtypes.get(name),
-            tensorrt=tensorrt.get(name) if engine_index is not None else None,
-            engine=engine_index,
-            source=source_of(node),
-            from_node=origin_name(node),
-            args=args_text(node),
-            operands=as_tuple(node.all_input_nodes),
-            users=as_tuple(node.users),
-            verdict=self._verdict(node, judged),
-            verdicts=self._verdicts(name, judged, inside),
-            constant=str(node.target) if node.op == "get_attr" else None,
-        )
-
-    def _original(self, node: Any) -> Dtype:
-        if node.op == "output":
-            return None
-        origin = origin_name(node)
-        promised = self.context.exported.get(origin or node.name)
-        if isinstance(promised, tuple):
-            # A node behind one of several outputs: its own place says which.
-            index = node.args[1] if len(node.args) > 1 else None
-            own = recorded_dtype(node)
-            if isinstance(own, str) and isinstance(index, int) and index < len(promised):
-                return promised[index]
-        return promised if promised is not None else recorded_dtype(node)
-
-    def _verdict(self, node: Any, judged: dict[str, validate.Judgement]) -> Verdict:
-        """Returns what the partitioner concludes under the timing in force."""
-        if node.op != "call_function":
-            return Verdict.NOT_APPLICABLE
-        upstream_view = self.policy.timing is Timing.UPSTREAM
-        source = self.base.original if upstream_view else judged
-        judgement = source.get(node.name)
-        return judgement.verdict if judgement is not None else Verdict.NOT_CHECKED
-
-    def _verdicts(
-        self,
-        name: str,
-        judged: dict[str, validate.Judgement],
-        inside: dict[str, validate.Judgement],
-    ) -> tuple[ValidatorVerdict, ...]:
-        records = validate.verdict_records(
-            self.base.original.get(name), self.base.refreshed.get(name), judged.get(name)
-        )
-        return records + validate.scope_records(judged.get(name), inside.get(name))
-
-
-def _by_mark(
-    module: GraphModule, judged: dict[str, validate.Judgement]
-) -> dict[str, validate.Judgement]:
-    return {
-        node.meta[NODE_MARK]: judged[node.name]
-        for node in module.graph.nodes
-        if node.name in judged and NODE_MARK in node.meta
-    }

@@ -184,10 +184,12 @@ def args_text(node: Node, limit: int = 160) -> str:
 
 def _arg_text(arg: Any) -> str:
     if isinstance(arg, Node):
-        return arg.name
+        return str(arg.name)
     if isinstance(arg, (list, tuple)):
         return f"[{', '.join(_arg_text(item) for item in arg)}]"
-    return dtype_name(arg) if isinstance(arg, torch.dtype) else str(arg)
+    if isinstance(arg, torch.dtype):
+        return dtype_name(arg)
+    return str(arg)
 
 
 def copy_graph(graph: Graph) -> Graph:

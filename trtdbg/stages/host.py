@@ -190,7 +190,7 @@ def describe() -> Environment:
     targets = _targets(trt) if flavour == "rtx" else ()
     return _with(
         base,
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         torch_cuda=torch.version.cuda,
         torch_tensorrt=torch_tensorrt.__version__,
         tensorrt=trt.__version__,

@@ -178,6 +178,7 @@ def verdict_records(
         original=original.verdict if original else Verdict.NOT_CHECKED,
         inferred=inferred.verdict if inferred else Verdict.NOT_CHECKED,
         truncated=truncated.verdict if truncated else Verdict.NOT_CHECKED,
+        reason=_first_reason(*judgements),
     )
     typings = [_by_key(judgement) for judgement in judgements]
     keys = sorted(
@@ -186,6 +187,14 @@ def verdict_records(
     )
     rows = (_record(key, *(answers.get(key) for answers in typings)) for key in keys)
     return (conclusion, *rows)
+
+
+def _first_reason(*judgements: Judgement | None) -> str | None:
+    """Returns why the first typing that is refused is refused."""
+    for judgement in judgements:
+        if judgement is not None and judgement.verdict is not Verdict.ACCEPT:
+            return next((a.reason for a in judgement.answers if a.reason), None)
+    return None
 
 
 def scope_records(

@@ -1,0 +1,162 @@
+"""Turns what the stages made into the rows of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from torch.export import ExportedProgram
+from torch.fx import Node
+
+from trtdbg.records import (
+    Binding,
+    BuildRecord,
+    BuildStatus,
+    Dtype,
+    EngineRecord,
+    NodeRecord,
+    ValidatorVerdict,
+    Verdict,
+    Widened,
+)
+from trtdbg.stages import engine, partition, validate
+from trtdbg.stages.graph import (
+    Typing,
+    args_text,
+    as_tuple,
+    origin_name,
+    recorded_dtype,
+    source_of,
+    target_name,
+    value_dtype,
+    value_shape,
+)
+from trtdbg.stages.network import Network
+
+
+@dataclass(frozen=True)
+class NodeRows:
+    """Everything that is known about the nodes of a lowered graph, by node name."""
+
+    exported: Mapping[str, Dtype]
+    plain: Typing
+    """Of the graph lowered without truncation, which under `early` is another graph."""
+    truncated: Typing
+    original: Mapping[str, validate.Judgement]
+    refreshed: Mapping[str, validate.Judgement]
+    judged: Mapping[str, validate.Judgement]
+    inside: Mapping[str, validate.Judgement]
+    in_force: Mapping[str, validate.Judgement]
+    """The judgements that decide the partition."""
+    engine_of: Mapping[str, int]
+    tensorrt: Mapping[str, Dtype]
+
+    def row(self, node: Node) -> NodeRecord:
+        """Returns the row of one node."""
+        name = node.name
+        engine_index = self.engine_of.get(name)
+        return NodeRecord(
+            name=name,
+            op=node.op,
+            target=target_name(node),
+            shape=None if node.op == "output" else value_shape(node.meta.get("val")),
+            original=self.promised(node),
+            recorded=recorded_dtype(node),
+            inferred=self.plain.dtypes.get(name, self.promised(node)),
+            truncated=self.truncated.dtypes.get(name),
+            tensorrt=self.tensorrt.get(name) if engine_index is not None else None,
+            engine=engine_index,
+            source=source_of(node),
+            from_node=origin_name(node),
+            args=args_text(node),
+            operands=as_tuple(node.all_input_nodes),
+            users=as_tuple(node.users),
+            verdict=self._verdict(node),
+            verdicts=self._verdicts(name),
+            constant=str(node.target) if node.op == "get_attr" else None,
+        )
+
+    def promised(self, node: Node) -> Dtype:
+        """Returns what the exported program promises for the value that a node descends from."""
+        if node.op == "output":
+            return None
+        promised = self.exported.get(origin_name(node) or node.name)
+        own = recorded_dtype(node)
+        if isinstance(promised, tuple) and isinstance(own, str):
+            # A node behind one of several outputs: its own place says which.
+            index = node.args[1] if len(node.args) > 1 else None
+            if isinstance(index, int) and index < len(promised):
+                return promised[index]
+        return promised if promised is not None else own
+
+    def _verdict(self, node: Node) -> Verdict:
+        if node.op != "call_function":
+            return Verdict.NOT_APPLICABLE
+        judgement = self.in_force.get(node.name)
+        return judgement.verdict if judgement is not None else Verdict.NOT_CHECKED
+
+    def _verdicts(self, name: str) -> tuple[ValidatorVerdict, ...]:
+        judged = self.judged.get(name)
+        return validate.verdict_records(
+            self.original.get(name), self.refreshed.get(name), judged
+        ) + validate.scope_records(judged, self.inside.get(name))
+
+
+def engine_rows(
+    split: partition.Split | None, networks: list[Network], target: str | None
+) -> tuple[EngineRecord, ...]:
+    """Returns a row per engine; one whose network cannot be defined has failed already."""
+    if split is None:
+        return ()
+    return tuple(
+        _engine_row(split, index, networks[index] if networks else None, target)
+        for index in range(len(split.engine_names))
+    )
+
+
+def _engine_row(
+    split: partition.Split, index: int, network: Network | None, target: str | None
+) -> EngineRecord:
+    row = EngineRecord(
+        index=index,
+        name=split.engine_names[index],
+        nodes=tuple(node for node, i in split.engine_of.items() if i == index),
+        timing_unavailable="not built",
+    )
+    if network is None:
+        reason = "TensorRT's builder is not available on this machine"
+        build = BuildRecord(status=BuildStatus.UNAVAILABLE, error=reason)
+        return msgspec.structs.replace(row, build=build)
+    if network.error is not None:
+        build, _ = engine.build_engine(network, target)
+    else:
+        build = BuildRecord(stage="network", network_seconds=network.seconds, target=target)
+    return msgspec.structs.replace(
+        row,
+        inputs=network.inputs,
+        outputs=network.outputs,
+        layers=network.layers,
+        widened=tuple(Widened(node=node, reason=why) for node, why in network.widened),
+        build=build,
+    )
+
+
+def output_rows(
+    program: ExportedProgram, promised: tuple[Any, ...], in_force: tuple[str | None, ...]
+) -> tuple[Binding, ...]:
+    """Returns the program's outputs with the dtype that export promised and the one in force."""
+    names = [str(name) for name in program.graph_signature.user_outputs]
+    rows = []
+    for i, value in enumerate(promised):
+        declared = value_dtype(value)
+        rows.append(
+            Binding(
+                name=names[i] if i < len(names) else f"output{i}",
+                declared=declared if isinstance(declared, str) else None,
+                bound=in_force[i] if i < len(in_force) else None,
+                shape=value_shape(value),
+            )
+        )
+    return tuple(rows)
