@@ -1,4 +1,4 @@
-"""What crosses between a client and its worker, as msgpack: requests one way, events the other."""
+"""What crosses between a client and its worker as msgpack: requests there, events back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Job(Message, frozen=True, kw_only=True):
     """Path of a .pt2 file."""
     settings: Settings
     target: str | None = None
-    """Target compute capability such as sm86; None is this machine's GPU, or sm86 without one."""
+    """Target compute capability such as sm86; None is this machine's GPU, else sm86."""
 
 
 class Describe(Message, frozen=True, kw_only=True):

@@ -79,7 +79,7 @@ class NodeRows:
         )
 
     def promised(self, node: Node) -> Dtype:
-        """Returns what the exported program promises for the value that a node descends from."""
+        """Returns what export promises for the value that a node descends from."""
         if node.op == "output":
             return None
         promised = self.exported.get(origin_name(node) or node.name)
@@ -146,7 +146,7 @@ def _engine_row(
 def output_rows(
     program: ExportedProgram, promised: tuple[Any, ...], in_force: tuple[str | None, ...]
 ) -> tuple[Binding, ...]:
-    """Returns the program's outputs with the dtype that export promised and the one in force."""
+    """Returns the program's outputs with the promised dtype and the one in force."""
     names = [str(name) for name in program.graph_signature.user_outputs]
     rows = []
     for i, value in enumerate(promised):
