@@ -9,6 +9,7 @@ import ctypes
 import faulthandler
 import importlib
 import logging
+import multiprocessing
 import os
 import queue
 import signal
@@ -140,6 +141,7 @@ def serve(
     """
     _leave_terminal()
     _redirect(stdout, stderr)
+    _share_no_semaphores()
     channel = _Channel(connection)
     requests: queue.SimpleQueue[_Ask] = queue.SimpleQueue()
     threading.Thread(
@@ -194,6 +196,15 @@ def _leave_terminal() -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _share_no_semaphores() -> None:
+    """Makes a library's locks (tqdm's, say) anonymous, so that a killed worker leaks none.
+
+    Under `spawn` they are named and the parent's resource tracker complains about each that is
+    left, on the terminal. No process can be made of them: this one is daemonic.
+    """
+    multiprocessing.set_start_method("fork", force=True)
 
 
 def _redirect(stdout: Connection, stderr: Connection) -> None:

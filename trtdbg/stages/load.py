@@ -49,6 +49,8 @@ def load(path: str | Path) -> LoadedProgram:
         except (MemoryError, RecursionError):
             raise
         except Exception as cause:
+            if "DefaultCPUAllocator" in str(cause):  # torch 2.13 raises a plain RuntimeError.
+                raise MemoryError(str(cause)) from cause
             raise _explain(archive, cause) from cause
     move_autocast(program, moved)
     return LoadedProgram(

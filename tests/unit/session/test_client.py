@@ -460,14 +460,19 @@ def test_ctrl_c_does_not_reach_the_worker(client, events):
 
 
 def run_parent(tmp_path, body):
-    """Runs a program that uses a client, as its own process; returns it when it is ready."""
+    """Runs a program that uses a client, as its own process; it prints the worker's pid."""
     program = tmp_path / "parent.py"
     program.write_text(
-        "import time\n"
+        "import threading, time\n"
+        "from trtdbg.policy import Settings, TruncationPolicy\n"
         "from trtdbg.session.client import Client\n"
-        "from trtdbg.session.messages import Describe\n"
+        "from trtdbg.session.messages import Analyze, Describe, Job\n"
         "def main():\n"
-        f"    client = Client(_handler={handler('Scripted')!r})\n"
+        "    came = threading.Event()\n"
+        "    def listen(event):\n"
+        "        if getattr(event, 'stage', '') == 'locked':\n"
+        "            came.set()\n"
+        f"    client = Client(listen, _handler={handler('Scripted')!r})\n"
         "    print(client.submit(Describe()).result(20).python, flush=True)\n"
         f"    {body}\n"
         "if __name__ == '__main__':\n"
@@ -496,6 +501,20 @@ def test_a_program_that_forgets_to_close_ends_all_the_same(tmp_path):
         assert parent.wait(SECONDS) == 0
         assert parent.stderr.read() == ""
     assert ends(pid)
+
+
+def test_a_killed_worker_leaves_no_complaint_about_its_locks(tmp_path):
+    body = (
+        "\n    job = Job(model='lock', settings=Settings())\n"
+        "    client.submit(Analyze(job=job, policy=TruncationPolicy()))\n"
+        "    assert came.wait(20)\n"
+        "    client.cancel()\n"
+        "    client.close()\n"
+    )
+    with run_parent(tmp_path, body) as parent:
+        _, complaints = parent.communicate(timeout=SECONDS)
+        assert parent.returncode == 0, complaints
+        assert complaints == ""
 
 
 def test_ctrl_c_in_the_parent_is_the_parents_to_answer(tmp_path):

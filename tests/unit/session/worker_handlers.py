@@ -4,6 +4,7 @@ The model's path says what to do, like `signal:SIGSEGV`; Describe answers with t
 """
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -59,6 +60,11 @@ class Scripted:
     def do_spawn(self, argument):
         child = subprocess.Popen(["sleep", "60"])
         self.emit(Progress(stage="spawned", detail=str(child.pid)))
+        time.sleep(60)
+
+    def do_lock(self, argument):
+        self.lock = multiprocessing.RLock()
+        self.emit(Progress(stage="locked"))
         time.sleep(60)
 
     def do_print(self, argument):

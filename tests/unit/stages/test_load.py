@@ -433,9 +433,12 @@ def test_a_program_that_torch_cannot_read_carries_torchs_own_sentence(saved, tmp
     assert "cannot be loaded: TypeError: " in refusal(path)
 
 
-def test_running_out_of_memory_is_not_called_a_bad_model(saved, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_running_out_of_memory_is_not_called_a_bad_model(saved, monkeypatch, error):
     def fail(*_args, **_kwargs):
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr("torch.export.pt2_archive._package.load_pt2", fail)
     with pytest.raises(MemoryError):
