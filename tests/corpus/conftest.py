@@ -29,8 +29,10 @@ def torch_tensorrt_ready() -> None:
 def corpus_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Returns the exported program of a corpus case; all are exported at the first request.
 
-    A case that registers a custom operator is imported: its program cannot load otherwise.
+    A case that registers a custom operator is imported, once: its program cannot load
+    otherwise.
     """
+    registered: set[str] = set()
     folder = tmp_path_factory.mktemp("corpus")
     subprocess.run(
         [sys.executable, str(CORPUS / "export.py"), str(folder)],
@@ -42,7 +44,8 @@ def corpus_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
     def model(case: str) -> Path:
         script = CORPUS / "cases" / f"{case}.py"
-        if "custom_op" in script.read_text():
+        if case not in registered and "custom_op" in script.read_text():
+            registered.add(case)
             import_file(script)
         return folder / f"{case}.pt2"
 

@@ -19,10 +19,10 @@ from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
 from trtdbg.records import Phase, Report
 
 RAISING = {
-    "double_symint_boundary": (AttributeError, Phase.BOUNDARY),
-    "topk_sort_int": (IndexError, Phase.PARTITION),
+    "double_symint_boundary": (AttributeError, Phase.BOUNDARY, "TD302"),
+    "topk_sort_int": (IndexError, Phase.PARTITION, "TD502"),
 }
-"""Cases that torch_tensorrt.compile falls over, and where."""
+"""Cases that torch_tensorrt.compile falls over: with what, in which phase, and our finding."""
 
 CASES = sorted(set(read_manifest()) - set(RAISING))
 NAMES = (
@@ -211,10 +211,12 @@ def test_where_torch_tensorrt_raises_the_report_quotes_it(
     corpus_model: Callable[[str], Path],
     bench: Bench,
 ) -> None:
-    path, (kind, phase) = corpus_model(case), RAISING[case]
+    path, (kind, phase, code) = corpus_model(case), RAISING[case]
     with pytest.raises(kind) as raised:
         compile_dryrun(path, Settings())
     report = bench.analyse(path, TruncationPolicy(timing=Timing.UPSTREAM))
-    errors = [p.error for p in report.passes if p.phase is phase and p.error]
-    assert errors
-    assert str(raised.value) in errors[0]
+    (message,) = [finding.message for finding in report.findings if finding.code == code]
+    assert str(raised.value) in message
+    (error,) = [record.error for record in report.passes if record.error]
+    assert str(raised.value) in error
+    assert report.passes[-1].phase is phase
