@@ -12,8 +12,16 @@ import trtdbg
 
 HEAVY = ("torch", "tensorrt", "tensorrt_rtx", "torch_tensorrt")
 
-OWNERS_OF_TORCH = ("trtdbg.stages.", "trtdbg.session.session", "trtdbg.session.steps")
-"""Modules that may import torch; every other one, present or future, must not."""
+OWNERS_OF_TORCH = ("trtdbg.stages.", "trtdbg.session.")
+"""What may import torch; every other module, present or future, must not."""
+
+LIGHT_PART_OF_SESSION = (
+    "trtdbg.session.client",
+    "trtdbg.session.messages",
+    "trtdbg.session.server",
+    "trtdbg.session.worker",
+)
+"""The two ends of the process split; the child's end imports torch when it has begun."""
 
 NAMED = (
     "trtdbg",
@@ -24,8 +32,7 @@ NAMED = (
     "trtdbg.outputs",
     "trtdbg.policy",
     "trtdbg.records",
-    "trtdbg.session.client",
-    "trtdbg.session.messages",
+    *LIGHT_PART_OF_SESSION,
     "trtdbg_ui",
 )
 """Modules that must exist, so that a search which finds nothing cannot pass."""
@@ -35,7 +42,8 @@ def modules(package):
     prefix = f"{package.__name__}."
     yield package.__name__
     for found in pkgutil.walk_packages(package.__path__, prefix):
-        if not found.name.startswith(OWNERS_OF_TORCH):
+        light = found.name in LIGHT_PART_OF_SESSION
+        if light or not found.name.startswith(OWNERS_OF_TORCH):
             yield found.name
 
 
