@@ -228,6 +228,9 @@ LATE = msgspec.structs.replace(
     ),
     engines=(_engine(0, ("mul", "_to_copy", "sin", "weight"), "float32"),),
     torch_ops=(),
+    boundary_casts=(
+        msgspec.structs.replace(UPSTREAM.boundary_casts[0], engine=0, asked_by=("engine 0",)),
+    ),
     findings=(
         msgspec.structs.replace(
             UPSTREAM.findings[0],

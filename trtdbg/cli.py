@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import click
 
@@ -105,6 +105,26 @@ class Cli(click.Group):
         write_exit_codes(formatter)
 
 
+class _Stdout:
+    """stdout for rich, whose own handling of a broken pipe would end the program."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    @property
+    def encoding(self) -> str:
+        return sys.stdout.encoding
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()
+
+    def write(self, text: str) -> None:
+        self._terminal.write(text)
+
+    def flush(self) -> None:
+        """Does nothing: every write is flushed."""
+
+
 class Terminal:
     """stdout, stderr and the worker of one run of the program; a `Shell` for the commands."""
 
@@ -133,11 +153,9 @@ class Terminal:
         if self._console is None:
             from rich.console import Console
 
-            self._console = Console(markup=False, highlight=False, emoji=False)
-        # Captured, since rich would end the program itself where stdout is a broken pipe.
-        with self._console.capture() as captured:
-            self._console.print(result, soft_wrap=not wrap)
-        self.write(captured.get())
+            file = cast("TextIO", _Stdout(self))
+            self._console = Console(file=file, markup=False, highlight=False, emoji=False)
+        self._console.print(result, soft_wrap=not wrap)
 
     def write(self, result: str) -> None:
         """Puts text on stdout."""

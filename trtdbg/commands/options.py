@@ -262,14 +262,14 @@ def make_choices(raw: dict[str, Any]) -> Choices:
 
 def _make_policy(raw: dict[str, Any]) -> TruncationPolicy:
     values = _read_toml(raw["policy_file"], _POLICY_KEYS) if raw["policy_file"] else {}
-    origins = dict.fromkeys(values, raw["policy_file"])
+    origins = {name: f"{raw['policy_file']}: {name}" for name in values}
     for name in _POLICY_KEYS:
         if raw[name] is not None:
             values[name] = raw[name]
             origins[name] = f"--{name}"
     for name in _PATHS:
         if name in values:
-            values[name] = _dtypes(values[name], f"{origins[name]}: {name}")
+            values[name] = _dtypes(values[name], origins[name])
     policy = _convert(values, TruncationPolicy, raw["policy_file"] or "the policy")
     if policy.verdicts is VerdictSource.TENSORRT:
         raise UsageError(

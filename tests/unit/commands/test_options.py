@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from trtdbg.commands.options import Choices, analysis_options, parse_target
+from trtdbg.errors import UsageError
+from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
+
+
+def choose(*arguments: str) -> Choices:
+    """Returns what a command would be given for these arguments."""
+    seen: list[Choices] = []
+
+    @click.command()
+    @analysis_options
+    def command(choices: Choices) -> None:
+        seen.append(choices)
+
+    result = CliRunner().invoke(command, arguments, standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return seen[0]
+
+
+def toml(folder: Path, text: str) -> str:
+    path = folder / "file.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_nothing_given_is_the_default() -> None:
+    assert choose() == Choices(TruncationPolicy(), Settings(), None)
+
+
+def test_flags_make_policy_settings_and_target() -> None:
+    choices = choose(
+        *("--timing", "early", "--inputs", "int64,float64", "--constants", "none"),
+        *("--computed", "torch.float64", "--verdicts", "validators", "--target", "8.9"),
+        *("--min-block-size", "3", "--partitioner", "fast"),
+        *("--torch-executed-ops", "aten.cumsum.default, torch.ops.aten.mul.Tensor"),
+    )
+    assert choices.policy == TruncationPolicy(
+        timing=Timing.EARLY, inputs=("float64", "int64"), constants=(), computed=("float64",)
+    )
+    assert choices.settings == Settings(
+        min_block_size=3,
+        partitioner=Partitioner.FAST,
+        torch_executed_ops=("torch.ops.aten.cumsum.default", "torch.ops.aten.mul.Tensor"),
+    )
+    assert choices.target == "sm89"
+    assert "timing" in choices.given
+
+
+def test_the_flags_that_a_policy_prints_make_the_same_policy() -> None:
+    policy = TruncationPolicy(timing=Timing.EARLY, inputs=(), constants=("float64", "int64"))
+    assert choose(*policy.flags().split()).policy == policy
+
+
+def test_flags_override_files_and_files_override_as_compiled(tmp_path: Path) -> None:
+    policy = toml(tmp_path, 'timing = "off"\ninputs = ["int64"]\ncomputed = "none"\n')
+    choices = choose("--policy", policy, "--timing", "late")
+    assert choices.policy == TruncationPolicy(inputs=("int64",), computed=())
+    settings = toml(tmp_path, "min-block-size = 7\noptimization_level = 2\n")
+    choices = choose("--as-compiled", "--settings", settings)
+    assert choices.settings == Settings(
+        min_block_size=7, partitioner=Partitioner.FAST, optimization_level=2
+    )
+    choices = choose("--as-compiled", "--settings", settings, "--min-block-size", "2")
+    assert choices.settings.min_block_size == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--inputs", "float32"), "--inputs: 'float32' is not a wide dtype"),
+        (
+            ("--verdicts", "tensorrt"),
+            "not available in this version; use --verdicts validators",
+        ),
+        (("--target", "hopper"), "'hopper' is not a compute capability"),
+        (("--torch-executed-ops", "mul"), "'mul' is not an operator"),
+        (("--policy", "no/such.toml"), "cannot read no/such.toml: No such file or directory"),
+    ],
+)
+def test_a_flag_that_makes_no_sense_is_named(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose(*arguments)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "message"),
+    [
+        ("--policy", "timing = ", "is not TOML"),
+        ("--policy", 'timings = "late"', "there is no key 'timings'; use timing"),
+        ("--policy", 'timing = "soon"', "Invalid enum value 'soon'"),
+        ("--policy", "inputs = 64", "expected a list of dtypes, got 64"),
+        ("--policy", 'inputs = ["half"]', "'half' is not a wide dtype"),
+        ("--policy", 'verdicts = "tensorrt"', "not available"),
+        ("--settings", 'min_block_size = "two"', "Expected `int`, got `str`"),
+        ("--settings", "min_block_size = 0", "at least 1"),
+        ("--settings", "optimization_level = 9", "0 to 5"),
+        ("--settings", "use_fp32 = true", "there is no key 'use_fp32'; use use_fp32_acc"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_named_with_its_key(
+    tmp_path: Path, flag: str, text: str, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose(flag, toml(tmp_path, text))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["sm86", "SM_86", "86", "8.6", " sm86 "])
+def test_a_target_is_understood_as_people_write_it(text: str) -> None:
+    assert parse_target(text) == "sm86"
+
+
+def test_a_target_of_three_digits_is_kept_apart() -> None:
+    assert parse_target("12.0") == "sm120"
+
+
+def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
+    values: dict[str, Any] = {
+        "min_block_size": 2,
+        "partitioner": '"fast"',
+        "torch_executed_ops": '["aten.mul.Tensor"]',
+        "optimization_level": 1,
+    }
+    lines = [f"{name} = {values.get(name, 'true')}" for name in Settings.__struct_fields__]
+    settings = choose("--settings", toml(tmp_path, "\n".join(lines))).settings
+    assert settings.use_fp32_acc
+    assert settings.torch_executed_ops == ("torch.ops.aten.mul.Tensor",)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from fake_shell import FakeShell
+
+from tests import canned
+from trtdbg.commands import report
+from trtdbg.commands.options import Choices
+from trtdbg.errors import CancelledError, ExitCode, OutputError, WorkerError
+from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.records import Report
+from trtdbg.session.messages import Analyze, Job
+
+CHOICES = Choices(
+    policy=TruncationPolicy(timing=Timing.UPSTREAM), settings=Settings(), target="sm89"
+)
+
+
+def test_the_worker_is_asked_for_the_chosen_policy_settings_and_target(model: str) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    assert report.run(shell, (model,), CHOICES) is ExitCode.CLEAN
+    job = Job(model=model, settings=CHOICES.settings, target="sm89")
+    assert shell.requests == [Analyze(job=job, policy=CHOICES.policy)]
+    assert "2 engines, 1 operator left to PyTorch" in shell.stdout
+
+
+def test_json_of_one_model_is_an_object_that_reads_back(model: str) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    report.run(shell, (model,), CHOICES, json_to="-")
+    assert msgspec.json.decode(shell.stdout, type=Report) == canned.UPSTREAM
+
+
+def test_json_of_several_models_is_a_list_in_order_with_an_entry_for_the_failed(
+    model: str, other: str, tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "missing.pt2")
+    shell = FakeShell({model: canned.UPSTREAM, other: WorkerError("the worker died")})
+    code = report.run(shell, (other, missing, model), CHOICES, json_to="-")
+    crashed, absent, good = json.loads(shell.stdout)
+    assert crashed["model"] == {"path": other}
+    assert (crashed["error"], crashed["exit_code"]) == ("the worker died", 4)
+    assert absent["exit_code"] == 2
+    assert good["schema"] == "trtdbg.report/1"
+    assert code is ExitCode.FAILED
+    assert [subject for subject, _ in shell.failures] == [other, missing]
+
+
+def test_json_file_is_written_beside_the_tables_and_kept_without_force(
+    model: str, tmp_path: Path
+) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    target = str(tmp_path / "out.json")
+    report.run(shell, (model,), CHOICES, json_to=target)
+    assert "2 engines" in shell.stdout
+    assert shell.notes == [f"wrote {target}"]
+    with pytest.raises(OutputError, match="--force"):
+        report.run(shell, (model,), CHOICES, json_to=target)
+    assert len(shell.requests) == 1, "an output that exists is refused before any work"
+    report.run(shell, (model,), CHOICES, json_to=target, force=True)
+
+
+def test_a_saved_report_is_shown_without_the_worker(model: str, tmp_path: Path) -> None:
+    saved = str(tmp_path / "saved.json")
+    default = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
+    report.run(FakeShell({model: canned.UPSTREAM}), (model,), default, json_to=saved)
+    shell = FakeShell()
+    assert report.run(shell, (saved,), default) is ExitCode.CLEAN
+    assert shell.requests == []
+    assert "under upstream" in shell.stdout
+
+
+def test_a_policy_flag_with_a_saved_report_is_refused(tmp_path: Path) -> None:
+    shell = FakeShell()
+    choices = Choices(TruncationPolicy(), Settings(), None, given=("policy_file",))
+    assert report.run(shell, ("saved.json",), choices) is ExitCode.USAGE
+    assert "--policy does not go with the saved report" in shell.failures[0][1]
+
+
+def test_a_failed_lowering_pass_ends_with_exit_code_4_and_still_shows_the_passes(
+    model: str,
+) -> None:
+    shell = FakeShell({model: canned.LOWERING_FAILED})
+    assert report.run(shell, (model,), CHOICES) is ExitCode.FAILED
+    assert "pass 'fuse_prims_broadcast' failed" in shell.stdout
+
+
+def test_cancelling_ends_all_models_at_once(model: str, other: str) -> None:
+    shell = FakeShell({model: CancelledError("cancelled"), other: canned.LATE})
+    with pytest.raises(CancelledError):
+        report.run(shell, (model, other), CHOICES)
+    assert len(shell.requests) == 1
+
+
+@pytest.mark.parametrize(("content", "word"), [(None, "folder"), (b"", "empty")])
+def test_what_cannot_be_a_model_never_reaches_the_worker(
+    tmp_path: Path, content: bytes | None, word: str
+) -> None:
+    path = tmp_path / "odd.pt2"
+    path.mkdir() if content is None else path.write_bytes(content)
+    shell = FakeShell()
+    assert report.run(shell, (str(path),), CHOICES) is ExitCode.USAGE
+    assert word in shell.failures[0][1]
+    assert shell.requests == []

@@ -1,0 +1,91 @@
+"""What the terminal shows, against golden text; `UPDATE_GOLDEN=1 pytest` writes it anew."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.console import Console, RenderableType
+
+from tests import canned
+from trtdbg.outputs import tables
+from trtdbg.records import NodeRecord, Report, Verdict
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+
+PAGES: dict[str, RenderableType] = {
+    "report_upstream": tables.report(canned.UPSTREAM),
+    "report_late_all_nodes": tables.report(canned.LATE, all_nodes=True),
+    "report_lowering_failed": tables.report(canned.LOWERING_FAILED),
+    "build": tables.build(canned.built(canned.UPSTREAM, canned.BUILT, canned.FAILED)),
+    "doctor": tables.environment(canned.ENVIRONMENT),
+}
+
+
+def printed(page: RenderableType, width: int, *, color: bool = False) -> str:
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    with console.capture() as captured:
+        console.print(page)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_as_the_golden_file(name: str, width: int) -> None:
+    text = printed(PAGES[name], width)
+    path = GOLDEN / f"{name}_{width}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_fits_the_width_and_cuts_nothing_short(name: str, width: int) -> None:
+    text = printed(PAGES[name], width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "…" not in text
+
+
+def wide(count: int) -> Report:
+    """Returns a report with `count` retyped nodes."""
+    node = canned.UPSTREAM.nodes[3]
+    nodes = tuple(msgspec.structs.replace(node, name=f"sin_{i}") for i in range(count))
+    return msgspec.structs.replace(canned.UPSTREAM, nodes=nodes, torch_ops=())
+
+
+def test_a_large_report_says_how_many_nodes_it_leaves_out() -> None:
+    text = printed(tables.report(wide(100)), 120)
+    assert "Nodes (the first 40 of 100 refused or retyped, 100 in all; --all-nodes" in text
+    assert "sin_39 " in text
+    assert "sin_40 " not in text
+    assert "sin_99 " in printed(tables.report(wide(100), all_nodes=True), 120)
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
+    node: NodeRecord = msgspec.structs.replace(
+        canned.UPSTREAM.nodes[2], name="[red]odd[/red]", verdict=Verdict.CRASHED
+    )
+    report = msgspec.structs.replace(canned.UPSTREAM, nodes=(node,))
+    text = printed(tables.report(report), 120, color=True)
+    assert "[red]odd[/red]" in text
+    assert "crashed" in text
+
+
+def test_a_value_with_several_outputs_lists_their_dtypes() -> None:
+    node = msgspec.structs.replace(
+        canned.UPSTREAM.nodes[2], original=("float64", "int64"), truncated=("float32", "int64")
+    )
+    report = msgspec.structs.replace(canned.UPSTREAM, nodes=(node,))
+    assert "float64, int64" in printed(tables.report(report), 160)
