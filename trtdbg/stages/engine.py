@@ -15,7 +15,8 @@ from trtdbg.errors import OutputError
 from trtdbg.records import BuildRecord, BuildStatus, EngineRecord
 from trtdbg.stages.graph import first_line
 from trtdbg.stages.host import tensorrt_log
-from trtdbg.stages.network import Network, refusal
+from trtdbg.stages.interpreter import refusal
+from trtdbg.stages.network import Network
 
 
 def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, bytes | None]:
@@ -37,7 +38,7 @@ def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, byt
                 network_seconds=network.seconds,
                 error=network.error,
                 node=network.error_node,
-                log=network.log,
+                log=tuple(text for _, text in network.log),
                 target=target,
             ),
             None,
@@ -58,7 +59,7 @@ def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, byt
             # TensorRT's bindings raise what they like; the record keeps the sentence.
             failure = error
     seconds = time.perf_counter() - start
-    lines = (*network.log, *(text for _, text in log))
+    lines = tuple(text for _, text in (*network.log, *log))
     if serialized is None:
         return (
             BuildRecord(
@@ -66,7 +67,8 @@ def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, byt
                 stage="build",
                 seconds=seconds,
                 network_seconds=network.seconds,
-                error=refusal(failure, log),
+                # What TensorRT logged while the network was defined comes first: the cause.
+                error=refusal(failure, [*network.log, *log]),
                 log=lines,
                 target=target,
             ),

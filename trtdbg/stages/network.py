@@ -6,22 +6,22 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import torch
 from torch.fx import GraphModule, Node
 
 from trtdbg.records import Binding, Dtype, LayerRecord
 from trtdbg.stages.graph import (
     NODE_MARK,
-    dtype_name,
-    first_line,
     output_values,
     recorded_dtype,
     value_shape,
 )
-
-EMPTY_MESSAGE = "__len__() should return >= 0"
-"""What pybind raises when TensorRT refuses a layer: it says nothing, TensorRT's log does."""
+from trtdbg.stages.interpreter import (
+    recording_interpreter,
+    refusal,
+    short_name,
+    torch_name,
+)
 
 
 @dataclass
@@ -38,7 +38,8 @@ class Network:
     error: str | None = None
     """TensorRT's or the converter's sentence; None if the network is complete."""
     error_node: str | None = None
-    log: tuple[str, ...] = ()
+    log: tuple[tuple[int, str], ...] = ()
+    """Level and text of TensorRT's warnings and errors."""
     widened: tuple[tuple[str, str], ...] = ()
     """Nodes whose converter made a float64 that the model never had, with its sentence."""
     interpreter: Any = None
@@ -113,7 +114,7 @@ def _define(
             if inputs is None:
                 inputs = partitioning.construct_submodule_inputs(engine)
             declared = infer_module_output_dtypes(engine, truncate_double=truncate_double)
-            interpreter = _recording_interpreter()(
+            interpreter = recording_interpreter()(
                 engine, inputs, output_dtypes=declared, compilation_settings=options
             )
             interpreter._construct_trt_network_def()
@@ -122,7 +123,7 @@ def _define(
             network.error = refusal(error, log)
             network.error_node = getattr(interpreter, "current_mark", None)
     network.seconds = time.perf_counter() - start
-    network.log = tuple(text for _, text in log)
+    network.log = tuple(log)
     if interpreter is not None:
         network.interpreter = interpreter
         network.node_dtypes = interpreter.node_dtypes
@@ -130,65 +131,6 @@ def _define(
     network.inputs = _input_bindings(engine, interpreter)
     network.outputs = _output_bindings(engine, interpreter if network.error is None else None)
     return network
-
-
-def refusal(error: BaseException | None, log: list[tuple[int, str]]) -> str:
-    """Returns the sentence that says why TensorRT or a converter refused.
-
-    A Python exception that says nothing gives way to the last error in TensorRT's log.
-    """
-    import logging
-
-    errors = [text for level, text in log if level >= logging.ERROR]
-    says = str(error).strip() if error is not None else ""
-    if error is not None and says and EMPTY_MESSAGE not in says and not errors:
-        return first_line(error)
-    if errors:
-        return _clean(errors[0])
-    return "TensorRT refused without a word in its log"
-
-
-def _clean(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " ".join(lines)
-
-
-def _recording_interpreter() -> Any:
-    """Returns a TRTInterpreter class that notes which node added which layers."""
-    import tensorrt as trt
-    from torch_tensorrt.dynamo.conversion._TRTInterpreter import TRTInterpreter
-
-    class RecordingInterpreter(TRTInterpreter):  # type: ignore[misc]
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self.current_mark: str | None = None
-            self.layer_owner: list[str | None] = []
-            self.node_dtypes: dict[str, Dtype] = {}
-
-        def run_node(self, n: Node) -> Any:
-            mark = n.meta.get(NODE_MARK, n.name)
-            self.current_mark = mark if n.op != "output" else None
-            result = super().run_node(n)
-            owner = self.current_mark
-            self.layer_owner += [owner] * (self.ctx.net.num_layers - len(self.layer_owner))
-            dtype = _tensorrt_dtype(trt, result)
-            if dtype is not None and n.op != "output":
-                # A cast added behind a node shares its mark: the cast's dtype is the value's.
-                self.node_dtypes[mark] = dtype
-            return result
-
-    return RecordingInterpreter
-
-
-def _tensorrt_dtype(trt: Any, value: Any) -> Dtype:
-    if isinstance(value, trt.ITensor):
-        return str(value.dtype).rsplit(".", 1)[-1]
-    if isinstance(value, (tuple, list)):
-        names = tuple(
-            n if isinstance(n := _tensorrt_dtype(trt, v), str) else None for v in value
-        )
-        return names if any(names) else None
-    return None
 
 
 def _layers(interpreter: Any) -> tuple[LayerRecord, ...]:
@@ -202,28 +144,14 @@ def _layers(interpreter: Any) -> tuple[LayerRecord, ...]:
             LayerRecord(
                 name=layer.name,
                 type=str(layer.type).rsplit(".", 1)[-1],
-                inputs=tuple(_short(t.dtype) if t is not None else None for t in tensors),
+                inputs=tuple(short_name(t.dtype) if t is not None else None for t in tensors),
                 outputs=tuple(
-                    _short(layer.get_output(j).dtype) for j in range(layer.num_outputs)
+                    short_name(layer.get_output(j).dtype) for j in range(layer.num_outputs)
                 ),
                 node=owners[i] if i < len(owners) else None,
             )
         )
     return tuple(records)
-
-
-def _short(dtype: Any) -> str:
-    return str(dtype).rsplit(".", 1)[-1]
-
-
-def torch_name(trt_dtype: Any) -> str:
-    """Returns torch's name of a TensorRT dtype, TensorRT's own where torch has none."""
-    from torch_tensorrt import dtype
-
-    try:
-        return dtype_name(dtype._from(trt_dtype).to(torch.dtype))
-    except (TypeError, KeyError):
-        return _short(trt_dtype)
 
 
 def _input_bindings(engine: GraphModule, interpreter: Any) -> tuple[Binding, ...]:
@@ -270,8 +198,3 @@ def _binding(name: str, value: Any, bound: str | None) -> Binding:
         bound=bound,
         shape=value_shape(fake),
     )
-
-
-def with_declared(binding: Binding, declared: str | None) -> Binding:
-    """Returns a binding with another declared dtype."""
-    return msgspec.structs.replace(binding, declared=declared)
