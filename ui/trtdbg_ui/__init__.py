@@ -1,0 +1,1 @@
+"""The terminal UI of trtdbg: shows records and asks a worker; never imports torch."""

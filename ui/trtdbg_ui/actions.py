@@ -1,0 +1,208 @@
+"""Everything the user can do: its key, its words, its place in footer, help and palette."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing the user can do; bindings, footer, help and palette are made from these."""
+
+    keys: str
+    """As Textual names them, separated by commas."""
+    shown: str
+    """As the user reads them."""
+    name: str
+    """The app's action, with its arguments."""
+    label: str
+    """A word or two, for the footer and the palette."""
+    help: str
+    """One sentence."""
+    footer: int | None = None
+    """Importance in the footer, 0 stays longest; None is not shown there."""
+    footer_keys: str | None = None
+    """What the footer shows in place of `shown`, where it speaks for two keys."""
+    footer_label: str | None = None
+    """What the footer shows in place of `label`."""
+
+
+GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
+    (
+        "Policy (each key analyses again at once)",
+        (
+            Action(
+                "t",
+                "t",
+                "timing(1)",
+                "timing",
+                "Truncate off, early, upstream or late: next timing.",
+                6,
+            ),
+            Action("T", "T", "timing(-1)", "previous timing", "Previous timing."),
+            Action(
+                "i",
+                "i",
+                "path('inputs', 1)",
+                "inputs",
+                "Wide dtypes narrowed where a value enters through a program input.",
+            ),
+            Action("I", "I", "path('inputs', -1)", "inputs back", "The same, backwards."),
+            Action(
+                "c",
+                "c",
+                "path('constants', 1)",
+                "constants",
+                "Wide dtypes narrowed in parameters, buffers and constants.",
+            ),
+            Action(
+                "C", "C", "path('constants', -1)", "constants back", "The same, backwards."
+            ),
+            Action(
+                "o",
+                "o",
+                "path('computed', 1)",
+                "computed",
+                "Wide dtypes narrowed where an operator creates them inside the graph.",
+            ),
+            Action("O", "O", "path('computed', -1)", "computed back", "The same, backwards."),
+            Action(
+                "ctrl+r",
+                "ctrl+r",
+                "again",
+                "analyse again",
+                "Analyse again, from the file on disk; builds of this policy are forgotten.",
+            ),
+        ),
+    ),
+    (
+        "Passes",
+        (
+            Action("[", "[", "pass(-1, False)", "previous pass", "Previous pass."),
+            Action(
+                "]",
+                "]",
+                "pass(1, False)",
+                "next pass",
+                "Next pass; the result is last.",
+                3,
+                "[ ]",
+                "pass",
+            ),
+            Action(
+                "{",
+                "{",
+                "pass(-1, True)",
+                "previous change",
+                "Previous pass that changed something.",
+            ),
+            Action(
+                "}", "}", "pass(1, True)", "next change", "Next pass that changed something."
+            ),
+            Action("=", "=", "result", "result", "Back to the result, after all passes."),
+            Action(
+                "u",
+                "u",
+                "unchanged",
+                "hide unchanged",
+                "Hide passes that changed nothing, and in a pass the nodes it left alone.",
+                7,
+            ),
+        ),
+    ),
+    (
+        "Nodes",
+        (
+            Action(
+                "/",
+                "/",
+                "find",
+                "find",
+                "Find a regular expression in name, operator, dtype, module, verdict, code.",
+                2,
+            ),
+            Action("n", "n", "hit(1)", "next hit", "Next hit of the search."),
+            Action("N", "N", "hit(-1)", "previous hit", "Previous hit of the search."),
+            Action(
+                "f",
+                "f",
+                "problem(1)",
+                "next problem",
+                "Next node that is left to PyTorch or has a finding.",
+                4,
+                footer_label="problem",
+            ),
+            Action("F", "F", "problem(-1)", "previous problem", "Previous such node."),
+            Action(
+                "e",
+                "e",
+                "explain",
+                "explain",
+                "Cause and cure of the findings of the selected node.",
+                4,
+            ),
+            Action(
+                "v",
+                "v",
+                "validators",
+                "validators",
+                "All validators of the selected node, in full.",
+                5,
+            ),
+            Action(
+                "y",
+                "y",
+                "copy",
+                "copy command",
+                "Copy the command line that shows this again (works over SSH).",
+                8,
+                footer_label="copy",
+            ),
+        ),
+    ),
+    (
+        "Engines",
+        (
+            Action("b", "b", "build", "build", "Build all engines with TensorRT.", 2),
+            Action(
+                "escape",
+                "esc",
+                "leave",
+                "cancel",
+                "Close the search, or else cancel what runs in the worker.",
+            ),
+        ),
+    ),
+    (
+        "Screen",
+        (
+            Action("1", "1", "pane('passes')", "passes", "Go to the passes."),
+            Action("2", "2", "pane('nodes')", "nodes", "Go to the node table."),
+            Action("3", "3", "pane('detail')", "node", "Go to the details of the node."),
+            Action("4", "4", "pane('engines')", "engines", "Go to the engines and casts."),
+            Action("5", "5", "pane('findings')", "findings", "Go to the findings."),
+            Action("6", "6", "pane('log')", "log", "Go to the log."),
+            Action(
+                "l", "l", "log", "show or hide log", "Show the log, or what was there before."
+            ),
+            Action("L", "L", "theme", "light or dark", "Switch between light and dark."),
+            Action("?", "?", "help", "help", "This page.", 0),
+            Action(
+                "ctrl+p", "ctrl+p", "command_palette", "palette", "All commands, by name.", 9
+            ),
+            Action("q", "q", "quit", "quit", "Quit.", 1),
+        ),
+    ),
+)
+
+ACTIONS: tuple[Action, ...] = tuple(action for _, group in GROUPS for action in group)
+
+MOVES: tuple[tuple[str, str], ...] = (
+    ("j k ↓ ↑", "Down and up in a list or a text."),
+    ("g G", "First and last line; also home and end."),
+    ("pgdn pgup", "A page down and up; also ctrl+d and ctrl+u."),
+    ("tab", "Next pane; shift+tab the one before."),
+    ("enter", "In passes, engines and findings: go to the node. In nodes: its details."),
+    ("mouse", "Click selects, double click chooses, the wheel scrolls."),
+)
+"""Keys of the panes themselves, for the help page."""

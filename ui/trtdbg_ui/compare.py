@@ -1,0 +1,105 @@
+"""What one pass did to the graph: its snapshot beside the one before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trtdbg.records import Dtype, GraphNode, Report
+
+
+class Mark(StrEnum):
+    """What a pass did to a node; the value is the sign that stands before it."""
+
+    SAME = " "
+    ADDED = "+"
+    REMOVED = "-"
+    RETYPED = "~"
+    CHANGED = "*"
+    """Same dtype, but other arguments, shape or target."""
+
+
+@dataclass(frozen=True)
+class SnapshotRow:
+    """One node after a pass, or one that the pass removed."""
+
+    mark: Mark
+    node: GraphNode
+    before: Dtype
+    """Recorded dtype before the pass; None for an added node."""
+    after: Dtype
+    """Recorded dtype after the pass; None for a removed node."""
+
+
+def snapshot(report: Report, place: int) -> tuple[SnapshotRow, ...]:
+    """Returns the graph after the pass at `place`, its removed nodes where they used to stand.
+
+    The first snapshot has nothing before it: all its nodes are `SAME`.
+    """
+    pool = report.graph_nodes
+    after = report.passes[place].graph
+    if place == 0:
+        return tuple(_row(Mark.SAME, pool[i], pool[i]) for i in after)
+    before = report.passes[place - 1].graph
+    old = {pool[i].name: i for i in before}
+    present = {pool[i].name for i in after}
+    gone_before: dict[str, list[GraphNode]] = {}
+    gone: list[GraphNode] = []
+    for index in before:
+        node = pool[index]
+        if node.name not in present:
+            gone.append(node)
+        elif gone:
+            gone_before[node.name] = gone
+            gone = []
+    rows: list[SnapshotRow] = []
+    for index in after:
+        node = pool[index]
+        rows.extend(_row(Mark.REMOVED, n, None) for n in gone_before.get(node.name, ()))
+        previous = old.get(node.name)
+        if previous is None:
+            rows.append(_row(Mark.ADDED, None, node))
+        elif previous == index:
+            rows.append(_row(Mark.SAME, node, node))
+        else:
+            mark = Mark.RETYPED if pool[previous].dtype != node.dtype else Mark.CHANGED
+            rows.append(_row(mark, pool[previous], node))
+    rows.extend(_row(Mark.REMOVED, node, None) for node in gone)
+    return tuple(rows)
+
+
+def _row(mark: Mark, before: GraphNode | None, after: GraphNode | None) -> SnapshotRow:
+    node = after or before
+    assert node is not None
+    return SnapshotRow(
+        mark=mark,
+        node=node,
+        before=before.dtype if before else None,
+        after=after.dtype if after else None,
+    )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One moment in the life of a node: the pass that added, retyped or removed it."""
+
+    place: int
+    mark: Mark
+    before: Dtype = None
+    after: Dtype = None
+
+
+def history(report: Report, name: str) -> tuple[Step, ...]:
+    """Returns which passes added, retyped and removed the node `name`, in order."""
+    steps: list[Step] = []
+    for place, record in enumerate(report.passes):
+        if name in record.added:
+            steps.append(Step(place, Mark.ADDED))
+        steps.extend(
+            Step(place, Mark.RETYPED, change.before, change.after)
+            for change in record.retyped
+            if change.name == name
+        )
+        if name in record.removed:
+            steps.append(Step(place, Mark.REMOVED))
+    return tuple(steps)

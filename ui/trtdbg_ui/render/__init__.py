@@ -1,0 +1,1 @@
+"""Pure functions from records to toned text; no Textual, no state."""

@@ -1,0 +1,97 @@
+"""What the worker does, in the header and on the loading screen."""
+
+from __future__ import annotations
+
+from trtdbg_ui.activity import Activity, StageTime
+from trtdbg_ui.failure import Failure
+from trtdbg_ui.render.text import BLANK, Line, Span, Tone, line, wrap
+
+_STAGE_WORDS = {
+    "start": "starting the worker",
+    "import": "importing torch and torch_tensorrt",
+    "load": "loading the program",
+    "capture": "lowering, pass by pass",
+    "infer": "inferring dtypes",
+    "validate": "asking the validators",
+    "partition": "partitioning",
+    "boundary": "finding boundary casts",
+    "network": "defining networks",
+    "build": "building engines",
+    "findings": "looking for findings",
+}
+
+
+def elapsed(seconds: float) -> str:
+    """Returns a running time, like `4.2 s` or `2 min 05 s`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def activity_line(activity: Activity, now: float) -> Line:
+    """Returns what runs and since when, with the key that cancels it."""
+    verb = "building under" if activity.building else "analysing"
+    spans: list[Span] = [(f"… {verb} {activity.policy.timing.value}", Tone.WARN)]
+    stage = activity.current
+    if stage is not None:
+        spans.append((f": {stage_text(stage)}", Tone.WARN))
+    spans.append((f" {elapsed(now - activity.started)} ", Tone.STRONG))
+    spans += [("esc", Tone.KEY), (" cancels", Tone.DIM)]
+    return tuple(spans)
+
+
+def stage_text(stage: StageTime) -> str:
+    """Returns a stage and how far it is, like `build 3/13`."""
+    if stage.done is not None and stage.total is not None:
+        return f"{stage.name} {stage.done}/{stage.total}"
+    return stage.name
+
+
+def loading_lines(
+    model: str, activity: Activity | None, failure: Failure | None, now: float, size: int
+) -> list[Line]:
+    """Returns the screen that stands where the panes will be, until there is a report."""
+    lines: list[Line] = [BLANK]
+    if failure is not None:
+        return [*lines, *failure_lines(failure, size)]
+    if activity is None:
+        lines += wrap(line("  Nothing was analysed yet. ", ("ctrl+r", Tone.KEY)), size)
+        return lines
+    lines.append(line(("  Opening ", Tone.PLAIN), (model, Tone.STRONG)))
+    lines.append(BLANK)
+    first = activity.stages[0].started if activity.stages else None
+    lines.append(_stage_line("starting the worker", activity.started, first, "", now))
+    for stage in activity.stages:
+        detail = stage.detail
+        if stage.done is not None:
+            of = f" of {stage.total}" if stage.total is not None else ""
+            detail = f"{detail} ({stage.done}{of})".strip()
+        words = _STAGE_WORDS.get(stage.name, stage.name)
+        lines.append(_stage_line(words, stage.started, stage.ended, detail, now))
+    lines += [
+        BLANK,
+        line("  ", ("esc", Tone.KEY), " cancels   ", ("6", Tone.KEY), " log   "),
+    ]
+    return lines
+
+
+def _stage_line(
+    words: str, started: float, ended: float | None, detail: str, now: float
+) -> Line:
+    running = ended is None
+    time = elapsed((now if ended is None else ended) - started)
+    return line(
+        ("  … " if running else "  ✓ ", Tone.WARN if running else Tone.GOOD),
+        (f"{words:<36}", Tone.PLAIN if running else Tone.DIM),
+        (f"{time:>9}", Tone.STRONG if running else Tone.DIM),
+        (f"  {detail}" if detail else "", Tone.DIM),
+    )
+
+
+def failure_lines(failure: Failure, size: int) -> list[Line]:
+    """Returns an error as message and remedy."""
+    lines = wrap(line((f"  ✖ {failure.message}", Tone.BAD)), size, indent=4)
+    if failure.remedy:
+        lines += [BLANK, *wrap(line(f"    {failure.remedy}"), size, indent=4)]
+    keys = line("    ", ("ctrl+r", Tone.KEY), " tries again   ", ("6", Tone.KEY), " log   ")
+    return [*lines, BLANK, (*keys, ("q", Tone.KEY), (" quits", Tone.PLAIN))]

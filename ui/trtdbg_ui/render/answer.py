@@ -1,0 +1,165 @@
+"""The answer to the first question: why does my model not become one engine?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trtdbg.dtypes import NARROWED
+from trtdbg.outputs.summary import count, failed_pass, refusal
+from trtdbg.policy import Timing
+from trtdbg.records import BuildStatus, Dtype, NodeRecord, Report
+from trtdbg_ui.judged import REFUSED, judged, late_would_accept, overall, saved_by_truncation
+from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.render.dtypes import dtype_span
+from trtdbg_ui.render.signs import short_operator
+from trtdbg_ui.render.text import Line, Span, Tone, line, pack
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Operators left to PyTorch for one and the same reason."""
+
+    target: str
+    reason: str
+    wide: str | None
+    """The wide dtype that alone is in the way; None if the reason is another one."""
+    nodes: tuple[NodeRecord, ...]
+
+
+def answer(loaded: Loaded, size: int) -> list[Line]:
+    """Returns the headline and one line per cause, the most frequent first."""
+    report = loaded.report
+    failed = failed_pass(report)
+    if failed is not None:
+        return [
+            line(("✖ No engines: ", Tone.BAD), (f"{failed.name} raised", Tone.STRONG)),
+            line("  ", failed.error or ""),
+        ]
+    causes_found = [_cause_line(report, cause, size) for cause in causes(loaded)]
+    return [_headline(report), *_builds(report), *causes_found, *_saved(loaded, size)]
+
+
+def _headline(report: Report) -> Line:
+    engines, ops = len(report.engines), len(report.torch_ops)
+    total = sum(judged(node) for node in report.nodes)
+    casts = len(report.boundary_casts)
+    tail: Line = ((f", {count(casts, 'boundary cast')}", Tone.PLAIN),) if casts else ()
+    if engines == 1 and not ops:
+        words = f"holds {'the one operator' if total == 1 else f'all {total:,} operators'}"
+        return (("✓ One engine ", Tone.GOOD), (words, Tone.PLAIN), *tail)
+    if not engines:
+        words = (
+            f"PyTorch runs all {total:,} operators" if total else "the graph has no operators"
+        )
+        return (("✗ No engine: ", Tone.BAD), (words, Tone.PLAIN))
+    head = f"✗ {count(engines, 'engine')}{'' if engines == 1 else ', not one'}: "
+    if not ops:
+        return (
+            (head, Tone.BAD),
+            (f"TensorRT takes all {total:,} operators, the partitioner cut them", Tone.PLAIN),
+            *tail,
+        )
+    stay = "stays" if ops == 1 else "stay"
+    words = f"{ops:,} of {count(total, 'operator')} {stay} in PyTorch"
+    return ((head, Tone.BAD), (words, Tone.STRONG), *tail)
+
+
+def _builds(report: Report) -> list[Line]:
+    """Returns a line per engine that TensorRT could not build."""
+    return [
+        line(
+            (f"✖ E{engine.index} does not build: ", Tone.BAD),
+            (engine.build.error or "TensorRT gives no reason", Tone.PLAIN),
+        )
+        for engine in report.engines
+        if engine.build.status is BuildStatus.FAILED
+    ]
+
+
+def _cause_line(report: Report, cause: Cause, size: int) -> Line:
+    operators: Span = (f"  {len(cause.nodes)}× {short_operator(cause.target)} ", Tone.STRONG)
+    where = line((_where(cause.nodes), Tone.DIM))
+    if cause.wide is None:
+        return pack([(0, line(operators, cause.reason)), (1, where)], size, _GAP)
+    verdicts = line(
+        operators,
+        ("✗ as ", Tone.BAD),
+        dtype_span(cause.wide),
+        (", ✓ as ", Tone.GOOD),
+        dtype_span(NARROWED[cause.wide]),
+    )
+    parts = [(0, verdicts), (2, line("only the dtype is in the way"))]
+    if report.policy.timing is not Timing.LATE:
+        parts.append((1, line(("t", Tone.KEY), " timing late takes it")))
+    return pack([*parts, (1, where)], size, _GAP)
+
+
+_GAP: Span = ("  ", Tone.PLAIN)
+
+
+def _where(nodes: Sequence[NodeRecord]) -> str:
+    places = {str(node.source): None for node in nodes if node.source and str(node.source)}
+    if not places:
+        return ""
+    first, *rest = places
+    return first + (f" and {len(rest)} more" if rest else "")
+
+
+def causes(loaded: Loaded) -> tuple[Cause, ...]:
+    """Returns why operators stay in PyTorch, grouped by operator and reason."""
+    report = loaded.report
+    groups: dict[tuple[str, str, str | None], list[NodeRecord]] = {}
+    for node in report.nodes:
+        if node.name not in loaded.left:
+            continue
+        wide = _wide_of(loaded, node) if late_would_accept(node, report) else None
+        reason = "" if wide else refusal(report, node)
+        groups.setdefault((node.target, reason, wide), []).append(node)
+    found = [Cause(t, r, w, tuple(nodes)) for (t, r, w), nodes in groups.items()]
+    return tuple(sorted(found, key=lambda cause: -len(cause.nodes)))
+
+
+def _saved(loaded: Loaded, size: int) -> list[Line]:
+    """Returns what truncation before the verdicts gained, under the timings that do so."""
+    report = loaded.report
+    if report.policy.timing not in (Timing.LATE, Timing.EARLY):
+        return []
+    saved = [node for node in report.nodes if saved_by_truncation(node)]
+    if not saved:
+        return []
+    targets: dict[str, int] = {}
+    for node in saved:
+        targets[node.target] = targets.get(node.target, 0) + 1
+    named = ", ".join(f"{n}× {short_operator(target)}" for target, n in targets.items())
+    wide = next((w for node in saved if (w := _wide_of(loaded, node))), None)
+    why = line("as written")
+    if wide is not None:
+        why = line("as ", dtype_span(wide), ", ", ("✓", Tone.GOOD), " as ")
+        why = (*why, dtype_span(NARROWED[wide]))
+    gained = line((f"  {named} ", Tone.STRONG), ("✗ ", Tone.BAD), *why)
+    return [
+        pack(
+            [
+                (0, gained),
+                (2, line(f"truncation {report.policy.timing.value} keeps them in")),
+                (1, line(("t", Tone.KEY), " compare with upstream")),
+                (1, line((_where(saved), Tone.DIM))),
+            ],
+            size,
+            _GAP,
+        )
+    ]
+
+
+def _wide_of(loaded: Loaded, node: NodeRecord) -> str | None:
+    """Returns the wide dtype that makes validators refuse a node, its own or an operand's."""
+    if overall(node, "original") not in REFUSED:
+        return None
+    dtypes: list[Dtype] = [node.original, node.inferred, node.recorded]
+    dtypes += [found.inferred for name in node.operands if (found := loaded.nodes.get(name))]
+    for dtype in dtypes:
+        for name in dtype if isinstance(dtype, tuple) else (dtype,):
+            if name in NARROWED:
+                return name
+    return None

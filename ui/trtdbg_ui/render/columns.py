@@ -1,0 +1,100 @@
+"""Column widths of a table for a given number of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trtdbg_ui.render.text import Line, Tone, cells, fit, fit_middle
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column is called and how it behaves when room is short."""
+
+    key: str
+    titles: tuple[str, ...]
+    """From the longest to the shortest; the first that fits is shown."""
+    least: int
+    """Narrowest useful width."""
+    most: int
+    """Width beyond which more is not given."""
+    goes: int = 0
+    """The column with the highest number is left out first; 0 never is."""
+    align: str = "left"
+    stretch: bool = False
+    """Gets what the other columns leave over."""
+    middle: bool = False
+    """Cut in the middle, for names that differ at their end."""
+
+
+Layout = tuple[tuple[Column, int], ...]
+"""The columns that are shown, each with its width in cells."""
+
+GAP = 1
+
+
+def lay_out(columns: Sequence[Column], natural: Mapping[str, int], size: int) -> Layout:
+    """Returns the columns that fit into `size` cells, with their widths.
+
+    Every column gets what its content needs if there is room. Otherwise optional columns are
+    left out, and the widest of the others shrink towards their least width.
+
+    Args:
+        columns: All columns, in the order of display.
+        natural: Widest content of each column, by key.
+        size: Cells available, gaps between the columns included.
+    """
+    kept = list(columns)
+    while _room(kept, [c.least for c in kept], size) < 0 and any(c.goes for c in kept):
+        kept.remove(max(kept, key=lambda column: column.goes))
+    widths = [_wanted(column, natural.get(column.key, 0)) for column in kept]
+    # An optional column goes before the others lose more than an eighth.
+    while _room(kept, widths, size) < -(sum(widths) // 8):
+        optional = [column for column in kept if column.goes > 1]
+        if not optional:
+            break
+        index = kept.index(max(optional, key=lambda column: column.goes))
+        del kept[index], widths[index]
+    while _room(kept, widths, size) < 0:
+        slack = [width - column.least for column, width in zip(kept, widths, strict=True)]
+        widest = max(range(len(kept)), key=lambda i: (slack[i] > 0, widths[i]))
+        if slack[widest] <= 0:
+            break
+        widths[widest] -= 1
+    for index, column in enumerate(kept):
+        if column.stretch:
+            left = max(_room(kept, widths, size), 0)
+            wanted = max(natural.get(column.key, 0), widths[index])
+            widths[index] = min(widths[index] + left, wanted)
+    return tuple(zip(kept, widths, strict=True))
+
+
+def _wanted(column: Column, natural: int) -> int:
+    if column.stretch:
+        return column.least
+    return max(column.least, min(column.most, max(natural, cells(column.titles[-1]))))
+
+
+def _room(columns: Sequence[Column], widths: Sequence[int], size: int) -> int:
+    """Returns the cells that are left over, less than 0 if some are missing."""
+    return size - sum(widths) - GAP * (len(columns) - 1)
+
+
+def title_line(layout: Layout) -> Line:
+    """Returns the head of the table."""
+    spans = []
+    for column, size in layout:
+        title = next((t for t in column.titles if cells(t) <= size), column.titles[-1])
+        spans.append((fit(title, size, align=column.align) + " " * GAP, Tone.HEAD))
+    return tuple(spans)
+
+
+def row_line(layout: Layout, content: Mapping[str, tuple[str, Tone]]) -> Line:
+    """Returns one row: every column's content cut or padded to the column's width."""
+    spans = []
+    for column, size in layout:
+        text, tone = content[column.key]
+        cut = fit_middle(text, size) if column.middle else fit(text, size, align=column.align)
+        spans.append((cut + " " * GAP, tone))
+    return tuple(spans)

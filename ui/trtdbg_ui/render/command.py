@@ -1,0 +1,38 @@
+"""The command line that shows again what the screen shows."""
+
+from __future__ import annotations
+
+import shlex
+
+from trtdbg.policy import Settings, TruncationPolicy
+
+
+def command(
+    model: str, policy: TruncationPolicy, settings: Settings, target: str | None
+) -> str:
+    """Returns the command that opens the same model with the same policy and settings."""
+    words = ["trtdbg", model, *policy.flags().split()]
+    words += ["--min-block-size", str(settings.min_block_size)]
+    words += ["--partitioner", settings.partitioner.value]
+    if settings.torch_executed_ops:
+        words += ["--torch-executed-ops", ",".join(settings.torch_executed_ops)]
+    if target is not None:
+        words += ["--target", target]
+    default = Settings()
+    in_file = [
+        f"{name} = {_toml(getattr(settings, name))}"
+        for name in settings.__struct_fields__[3:]
+        if getattr(settings, name) != getattr(default, name)
+    ]
+    # These have no flag: whoever pastes the command is told what to put into a file.
+    note = f"  # with --settings FILE: {', '.join(in_file)}" if in_file else ""
+    return shlex.join(words) + note
+
+
+def _toml(value: object) -> str:
+    return str(value).lower()
+
+
+def saved_command(path: str) -> str:
+    """Returns the command that opens the same saved report."""
+    return shlex.join(["trtdbg", path])

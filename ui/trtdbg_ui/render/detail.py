@@ -1,0 +1,314 @@
+"""Everything known about one node, as lines for the pane at the right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trtdbg.outputs.summary import count, operator_text, refusal
+from trtdbg.records import (
+    ConstantRecord,
+    Finding,
+    GraphNode,
+    NodeRecord,
+    Source,
+    ValidatorVerdict,
+    Verdict,
+    dtype_text,
+    shape_text,
+)
+from trtdbg_ui.compare import history
+from trtdbg_ui.judged import judged, late_would_accept, saved_by_truncation
+from trtdbg_ui.loaded import Loaded, ResultRows, Rows, SnapshotRows
+from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
+from trtdbg_ui.render.findings import code_and_name
+from trtdbg_ui.render.signs import LEVEL_SIGN, MARK_TONE, MARK_WORD, VERDICT_SIGN
+from trtdbg_ui.render.text import BLANK, Line, Span, Tone, line, wrap
+
+VERDICT_SHORT = {
+    Verdict.ACCEPT: ("✓ accept", Tone.GOOD),
+    Verdict.REJECT: ("✗ reject", Tone.BAD),
+    Verdict.CRASHED: ("! crash", Tone.BAD),
+    Verdict.NOT_APPLICABLE: ("– none", Tone.WARN),
+    Verdict.NOT_CHECKED: ("? -", Tone.DIM),
+}
+_NEIGHBOURS = 12
+"""Operands or users that are listed one by one; more are only counted."""
+
+
+def detail(rows: Rows, index: int, size: int) -> list[Line]:
+    """Returns the lines about the row `index`, each at most `size` cells wide."""
+    if not 0 <= index < len(rows.names):
+        return [line(("nothing selected", Tone.DIM))]
+    if isinstance(rows, SnapshotRows):
+        return snapshot_detail(rows, index, size)
+    assert isinstance(rows, ResultRows)
+    return node_detail(rows.loaded, rows.nodes[index], size)
+
+
+def node_detail(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
+    """Returns what the result says about a node of the lowered graph."""
+    lines = _head(node.name, node.op, node.target, size)
+    lines += _fate(loaded, node, size)
+    lines += [
+        BLANK,
+        _dtype_line("original", dtype_span(node.original), "export promised"),
+        *_recorded(node),
+        _dtype_line("inferred", dtype_span(node.inferred), "nothing truncated"),
+        _dtype_line("truncated", dtype_span(node.truncated), _change(node)),
+        _dtype_line("TensorRT", tensorrt_span(node.tensorrt), ""),
+        _dtype_line("shape", (shape_text(node.shape), Tone.PLAIN), ""),
+    ]
+    lines += _findings(loaded.findings_of.get(node.name, ()), size)
+    lines += _constant(loaded, node)
+    if node.verdicts:
+        lines += [BLANK, *_verdict_table(node.verdicts, size)]
+    lines += _source(node.source, size)
+    lines += _neighbours(loaded, "operands", node.operands)
+    lines += _neighbours(loaded, "users", node.users)
+    if node.args:
+        lines += [BLANK, line(("arguments", Tone.HEAD)), *_indented(node.args, size)]
+    lines += _history(loaded, node.name, node.from_node, size)
+    return lines
+
+
+def snapshot_detail(rows: SnapshotRows, index: int, size: int) -> list[Line]:
+    """Returns what one pass did to a node."""
+    row = rows.rows[index]
+    node: GraphNode = row.node
+    mark: Line = ()
+    if row.mark.value.strip():
+        tone = MARK_TONE[row.mark]
+        record = rows.loaded.report.passes[rows.place]
+        mark = line(
+            (f"{row.mark.value} {MARK_WORD[row.mark]}", tone),
+            (f" by pass {record.index} {record.name}", Tone.DIM),
+        )
+    lines = _head(node.name, node.op, node.target, size)
+    lines += [
+        *(wrap(mark, size, indent=2) if mark else []),
+        BLANK,
+        _dtype_line("before", dtype_span(row.before), "recorded"),
+        _dtype_line("after", dtype_span(row.after), "recorded"),
+        _dtype_line("shape", (shape_text(node.shape), Tone.PLAIN), ""),
+    ]
+    lines += _source(node.source, size)
+    if node.operands:
+        lines += [
+            BLANK,
+            line(("operands", Tone.HEAD)),
+            *_indented(", ".join(node.operands), size),
+        ]
+    if node.args:
+        lines += [BLANK, line(("arguments", Tone.HEAD)), *_indented(node.args, size)]
+    lines += _history(rows.loaded, node.name, node.from_node, size)
+    return lines
+
+
+def validators(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
+    """Returns every validator's answers on a node in full: converters, scopes and reasons."""
+    lines = _head(node.name, node.op, node.target, size)
+    lines += _fate(loaded, node, size)
+    if not node.verdicts:
+        return [*lines, BLANK, line(("No validator was asked about this node.", Tone.DIM))]
+    for record in node.verdicts:
+        lines += [BLANK, *wrap(line((_who(record), Tone.STRONG)), size, indent=2)]
+        lines += wrap(
+            line(("  validator ", Tone.DIM), " " + record.validator), size, indent=13
+        )
+        if record.converter:
+            lines += wrap(
+                line(("  converter ", Tone.DIM), " " + record.converter), size, indent=13
+            )
+        lines.append(line(("  judged in ", Tone.DIM), f" the {record.scope.value}"))
+        for title, answer in (
+            ("original", record.original),
+            ("refreshed", record.inferred),
+            ("truncated", record.truncated),
+        ):
+            lines.append(line((f"  {title:<10} ", Tone.DIM), VERDICT_SIGN[answer]))
+        if record.reason:
+            lines += wrap(
+                line(("  reason    ", Tone.DIM), " " + record.reason), size, indent=13
+            )
+    return [
+        *lines,
+        BLANK,
+        *_indented(
+            "original: the metadata as lowering leaves it, which torch_tensorrt judges. "
+            "refreshed: metadata written anew, nothing truncated. truncated: written anew "
+            "under the policy.",
+            size,
+        ),
+    ]
+
+
+def _head(name: str, op: str, target: str, size: int) -> list[Line]:
+    operator = operator_text(target) if op.startswith("call_") else f"{op} {target}"
+    return [
+        *wrap(line((name, Tone.STRONG)), size),
+        *wrap(line((operator, Tone.DIM)), size),
+    ]
+
+
+def _fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
+    """Returns where the node runs, and why if that is not TensorRT."""
+    if not judged(node):
+        return []
+    verdict = VERDICT_SIGN[node.verdict]
+    if node.engine is not None:
+        lines = wrap(line(verdict, f", runs in engine E{node.engine}"), size, indent=2)
+        if saved_by_truncation(node):
+            note = "refused on its original dtypes, accepted truncated"
+            lines += wrap(line((note, Tone.GOOD)), size)
+        return lines
+    if node.name not in loaded.left:
+        return wrap(line(verdict), size)
+    lines = wrap(line(verdict, (", stays in PyTorch", Tone.BAD)), size, indent=2)
+    lines += wrap(line(refusal(loaded.report, node)), size, indent=2)
+    if late_would_accept(node, loaded.report):
+        note = "accepted on truncated dtypes: timing late would take it"
+        lines += wrap(line((note, Tone.GOOD)), size, indent=2)
+    return lines
+
+
+def _dtype_line(title: str, value: Span, note: str) -> Line:
+    noted = (f"  {note}", Tone.DIM) if note else ("", Tone.DIM)
+    return line((f"{title:<10}", Tone.HEAD), value, noted)
+
+
+def _recorded(node: NodeRecord) -> list[Line]:
+    """Returns the recorded dtype where it is not what inference finds: it is stale then."""
+    if node.recorded == node.inferred:
+        return []
+    return [_dtype_line("recorded", dtype_span(node.recorded), "▲ stale")]
+
+
+def _change(node: NodeRecord) -> str:
+    return "same" if node.truncated == node.inferred else "◂ narrowed"
+
+
+def _findings(findings: Iterable[Finding], size: int) -> list[Line]:
+    lines: list[Line] = []
+    for finding in findings:
+        sign, tone = LEVEL_SIGN[finding.level]
+        head = line((f"{sign} {code_and_name(finding.code)}", tone))
+        lines += [BLANK, *wrap(head, size, indent=2), *_indented(finding.message, size)]
+    if lines:
+        lines.append(line(("  e", Tone.KEY), (" explains cause and cure", Tone.DIM)))
+    return lines
+
+
+def _constant(loaded: Loaded, node: NodeRecord) -> list[Line]:
+    if node.constant is None:
+        return []
+    record = next((c for c in loaded.report.constants if c.name == node.constant), None)
+    if record is None:
+        return []
+    return [BLANK, line(("constant", Tone.HEAD)), *_damage(record)]
+
+
+def _damage(record: ConstantRecord) -> list[Line]:
+    """Returns what truncation does to a constant's values."""
+    lines = [line("  ", dtype_span(record.original), " → ", dtype_span(record.truncated))]
+    if record.original == record.truncated:
+        return [line("  ", dtype_span(record.original), (" kept", Tone.DIM))]
+    if record.elements:
+        lines.append(line(f"  {count(record.elements, 'value')}"))
+    if record.max_abs_error is not None:
+        lines.append(line(f"  largest change {record.max_abs_error:.3g}"))
+    if record.max_rel_error is not None:
+        lines.append(line(f"  largest relative change {record.max_rel_error:.3g}"))
+    if record.overflowed:
+        lines.append(line((f"  ✖ {record.overflowed:,} do not fit", Tone.BAD)))
+    if record.underflowed:
+        lines.append(line((f"  ▲ {record.underflowed:,} became zero or subnormal", Tone.WARN)))
+    return lines
+
+
+def _who(record: ValidatorVerdict) -> str:
+    """Returns the validator without its module, which the page of validators names."""
+    name = record.validator.removeprefix("gate:")
+    name = name.split(".", 1)[1] if "." in name else name
+    if record.candidate is not None:
+        return f"candidate {record.candidate}  {name}"
+    return f"gate  {name}" if record.validator.startswith("gate:") else name
+
+
+def _verdict_table(records: Iterable[ValidatorVerdict], size: int) -> list[Line]:
+    """Returns one block per validator, its three answers side by side, the reason beneath."""
+    columns = ("original", "refreshed", "truncated")
+    head = "".join(f"{title:<10}" for title in columns)
+    lines = [line(("verdicts", Tone.HEAD)), line((f"  {head}".rstrip(), Tone.DIM))]
+    for record in records:
+        spans: list[Span] = [("  ", Tone.PLAIN)]
+        for answer in (record.original, record.inferred, record.truncated):
+            text, tone = VERDICT_SHORT[answer]
+            spans.append((f"{text:<10}", tone))
+        lines.append(tuple(spans))
+        scope = "" if record.scope.value == "graph" else f" ({record.scope.value})"
+        lines += wrap(line((f"  {_who(record)}{scope}", Tone.PLAIN)), size, indent=4)
+        if record.reason:
+            lines += wrap(line((f"  {record.reason}", Tone.DIM)), size, indent=4)
+    lines.append(line(("  v", Tone.KEY), (" shows them in full", Tone.DIM)))
+    return lines
+
+
+def _source(source: Source | None, size: int) -> list[Line]:
+    if source is None:
+        return []
+    lines = [BLANK, line(("source", Tone.HEAD))]
+    where = [
+        part for part in (str(source) if source.file else "", source.module or "") if part
+    ]
+    lines += wrap(line("  " + "  ".join(where)), size, indent=2)
+    if source.code:
+        lines += wrap(line((f"  {source.code}", Tone.KEY)), size, indent=4)
+    if source.file and str(source).rsplit(":", 1)[0] != source.file:
+        lines += wrap(line((f"  {source.file}", Tone.DIM)), size, indent=2)
+    return lines
+
+
+def _neighbours(loaded: Loaded, title: str, names: tuple[str, ...]) -> list[Line]:
+    """Returns operands or users, each with its truncated dtype and place."""
+    if not names:
+        return []
+    lines = [BLANK, line((title, Tone.HEAD))]
+    wide = max(len(name) for name in names[:_NEIGHBOURS])
+    for name in names[:_NEIGHBOURS]:
+        node = loaded.nodes.get(name)
+        if node is None:
+            lines.append(line(f"  {name}"))
+            continue
+        place = f"E{node.engine}" if node.engine is not None else ""
+        place = "PyTorch" if name in loaded.left else place
+        text, tone = dtype_span(node.truncated)
+        inferred = dtype_text(node.inferred)
+        dtype = (text if text == inferred else f"{inferred}→{text}", tone)
+        lines.append(line(f"  {name:<{wide}}  ", dtype, (f"  {place}", Tone.DIM)))
+    if len(names) > _NEIGHBOURS:
+        lines.append(line((f"  and {len(names) - _NEIGHBOURS} more", Tone.DIM)))
+    return lines
+
+
+def _history(loaded: Loaded, name: str, from_node: str | None, size: int) -> list[Line]:
+    """Returns the passes that made and changed a node, and what it came from."""
+    steps = history(loaded.report, name)
+    origin = from_node if from_node and from_node != name else None
+    if not steps and origin is None:
+        return []
+    lines = [BLANK, line(("history", Tone.HEAD))]
+    if origin is not None:
+        lines += wrap(line(("  came from ", Tone.DIM), origin), size, indent=4)
+    for step in steps:
+        record = loaded.report.passes[step.place]
+        spans = [(f"  {step.mark.value} ", MARK_TONE[step.mark])]
+        spans.append((f"{record.index} {record.name}", Tone.PLAIN))
+        if step.before is not None or step.after is not None:
+            spans += [(" ", Tone.PLAIN), dtype_span(step.before)]
+            spans += [(" → ", Tone.PLAIN), dtype_span(step.after)]
+        lines += wrap(tuple(spans), size, indent=4)
+    return lines
+
+
+def _indented(text: str, size: int) -> list[Line]:
+    return wrap(line(f"  {text}"), size, indent=2)

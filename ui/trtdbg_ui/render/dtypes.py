@@ -1,0 +1,59 @@
+"""Dtypes as toned text: each family has its tone, and the wide dtypes have a stronger one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from trtdbg.dtypes import family, is_wide
+from trtdbg.records import Dtype, dtype_text
+from trtdbg_ui.render.text import Span, Tone
+
+_NARROW = {
+    "float": Tone.FLOAT,
+    "int": Tone.INT,
+    "uint": Tone.INT,
+    "bool": Tone.BOOL,
+    "complex": Tone.COMPLEX,
+}
+_WIDE = {
+    "float": Tone.WIDE_FLOAT,
+    "int": Tone.WIDE_INT,
+    "complex": Tone.WIDE_COMPLEX,
+}
+
+
+@lru_cache(maxsize=4096)
+def dtype_tone(dtype: Dtype) -> Tone:
+    """Returns the tone of a dtype; of several the first wide one decides, if any."""
+    names = [name for name in (dtype if isinstance(dtype, tuple) else (dtype,)) if name]
+    if not names:
+        return Tone.DIM
+    name = next((name for name in names if is_wide(name)), names[0])
+    tones = _WIDE if is_wide(name) else _NARROW
+    return tones.get(family(name), Tone.PLAIN)
+
+
+def dtype_span(dtype: Dtype) -> Span:
+    """Returns a dtype, spelled as torch spells it."""
+    return dtype_text(dtype), dtype_tone(dtype)
+
+
+_TENSORRT = {
+    "FLOAT": Tone.FLOAT,
+    "HALF": Tone.FLOAT,
+    "BF16": Tone.FLOAT,
+    "FP8": Tone.FLOAT,
+    "FP4": Tone.FLOAT,
+    "INT64": Tone.WIDE_INT,
+    "BOOL": Tone.BOOL,
+}
+
+
+@lru_cache(maxsize=1024)
+def tensorrt_span(dtype: Dtype) -> Span:
+    """Returns a TensorRT dtype, spelled as TensorRT spells it."""
+    text = dtype_text(dtype)
+    if dtype is None:
+        return text, Tone.DIM
+    first = text.split(",")[0].rsplit(".", 1)[-1].upper()
+    return text, _TENSORRT.get(first, Tone.INT)

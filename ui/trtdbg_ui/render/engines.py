@@ -1,0 +1,182 @@
+"""Engines with their bindings and builds, the PyTorch part, and the boundary casts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trtdbg.outputs.summary import bytes_text, count, execution_time
+from trtdbg.records import (
+    Binding,
+    BoundaryCast,
+    BuildStatus,
+    Direction,
+    EngineRecord,
+    Report,
+    shape_text,
+)
+from trtdbg_ui.activity import Activity
+from trtdbg_ui.render.activity import elapsed
+from trtdbg_ui.render.dtypes import dtype_span
+from trtdbg_ui.render.signs import BUILD_SIGN, short_operator
+from trtdbg_ui.render.text import Line, Span, Tone, fit_middle, line, wrap
+
+_DIRECTION = {
+    Direction.INTO_ENGINE: "into",
+    Direction.OUT_OF_ENGINE: "out of",
+    Direction.PROGRAM_INPUT: "program input",
+    Direction.PROGRAM_OUTPUT: "program output",
+}
+
+
+@dataclass(frozen=True)
+class EngineLine:
+    """One line of the pane, and the node that it leads to."""
+
+    text: Line
+    node: str | None = None
+
+
+def engine_lines(
+    report: Report, activity: Activity | None, now: float, size: int
+) -> list[EngineLine]:
+    """Returns each engine with its bindings and build, then the PyTorch part and the casts.
+
+    Args:
+        report: The report whose engines are shown.
+        activity: What runs, for the time of a running build of this report's policy.
+        now: The app's clock.
+        size: Cells available.
+    """
+    building = activity if activity and activity.building else None
+    if building is not None and building.policy != report.policy:
+        building = None
+    lines: list[EngineLine] = []
+    for engine in report.engines:
+        lines += _engine(report, engine, building, now, size)
+    if not report.engines:
+        lines.append(EngineLine(line((" no engines", Tone.WARN))))
+    lines += _pytorch(report, size)
+    lines += _casts(report)
+    return lines
+
+
+def _engine(
+    report: Report, engine: EngineRecord, building: Activity | None, now: float, size: int
+) -> list[EngineLine]:
+    first = next(iter(engine.nodes), None)
+    head = line(
+        (f" E{engine.index}", Tone.STRONG),
+        (f"  {count(len(engine.nodes), 'node')}", Tone.PLAIN),
+        (f", {len(engine.inputs)} in, {len(engine.outputs)} out", Tone.DIM),
+        ("   ", Tone.PLAIN),
+        *_build(report, engine, building, now),
+        (f"   {engine.name}", Tone.DIM),
+    )
+    lines = [EngineLine(head, first)]
+    if engine.build.error:
+        error = line((f"     {engine.build.error}", Tone.BAD))
+        lines += [
+            EngineLine(text, engine.build.node or first)
+            for text in wrap(error, size, indent=5)
+        ]
+    for text in engine.build.log[:_LOG_LINES]:
+        lines.append(EngineLine(line((f"     {text}", Tone.DIM)), first))
+    lines += [EngineLine(_binding("in ", b), b.name) for b in engine.inputs]
+    lines += [EngineLine(_binding("out", b), b.name) for b in engine.outputs]
+    return lines
+
+
+_LOG_LINES = 8
+"""Lines of TensorRT's log that an engine shows; all of them are in the log pane."""
+
+
+def _build(
+    report: Report, engine: EngineRecord, building: Activity | None, now: float
+) -> tuple[Span, ...]:
+    build = engine.build
+    if building is not None and build.status is not BuildStatus.BUILT:
+        return _running(engine, building, now)
+    sign = BUILD_SIGN[build.status]
+    if build.status is BuildStatus.NOT_BUILT:
+        return (sign,)
+    facts = []
+    if build.seconds is not None:
+        facts.append(elapsed(build.seconds))
+    if build.bytes is not None:
+        facts.append(bytes_text(build.bytes))
+    if build.target is not None:
+        facts.append(f"for {build.target}")
+    if build.status is BuildStatus.BUILT:
+        facts.append(f"run time {execution_time(engine, report.environment)}")
+    return (sign, (f" {', '.join(facts)}" if facts else "", Tone.PLAIN))
+
+
+def _running(engine: EngineRecord, building: Activity, now: float) -> tuple[Span, ...]:
+    """Returns whether a running build has come to this engine."""
+    stage = building.current
+    if stage is None or stage.done is None:
+        return (("… waiting", Tone.DIM),)
+    if engine.index < stage.done:
+        return (("… built, result follows", Tone.DIM),)
+    if engine.index > stage.done:
+        return (("… waiting", Tone.DIM),)
+    return ((f"… {stage.name} {elapsed(now - building.started)}", Tone.WARN),)
+
+
+def _binding(word: str, binding: Binding) -> Line:
+    declared, bound = binding.declared, binding.bound
+    spans: list[Span] = [
+        (f"     {word} ", Tone.DIM),
+        (fit_middle(binding.name, 24) + " ", Tone.PLAIN),
+        dtype_span(declared),
+    ]
+    if bound is None:
+        spans.append((" declared, network not defined yet", Tone.DIM))
+    elif bound == declared:
+        spans.append((" declared and bound", Tone.DIM))
+    else:
+        spans += [(" declared ", Tone.DIM), ("≠ ", Tone.WARN), dtype_span(bound)]
+        spans.append((" bound", Tone.WARN))
+    spans.append((f"  {shape_text(binding.shape)}", Tone.DIM))
+    return tuple(spans)
+
+
+def _pytorch(report: Report, size: int) -> list[EngineLine]:
+    if not report.torch_ops:
+        return []
+    numbers: dict[str, int] = {}
+    for target in report.torch_ops:
+        numbers[target] = numbers.get(target, 0) + 1
+    named = ", ".join(f"{n}× {short_operator(t)}" for t, n in numbers.items())
+    text = line((" PyTorch", Tone.STRONG), (f"  {named}", Tone.PLAIN))
+    return [EngineLine(part) for part in wrap(text, size, indent=5)]
+
+
+def _casts(report: Report) -> list[EngineLine]:
+    if not report.boundary_casts:
+        return []
+    total = sum(cast.bytes or 0 for cast in report.boundary_casts)
+    head = line(
+        (" Casts", Tone.STRONG),
+        (f"  {count(len(report.boundary_casts), 'boundary cast')}", Tone.PLAIN),
+        (f", {bytes_text(total)} written per run" if total else "", Tone.DIM),
+    )
+    return [EngineLine(head), *(EngineLine(_cast(c), c.value) for c in report.boundary_casts)]
+
+
+def _cast(cast: BoundaryCast) -> Line:
+    where = _DIRECTION[cast.direction]
+    if cast.engine is not None:
+        where += (
+            f" E{cast.engine}"
+            if cast.direction.value.endswith("engine")
+            else f", E{cast.engine}"
+        )
+    return line(
+        ("         ", Tone.DIM),
+        (fit_middle(cast.value, 24) + " ", Tone.PLAIN),
+        dtype_span(cast.from_dtype),
+        (" → ", Tone.PLAIN),
+        dtype_span(cast.to_dtype),
+        (f"  {where}  {bytes_text(cast.bytes)}", Tone.DIM),
+    )

@@ -1,0 +1,65 @@
+"""The first line of the screen: which program, what came out, what is wrong."""
+
+from __future__ import annotations
+
+from trtdbg.outputs.summary import FLAVOURS, base_name, count
+from trtdbg.records import BuildStatus, Environment, Level, Report
+from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.render.signs import LEVEL_SIGN
+from trtdbg_ui.render.text import Line, Span, Tone, line, pack
+
+_SEPARATOR: Span = (" │ ", Tone.DIM)
+
+
+def header_line(model: str, loaded: Loaded | None, read_only: bool, size: int) -> Line:
+    """Returns program, numbers, findings and machine, as much as fits."""
+    parts: list[tuple[int, Line]] = [
+        (3, line((" trtdbg", Tone.KEY))),
+        (0, line((f" {base_name(model)}", Tone.STRONG))),
+    ]
+    if read_only:
+        parts.append((2, line(("saved report, read-only", Tone.WARN))))
+    if loaded is not None:
+        parts += [
+            (0, numbers(loaded.report)),
+            (1, findings_count(loaded.report)),
+            (4, machine(loaded.report.environment)),
+        ]
+    return pack(parts, size, _SEPARATOR)
+
+
+def numbers(report: Report) -> Line:
+    """Returns engines, operators left to PyTorch, boundary casts and what is built."""
+    one = len(report.engines) == 1 and not report.torch_ops
+    words = [
+        count(len(report.engines), "engine"),
+        count(len(report.torch_ops), "PyTorch op"),
+        count(len(report.boundary_casts), "cast"),
+    ]
+    spans: list[Span] = [(" · ".join(words), Tone.GOOD if one else Tone.WARN)]
+    built = sum(e.build.status is BuildStatus.BUILT for e in report.engines)
+    failed = sum(e.build.status is BuildStatus.FAILED for e in report.engines)
+    if built:
+        spans.append((f" · {built} built", Tone.GOOD))
+    if failed:
+        spans.append((f" · {failed} failed to build", Tone.BAD))
+    return tuple(spans)
+
+
+def findings_count(report: Report) -> Line:
+    """Returns how many findings of each level there are, `no findings` if none."""
+    spans: list[Span] = []
+    for level in (Level.ERROR, Level.WARNING, Level.NOTE):
+        number = sum(finding.level is level for finding in report.findings)
+        if number:
+            sign, tone = LEVEL_SIGN[level]
+            gap = " " if spans else ""
+            spans.append((f"{gap}{sign} {count(number, level.value)}", tone))
+    return tuple(spans) or line(("no findings", Tone.DIM))
+
+
+def machine(environment: Environment) -> Line:
+    """Returns TensorRT's flavour and version, and the GPU or its absence."""
+    flavour = FLAVOURS.get(environment.flavour or "", "TensorRT")
+    gpu = environment.gpu.name if environment.gpu else "no GPU"
+    return line((f"{flavour} {environment.tensorrt or 'missing'}, {gpu}", Tone.DIM))

@@ -1,0 +1,129 @@
+"""The list of passes: numbered, by phase, with what each added, removed and retyped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trtdbg.outputs.summary import count, failed_pass, seconds_text
+from trtdbg.records import PassRecord, Phase, Report
+from trtdbg_ui.render.signs import counts
+from trtdbg_ui.render.text import Line, Span, Tone, fit, spread, width
+
+PHASE_TITLE = {
+    Phase.LOAD: "load",
+    Phase.PRE_EXPORT: "pre-export",
+    Phase.DECOMPOSITION: "decomposition",
+    Phase.POST_LOWERING: "post-lowering",
+    Phase.TRUNCATION: "truncation",
+    Phase.PARTITION: "partition",
+    Phase.BOUNDARY: "boundary repair",
+}
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Starts the passes of one phase."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One pass that can be selected; `place` None is the result, after all passes."""
+
+    place: int | None
+
+
+def entries(
+    report: Report, hide_unchanged: bool, keep: int | None
+) -> tuple[Heading | Entry, ...]:
+    """Returns the passes with a heading where a phase begins, and the result at the end.
+
+    Args:
+        report: The report whose passes are listed.
+        hide_unchanged: Leave out what changed nothing; the first graph and failures stay.
+        keep: Place of the selected pass, which stays in any case.
+    """
+    listed: list[Heading | Entry] = []
+    phase = None
+    for place, record in enumerate(report.passes):
+        if hide_unchanged and place != keep and not is_telling(report, place):
+            continue
+        if record.phase is not phase:
+            listed.append(Heading(record.phase))
+            phase = record.phase
+        listed.append(Entry(place))
+    listed.append(Entry(None))
+    return tuple(listed)
+
+
+def is_telling(report: Report, place: int) -> bool:
+    """Tells whether a pass changed the graph, failed, or is the loaded program."""
+    record = report.passes[place]
+    return place == 0 or record.changed or record.error is not None
+
+
+def neighbour(
+    report: Report, place: int | None, step: int, *, telling: bool, hide_unchanged: bool
+) -> int | None:
+    """Returns the place `step` passes on (1 or -1); the result (None) follows the last pass.
+
+    Args:
+        report: The report whose passes are stepped through.
+        place: Where to start from; None is the result.
+        step: 1 for the next pass, -1 for the previous one.
+        telling: Step only to passes that changed something.
+        hide_unchanged: As in the list: what is hidden is stepped over.
+    """
+    here = len(report.passes) if place is None else place
+    target = here + step
+    while 0 <= target < len(report.passes):
+        if not (telling or hide_unchanged) or is_telling(report, target):
+            return target
+        target += step
+    return None if target >= len(report.passes) else place
+
+
+def heading_line(heading: Heading, size: int) -> Line:
+    """Returns the name of a phase."""
+    return ((fit(PHASE_TITLE[heading.phase], size), Tone.HEAD),)
+
+
+def pass_line(report: Report, place: int, size: int) -> Line:
+    """Returns one pass: number, name, counts, time."""
+    record = report.passes[place]
+    tone = Tone.PLAIN if is_telling(report, place) else Tone.DIM
+    did = _did(record, place)
+    time: Line = ((f" {seconds_text(record.seconds):>8}", Tone.DIM),) if record.seconds else ()
+    room = size - 4 - width(did)
+    if len(record.name) > room - width(time):
+        # A name says more than a time, which the table shows for the selected pass.
+        time = ()
+    return (
+        (f"{record.index:>3} ", Tone.DIM),
+        (fit(record.name, max(room - width(time), 1)), tone),
+        *did,
+        *time,
+    )
+
+
+def _did(record: PassRecord, place: int) -> tuple[Span, ...]:
+    if record.error is not None:
+        return ((" ✖ raised", Tone.BAD),)
+    if place == 0:
+        return ((f" {record.nodes} nodes", Tone.DIM),)
+    did = counts(len(record.added), len(record.removed), len(record.retyped))
+    return did or (((" *", Tone.KEY),) if record.changed else ())
+
+
+def result_line(report: Report, size: int) -> Line:
+    """Returns the last entry: what comes out of all passes."""
+    left: Line = (("  = ", Tone.KEY), ("result", Tone.STRONG))
+    if failed_pass(report) is not None:
+        return spread(left, ((" ✖ none", Tone.BAD),), size)
+    engines, ops = len(report.engines), len(report.torch_ops)
+    tone = Tone.GOOD if engines == 1 and not ops else Tone.WARN
+    long: Line = ((f"{count(engines, 'engine')}, {count(ops, 'PyTorch op')}", tone),)
+    if width(left) + width(long) + 2 <= size:
+        return spread(left, long, size)
+    return spread(left, ((f"{engines} E, {ops} ops", tone),), size)

@@ -1,0 +1,208 @@
+"""The policy bar: timing and the three paths with their keys, the settings, what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from trtdbg.outputs.summary import count
+from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.records import Environment, Report
+from trtdbg_ui.render.text import Line, Span, Tone, line, pack, spread, width
+
+PATHS = (("i", "inputs"), ("c", "constants"), ("o", "computed"))
+TIMINGS = (Timing.OFF, Timing.EARLY, Timing.UPSTREAM, Timing.LATE)
+_CHOICES: tuple[tuple[str, ...], ...] = (
+    (),
+    ("float64",),
+    ("float64", "int64"),
+    ("int64",),
+)
+_WORDS = ("inputs", "constants", "computed")
+_SHORT_WORDS = ("in", "const", "comp")
+_GAP: Span = ("   ", Tone.PLAIN)
+
+
+def next_timing(policy: TruncationPolicy, step: int) -> TruncationPolicy:
+    """Returns the policy with the next (1) or previous (-1) timing."""
+    index = (TIMINGS.index(policy.timing) + step) % len(TIMINGS)
+    return replace(policy, timing=TIMINGS[index])
+
+
+def next_path(policy: TruncationPolicy, path: str, step: int) -> TruncationPolicy:
+    """Returns the policy with the next set of wide dtypes narrowed on `path`."""
+    current: tuple[str, ...] = getattr(policy, path)
+    index = (_CHOICES.index(current) + step) % len(_CHOICES)
+    return replace(policy, **{path: _CHOICES[index]})
+
+
+def paths_count(policy: TruncationPolicy) -> bool:
+    """Tells whether the three paths have an effect: torch_tensorrt decides under upstream."""
+    return policy.timing in (Timing.EARLY, Timing.LATE)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The numbers of a report by which two policies are compared."""
+
+    engines: int
+    torch_ops: int
+    boundary_casts: int
+    findings: int
+
+    @classmethod
+    def of(cls, report: Report) -> Tally:
+        """Returns the numbers of a report."""
+        return cls(
+            len(report.engines),
+            len(report.torch_ops),
+            len(report.boundary_casts),
+            len(report.findings),
+        )
+
+
+def tallies(policy: TruncationPolicy, reports: Iterable[Report]) -> dict[Timing, Tally]:
+    """Returns the numbers of the timings analysed already, all else being as in `policy`."""
+    found: dict[Timing, Tally] = {}
+    for report in reports:
+        timing = report.policy.timing
+        paths = paths_count(report.policy)
+        if report.policy == replace(policy, timing=timing) or (
+            not paths and report.policy.verdicts is policy.verdicts
+        ):
+            found[timing] = Tally.of(report)
+    return found
+
+
+_TALLY_WORDS = (
+    ("engines", "engines"),
+    ("torch_ops", "PyTorch ops"),
+    ("boundary_casts", "boundary casts"),
+    ("findings", "findings"),
+)
+
+
+def change_title(before: TruncationPolicy, after: TruncationPolicy) -> str:
+    """Returns what a switch of policy set, like `late` or `inputs float64+int64`."""
+    parts = [after.timing.value] if after.timing is not before.timing else []
+    for _, path in PATHS:
+        if getattr(after, path) != getattr(before, path):
+            parts.append(f"{path} {'+'.join(getattr(after, path)) or 'none'}")
+    return ", ".join(parts)
+
+
+def change_line(title: str, before: Tally, after: Tally) -> Line:
+    """Returns what became of the numbers, like `late: engines 13 → 1, PyTorch ops 12 → 0`.
+
+    Fewer is better for each of them.
+    """
+    spans: list[Span] = [(f"{title}: ", Tone.STRONG)]
+    for field, word in _TALLY_WORDS:
+        old, new = getattr(before, field), getattr(after, field)
+        if old != new:
+            if len(spans) > 1:
+                spans.append((", ", Tone.PLAIN))
+            tone = Tone.GOOD if new < old else Tone.WARN
+            spans.append((f"{word} {old} → {new}", tone))
+    if len(spans) == 1:
+        spans.append(("same engines, PyTorch ops, casts and findings", Tone.DIM))
+    return tuple(spans)
+
+
+def policy_line(policy: TruncationPolicy, known: Mapping[Timing, Tally], size: int) -> Line:
+    """Returns timing and paths with their keys, as fully as `size` cells allow.
+
+    Args:
+        policy: The policy in force.
+        known: Numbers of the timings already analysed with the same paths.
+        size: Cells available.
+    """
+    paths, short_paths = _paths(policy, _WORDS), _paths(policy, _SHORT_WORDS)
+    one = line((" t ", Tone.KEY), (policy.timing.value, Tone.STRONG))
+    variants = (
+        _join((_all_timings(policy, known), *paths)),
+        _join((_all_timings(policy, {}), *paths)),
+        _join((_all_timings(policy, {}), *short_paths)),
+        _join((one, *paths)),
+        _join((one, *short_paths)),
+    )
+    return next((v for v in variants if width(v) <= size), variants[-1])
+
+
+def _join(parts: tuple[Line, ...]) -> Line:
+    spans: list[Span] = []
+    for part in parts:
+        spans.extend((_GAP, *part) if spans else part)
+    return tuple(spans)
+
+
+def _all_timings(policy: TruncationPolicy, known: Mapping[Timing, Tally]) -> Line:
+    spans: list[Span] = [(" t", Tone.KEY), (" timing ", Tone.DIM)]
+    for timing in TIMINGS:
+        here = timing is policy.timing
+        text = f"[{timing.value}]" if here else f" {timing.value} "
+        spans.append((text, Tone.STRONG if here else Tone.DIM))
+        if timing in known:
+            gap = " " if here else ""
+            spans.append(
+                (f"{gap}{_numbers(known[timing])} ", Tone.PLAIN if here else Tone.DIM)
+            )
+    return tuple(spans)
+
+
+def _numbers(tally: Tally) -> str:
+    return f"({count(tally.engines, 'engine')}, {count(tally.torch_ops, 'op')})"
+
+
+def _paths(policy: TruncationPolicy, words: tuple[str, ...]) -> tuple[Line, ...]:
+    live = paths_count(policy)
+    parts: list[Line] = []
+    for (key, path), word in zip(PATHS, words, strict=True):
+        value = "+".join(getattr(policy, path)) or "none"
+        tone = Tone.STRONG if live else Tone.DIM
+        shown = value if live else f"({value})"
+        parts.append(line((key, Tone.KEY), (f" {word} ", Tone.DIM), (shown, tone)))
+    return tuple(parts)
+
+
+def settings_line(
+    policy: TruncationPolicy,
+    settings: Settings,
+    target: str | None,
+    environment: Environment | None,
+    right: Line,
+    size: int,
+) -> Line:
+    """Returns the settings in force, and at the right end what changed or what runs."""
+    block = settings.min_block_size
+    parts: list[tuple[int, Line]] = [
+        (1, line((f" min block size {block}", Tone.DIM if block == 1 else Tone.WARN))),
+        (2, line((f"{settings.partitioner.value} partitioner", Tone.DIM))),
+        (3, line((target_text(target, environment), Tone.DIM))),
+        (4, line((f"verdicts by {_judge(policy)}", Tone.DIM))),
+    ]
+    if settings.torch_executed_ops:
+        kept = ", ".join(o.removeprefix("torch.ops.") for o in settings.torch_executed_ops)
+        parts.append((0, line((f"kept in PyTorch: {kept}", Tone.WARN))))
+    default = Settings()
+    for name in settings.__struct_fields__[3:]:
+        value = getattr(settings, name)
+        if value != getattr(default, name):
+            parts.append((5, line((f"{name} {str(value).lower()}", Tone.WARN))))
+    room = size - (width(right) + 2 if right else 0)
+    return spread(pack(parts, max(room, 20), (" · ", Tone.DIM)), right, size)
+
+
+def target_text(target: str | None, environment: Environment | None) -> str:
+    """Returns what engines are built for; without a GPU and a target that is sm86."""
+    if target is not None:
+        return f"target {target}"
+    if environment is None:
+        return "default target"
+    return f"target {environment.gpu.compute_capability}" if environment.gpu else "target sm86"
+
+
+def _judge(policy: TruncationPolicy) -> str:
+    return "TensorRT too" if policy.verdicts is VerdictSource.TENSORRT else "validators"

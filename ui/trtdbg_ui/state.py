@@ -1,0 +1,116 @@
+"""What the screen shows: one frozen value, replaced as a whole by every action."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trtdbg.policy import TruncationPolicy
+from trtdbg_ui.activity import Activity
+from trtdbg_ui.failure import Failure
+from trtdbg_ui.loaded import Loaded, Rows
+from trtdbg_ui.render.text import Line
+
+
+class Pane(StrEnum):
+    """The panes, in the order of their keys 1 to 6."""
+
+    PASSES = "passes"
+    NODES = "nodes"
+    DETAIL = "detail"
+    ENGINES = "engines"
+    FINDINGS = "findings"
+    LOG = "log"
+
+
+TOP = (Pane.PASSES, Pane.NODES, Pane.DETAIL)
+BOTTOM = (Pane.ENGINES, Pane.FINDINGS, Pane.LOG)
+
+
+@dataclass(frozen=True)
+class Find:
+    """A search that is open."""
+
+    text: str = ""
+    pattern: re.Pattern[str] | None = None
+    error: str | None = None
+    """What is wrong with the regular expression."""
+
+    @classmethod
+    def of(cls, text: str) -> Find:
+        """Returns the search for a text; lower case finds both cases."""
+        if not text:
+            return cls()
+        flags = re.IGNORECASE if text == text.lower() else 0
+        try:
+            return cls(text, re.compile(text, flags))
+        except re.error as error:
+            return cls(text, error=str(error))
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """One moment of the screen. Compared by identity: reports are large."""
+
+    policy: TruncationPolicy
+    """What the keys say; the report shown can lag behind while another is computed."""
+    loaded: Loaded | None = None
+    """The report shown."""
+    place: int | None = None
+    """Position of the pass whose snapshot is shown; None is the result."""
+    node: str | None = None
+    """Name of the selected node."""
+    hide_unchanged: bool = False
+    pane: Pane = Pane.NODES
+    """The pane that has the keyboard."""
+    bottom: Pane = Pane.ENGINES
+    """The one of the bottom panes that is shown."""
+    activity: Activity | None = None
+    """What runs in the worker."""
+    failure: Failure | None = None
+    """Why the last request was not answered."""
+    change: Line = ()
+    """What the last switch of policy changed."""
+    find: Find | None = None
+
+    hits: tuple[int, ...] = ()
+    """Numbers of the rows that the search found, in order."""
+
+    @property
+    def rows(self) -> Rows | None:
+        """Rows of the node table."""
+        if self.loaded is None:
+            return None
+        return self.loaded.rows(self.place, self.hide_unchanged)
+
+    @property
+    def row(self) -> int:
+        """Number of the selected row, 0 if the selected node is not among them."""
+        rows = self.rows
+        if rows is None or self.node is None:
+            return 0
+        return rows.position.get(self.node, 0)
+
+
+def visible(pane: Pane, bottom: Pane, columns: int, lines: int) -> frozenset[Pane]:
+    """Returns the panes that are shown on a screen of that size.
+
+    Args:
+        pane: The pane with the keyboard, always shown.
+        bottom: The bottom pane that was looked at last.
+        columns: Width of the screen.
+        lines: Height of the screen.
+    """
+    if pane in TOP:
+        shown = {pane}
+        if columns >= 100:
+            shown = {Pane.NODES, Pane.PASSES if pane is Pane.PASSES else Pane.DETAIL}
+        if columns >= 140:
+            shown = set(TOP)
+        if lines >= 32:
+            shown.add(bottom)
+        return frozenset(shown)
+    if lines < 32:
+        return frozenset({pane})
+    return visible(Pane.NODES, pane, columns, lines)

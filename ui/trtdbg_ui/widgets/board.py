@@ -1,0 +1,258 @@
+"""The screen: bars above, panes in the middle, keys below; shows what a state says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from trtdbg.policy import Settings
+from trtdbg.session.messages import Log
+from trtdbg_ui.desk import Desk
+from trtdbg_ui.render.activity import activity_line, failure_lines, loading_lines
+from trtdbg_ui.render.answer import answer
+from trtdbg_ui.render.detail import detail
+from trtdbg_ui.render.find import find_line
+from trtdbg_ui.render.footer import hints
+from trtdbg_ui.render.header import header_line
+from trtdbg_ui.render.policy import policy_line, settings_line, tallies
+from trtdbg_ui.render.tabs import titles
+from trtdbg_ui.render.text import Line, Tone, crop, line
+from trtdbg_ui.state import Pane, State, visible
+from trtdbg_ui.widgets.bar import Bar
+from trtdbg_ui.widgets.engine_list import EngineList
+from trtdbg_ui.widgets.find_bar import FindBar
+from trtdbg_ui.widgets.finding_list import FindingList
+from trtdbg_ui.widgets.key_bar import KeyBar
+from trtdbg_ui.widgets.lines import LineView
+from trtdbg_ui.widgets.log_list import LogList
+from trtdbg_ui.widgets.node_table import NodeTable
+from trtdbg_ui.widgets.pass_list import PassList
+from trtdbg_ui.widgets.text_view import TextView
+
+_TALL: Final = 32
+"""Lines of a screen on which the answer may take more than two."""
+
+
+class Board(Vertical):
+    """All widgets of the main screen; knows how to show a state and nothing else."""
+
+    DEFAULT_CSS = """
+    Board { background: $background; }
+    Board > #header { background: $panel; }
+    Board > #header, Board > #policy, Board > #settings, Board > #answer { padding: 0; }
+    Board #top { height: 1fr; }
+    Board .pane {
+        border-top: solid $panel; border-title-color: $tone-dim;
+        border-title-align: left; padding: 0;
+    }
+    Board .pane:focus { border-top: heavy $tone-key; border-title-color: $tone-key; }
+    Board #passes { width: 36; margin: 0 1 0 0; }
+    Board #nodes { width: 1fr; }
+    Board #detail { width: 44; margin: 0 0 0 1; }
+    Board .bottom { height: 11; }
+    Board.-alone #passes, Board.-alone #detail { width: 1fr; margin: 0; }
+    Board.-alone .bottom { height: 1fr; }
+    Board #loading { height: 1fr; }
+    Board > KeyBar { background: $panel; }
+    """
+
+    def __init__(
+        self, model: str, settings: Settings, target: str | None, desk: Desk, **kwargs: Any
+    ) -> None:
+        """Takes what stays the same while the app runs."""
+        super().__init__(**kwargs)
+        self._model = model
+        self._settings = settings
+        self._target = target
+        self._desk = desk
+        self._state: State | None = None
+        self._panes: dict[Pane, LineView] = {}
+
+    def compose(self) -> ComposeResult:
+        """Yields bars, panes, the search line and the keys."""
+        yield Bar(id="header")
+        yield Bar(id="policy")
+        yield Bar(id="settings")
+        yield Bar(id="answer")
+        yield TextView(id="loading", can_focus=False)
+        self._panes = {
+            Pane.PASSES: PassList(id="passes", classes="pane"),
+            Pane.NODES: NodeTable(id="nodes", classes="pane"),
+            Pane.DETAIL: TextView(id="detail", classes="pane"),
+            Pane.ENGINES: EngineList(id="engines", classes="pane bottom"),
+            Pane.FINDINGS: FindingList(id="findings", classes="pane bottom"),
+            Pane.LOG: LogList(id="log", classes="pane bottom"),
+        }
+        with Horizontal(id="top"):
+            for pane in (Pane.PASSES, Pane.NODES, Pane.DETAIL):
+                yield self._panes[pane]
+        for pane in (Pane.ENGINES, Pane.FINDINGS, Pane.LOG):
+            yield self._panes[pane]
+        yield FindBar(id="find")
+        yield KeyBar(id="keys")
+
+    def pane(self, pane: Pane) -> LineView:
+        """Returns the widget of a pane."""
+        return self._panes[pane]
+
+    def pane_of(self, widget: object) -> Pane | None:
+        """Returns the pane that a widget is."""
+        return next((pane for pane, each in self._panes.items() if each is widget), None)
+
+    def show(self, state: State, now: float) -> None:
+        """Shows a state; what did not change is left alone."""
+        old, self._state = self._state, state
+        if old is None or (old.pane, old.bottom, old.loaded is None) != (
+            state.pane,
+            state.bottom,
+            state.loaded is None,
+        ):
+            self._arrange(state)
+        if old is None or old.loaded is not state.loaded:
+            self._show_loaded(state)
+        if old is None or (old.loaded, old.failure) != (state.loaded, state.failure):
+            self._show_answer(state)
+        self._show_bars(state)
+        self._show_table(old, state)
+        self._show_find(state)
+        self.show_clock(now)
+        self.query_one(KeyBar).show_hints(hints(state, self._desk.read_only))
+
+    def show_clock(self, now: float) -> None:
+        """Shows how long things have been running."""
+        state = self._state
+        if state is None:
+            return
+        environment = state.loaded.report.environment if state.loaded else None
+        right = activity_line(state.activity, now) if state.activity else state.change
+        self._bar("settings").show(
+            lambda size: [
+                settings_line(
+                    state.policy, self._settings, self._target, environment, right, size
+                )
+            ]
+        )
+        if state.loaded is None:
+            self.query_one("#loading", TextView).show(
+                lambda size: loading_lines(
+                    self._model, state.activity, state.failure, now, size
+                )
+            )
+        else:
+            engines = self._panes[Pane.ENGINES]
+            assert isinstance(engines, EngineList)
+            engines.show(state.loaded.report, state.activity, now)
+
+    def add_logs(self, logs: Iterable[Log]) -> None:
+        """Appends lines to the log pane."""
+        pane = self._panes[Pane.LOG]
+        assert isinstance(pane, LogList)
+        pane.add(logs)
+        self._show_titles()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Chooses the panes anew that fit."""
+        del event
+        if self._state is not None:
+            self._arrange(self._state)
+            self._show_answer(self._state)
+
+    def _bar(self, name: str) -> Bar:
+        return self.query_one(f"#{name}", Bar)
+
+    def _arrange(self, state: State) -> None:
+        """Shows the panes that fit and hides the others."""
+        shown = self._shown(state)
+        for pane, widget in self._panes.items():
+            widget.display = pane in shown
+        self.query_one("#top").display = any(pane in shown for pane in _TOP)
+        self.query_one("#loading").display = not shown
+        self.set_class(len(shown) == 1, "-alone")
+        self._show_titles()
+
+    def _shown(self, state: State) -> frozenset[Pane]:
+        if state.loaded is None:
+            return frozenset({Pane.LOG} if state.pane is Pane.LOG else ())
+        return visible(state.pane, state.bottom, self.size.width, self.size.height)
+
+    def _show_titles(self) -> None:
+        state = self._state
+        if state is None:
+            return
+        log = self._panes[Pane.LOG]
+        assert isinstance(log, LogList)
+        counts = {Pane.LOG: log.total()}
+        if state.loaded is not None:
+            report = state.loaded.report
+            counts[Pane.ENGINES] = str(len(report.engines))
+            counts[Pane.FINDINGS] = str(len(report.findings))
+        for pane, title in titles(self._shown(state), counts).items():
+            self._panes[pane].border_title = title
+
+    def _show_bars(self, state: State) -> None:
+        self._bar("header").show(
+            lambda size: [header_line(self._model, state.loaded, self._desk.read_only, size)]
+        )
+        known = tallies(state.policy, (loaded.report for loaded in self._desk.known()))
+        self._bar("policy").show(lambda size: [policy_line(state.policy, known, size)])
+
+    def _show_answer(self, state: State) -> None:
+        most = 5 if self.size.height >= _TALL else 2
+        bar = self._bar("answer")
+        bar.display = state.loaded is not None
+        bar.show(lambda size: _answer_lines(state, most, size))
+
+    def _show_loaded(self, state: State) -> None:
+        findings = self._panes[Pane.FINDINGS]
+        assert isinstance(findings, FindingList)
+        if state.loaded is not None:
+            findings.show(state.loaded.findings)
+        self._show_titles()
+
+    def _show_table(self, old: State | None, state: State) -> None:
+        """Shows passes, nodes and the details of the selected node."""
+        passes, table = self._panes[Pane.PASSES], self._panes[Pane.NODES]
+        view = self._panes[Pane.DETAIL]
+        assert isinstance(passes, PassList)
+        assert isinstance(table, NodeTable)
+        assert isinstance(view, TextView)
+        rows, loaded = state.rows, state.loaded
+        if rows is None or loaded is None:
+            return
+        same_rows = old is not None and old.rows is rows
+        if not same_rows:
+            passes.show(loaded.report, state.place, state.hide_unchanged)
+        if not same_rows or table.cursor != state.row:
+            table.show(rows, state.row, state.hide_unchanged)
+        if not same_rows or old is None or old.row != state.row:
+            view.show(lambda size: detail(rows, state.row, size), to_top=True)
+
+    def _show_find(self, state: State) -> None:
+        bar = self.query_one(FindBar)
+        bar.display = state.find is not None
+        table = self._panes[Pane.NODES]
+        assert isinstance(table, NodeTable)
+        table.show_hits(frozenset(state.hits))
+        if state.find is not None:
+            bar.show(find_line(state.find, state.hits, state.row))
+
+
+_TOP = (Pane.PASSES, Pane.NODES, Pane.DETAIL)
+
+
+def _answer_lines(state: State, most: int, size: int) -> list[Line]:
+    """Returns what went wrong, or else the answer, in at most `most` lines."""
+    if state.failure is not None:
+        lines = failure_lines(state.failure, size)[:most]
+    elif state.loaded is not None:
+        lines = [line(" ", *each) for each in answer(state.loaded, size - 1)]
+    else:
+        lines = []
+    if len(lines) > most:
+        rest = len(lines) - most + 1
+        lines = [*lines[: most - 1], line((f"   and {rest} more causes", Tone.DIM))]
+    return [crop(each, size) for each in lines]

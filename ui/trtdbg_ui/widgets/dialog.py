@@ -1,0 +1,56 @@
+"""A page over the screen: help, explanations, validators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from trtdbg_ui.render.text import Line
+from trtdbg_ui.widgets.text_view import TextView
+
+
+class Dialog(ModalScreen[None]):
+    """A text with a title; Escape, q, Enter or the key that opened it closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss", "Close", show=False),
+    ]
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: $background 60%; }
+    Dialog > TextView {
+        width: 84; max-width: 96%; height: 90%;
+        border: round $tone-head; padding: 0 1;
+        border-title-color: $tone-head; border-subtitle-color: $tone-dim;
+    }
+    """
+
+    def __init__(self, title: str, make: Callable[[int], list[Line]], key: str) -> None:
+        """Prepares a page.
+
+        Args:
+            title: Stands in the frame.
+            make: Returns the lines for a width.
+            key: The key that opened the page, and closes it too.
+        """
+        super().__init__()
+        self._title = title
+        self._make = make
+        self._bindings.bind(key, "dismiss", show=False)
+
+    def compose(self) -> ComposeResult:
+        """Yields the text."""
+        view = TextView()
+        view.border_title = self._title
+        view.border_subtitle = "j k scroll   esc closes"
+        yield view
+
+    def on_mount(self) -> None:
+        """Shows the text and gives it the keyboard."""
+        view = self.query_one(TextView)
+        view.show(self._make)
+        view.focus()

@@ -1,0 +1,46 @@
+"""Engines, their bindings and builds, and the boundary casts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trtdbg.records import Report
+from trtdbg_ui.activity import Activity
+from trtdbg_ui.render.engines import EngineLine, engine_lines
+from trtdbg_ui.render.text import Line, crop
+from trtdbg_ui.widgets.cursor_view import CursorView
+
+
+class EngineList(CursorView):
+    """Each engine with its bindings and the state of its build."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Starts empty."""
+        super().__init__(**kwargs)
+        self._shown: tuple[Report, Activity | None, float] | None = None
+        self._lines: list[EngineLine] = []
+
+    def show(self, report: Report, activity: Activity | None, now: float) -> None:
+        """Shows a report's engines, and the times of a running build at `now`."""
+        another = self._shown is None or self._shown[0] is not report
+        self._shown = (report, activity, now)
+        if not self.width_cells:
+            return
+        self.resized(self.width_cells)
+        self.recount(self._count)
+        if another:
+            self.put_cursor(min(self.cursor, self._count - 1))
+
+    def resized(self, size: int) -> None:
+        """Wraps errors and logs to the new width."""
+        if self._shown is not None:
+            self._lines = engine_lines(*self._shown, size - 1)
+            self._count = len(self._lines)
+
+    def node_at(self, row: int) -> str | None:
+        """Returns the node that a row leads to."""
+        return self._lines[row].node
+
+    def line_at(self, index: int, size: int) -> Line:
+        """Returns one line of an engine."""
+        return crop(self._lines[index].text, size)

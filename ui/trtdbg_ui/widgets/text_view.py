@@ -1,0 +1,43 @@
+"""A text that is wrapped to the width of its pane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trtdbg_ui.render.text import Line
+from trtdbg_ui.widgets.lines import LineView
+
+
+class TextView(LineView):
+    """Shows what a function of the width returns; made anew when the width changes."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Starts empty."""
+        super().__init__(**kwargs)
+        self._make: Callable[[int], list[Line]] = lambda size: []
+        self._lines: list[Line] = []
+
+    def show(self, make: Callable[[int], list[Line]], *, to_top: bool = False) -> None:
+        """Shows what `make` returns for the width of the view.
+
+        Args:
+            make: Returns lines of at most so many cells.
+            to_top: Scroll back to the first line, for another text.
+        """
+        self._make = make
+        if self.width_cells:
+            self.resized(self.width_cells)
+            self.recount(self._count)
+        if to_top:
+            self.scroll_to(y=0, animate=False)
+
+    def resized(self, size: int) -> None:
+        """Makes the lines for the new width."""
+        self._lines = self._make(size)
+        self._count = len(self._lines)
+
+    def line_at(self, index: int, size: int) -> Line:
+        """Returns a line that was made."""
+        del size
+        return self._lines[index]
