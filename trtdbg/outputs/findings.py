@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from trtdbg.dtypes import NARROWED, family, is_wide
 from trtdbg.outputs.explain import explain
-from trtdbg.policy import Timing
+from trtdbg.policy import Timing, VerdictSource
 from trtdbg.records import (
     BuildStatus,
     EngineRecord,
@@ -20,6 +20,9 @@ from trtdbg.records import (
     Verdict,
     dtype_text,
 )
+
+PARTITIONER = "partitioner"
+"""Name of the verdict row that holds the conclusion from all gates and candidates."""
 
 
 @dataclass
@@ -92,7 +95,7 @@ def _lowering(report: Report, evidence: Evidence) -> Iterator[Finding]:
 
 def _conclusion(node: NodeRecord) -> ValidatorVerdict | None:
     return next(
-        (v for v in node.verdicts if v.validator == "partitioner" and v.scope is Scope.GRAPH),
+        (v for v in node.verdicts if v.validator == PARTITIONER and v.scope is Scope.GRAPH),
         None,
     )
 
@@ -121,9 +124,7 @@ def _verdicts(report: Report) -> Iterator[Finding]:
                 level=Level.NOTE if resolved else None,
             )
         yield from _crashes(node)
-        for verdict in node.verdicts:
-            if verdict.scope is Scope.SUBGRAPH:
-                yield _scope_dependent(node, verdict)
+        yield from _inside(report, node)
 
 
 def _needless_rejection(report: Report, node: NodeRecord) -> Finding:
@@ -150,7 +151,7 @@ def _crashes(node: NodeRecord) -> Iterator[Finding]:
         (
             v
             for v in node.verdicts
-            if v.validator != "partitioner"
+            if v.validator != PARTITIONER
             and Verdict.CRASHED in (v.original, v.inferred, v.truncated)
         ),
         None,
@@ -163,13 +164,51 @@ def _crashes(node: NodeRecord) -> Iterator[Finding]:
         )
 
 
-def _scope_dependent(node: NodeRecord, verdict: ValidatorVerdict) -> Finding:
+def _inside(report: Report, node: NodeRecord) -> Iterator[Finding]:
+    """Yields what is said of a node inside its engine: by its validators, else by TensorRT."""
+    inside = [v for v in node.verdicts if v.scope is Scope.SUBGRAPH]
+    dependent = next((v for v in inside if v.validator == PARTITIONER), None)
+    if dependent is not None:
+        yield _scope_dependent(report, node, dependent)
+        return
+    conclusion = _conclusion(node)
+    accepted = conclusion is not None and Verdict.ACCEPT in (
+        conclusion.original,
+        conclusion.truncated,
+    )
+    for verdict in inside:
+        if accepted and verdict.truncated in (Verdict.REJECT, Verdict.CRASHED):
+            yield _false_accept(report, node, verdict.reason or "TensorRT refuses it")
+
+
+def _false_accept(report: Report, node: NodeRecord, sentence: str) -> Finding:
+    nodes = {each.name: each for each in report.nodes}
+    operands = ", ".join(dtype_text(nodes[o].truncated) for o in node.operands if o in nodes)
+    resolved = report.policy.verdicts is VerdictSource.TENSORRT
+    tail = "; it is left to PyTorch" if resolved else ""
+    return _finding(
+        "TD102",
+        f"{node.name} ({node.target}, operands {operands or 'none'}) is accepted by its "
+        f"validators, but: {sentence}{tail}",
+        node,
+        level=Level.WARNING if resolved else None,
+    )
+
+
+def _scope_dependent(report: Report, node: NodeRecord, verdict: ValidatorVerdict) -> Finding:
     inside = {
         Verdict.ACCEPT: "accepted inside its engine but not in the whole graph",
         Verdict.REJECT: "accepted in the whole graph but refused inside its engine",
         Verdict.CRASHED: "accepted in the graph, but its validator raises inside its engine",
     }.get(verdict.truncated, "judged otherwise inside its engine")
-    return _finding("TD104", f"{node.name} ({node.target}) is {inside}", node)
+    resolved = report.policy.verdicts is VerdictSource.TENSORRT
+    tail = "; it is left to PyTorch" if resolved and node.engine is None else ""
+    return _finding(
+        "TD104",
+        f"{node.name} ({node.target}) is {inside}{tail}",
+        node,
+        level=Level.WARNING if tail else None,
+    )
 
 
 def _metadata(report: Report) -> Iterator[Finding]:
@@ -221,26 +260,23 @@ def _engines(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:
                         engine=engine.index,
                     )
         if engine.build.status is BuildStatus.FAILED and engine.build.stage != "boundary":
-            yield _build_failure(engine, nodes)
+            yield from _build_failure(report, engine, nodes)
 
 
-def _build_failure(engine: EngineRecord, nodes: dict[str, NodeRecord]) -> Finding:
+def _build_failure(
+    report: Report, engine: EngineRecord, nodes: dict[str, NodeRecord]
+) -> Iterator[Finding]:
     """A failure that an accepted node explains is a false accept, any other a failed build."""
     culprit = _named_in(engine.build.error or "", engine) or engine.build.node
     node = nodes.get(culprit) if culprit is not None else None
     if node is None:
-        return _finding(
+        yield _finding(
             "TD503",
             f"engine {engine.index} does not build: {engine.build.error}",
             engine=engine.index,
         )
-    operands = ", ".join(dtype_text(nodes[o].truncated) for o in node.operands if o in nodes)
-    return _finding(
-        "TD102",
-        f"{node.name} ({node.target}, operands {operands or 'none'}) is accepted by its "
-        f"validators, but: {engine.build.error}",
-        node,
-    )
+    elif not any(_inside(report, node)):
+        yield _false_accept(report, node, engine.build.error or "TensorRT refuses it")
 
 
 def _named_in(error: str, engine: EngineRecord) -> str | None:

@@ -41,12 +41,20 @@ _Ask = Describe | Analyze | Build
 _Answer = Environment | Report
 
 
-@dataclass(frozen=True)
+_PROBE_STAGE: Final = "probe"
+_MOST_PROBE_CRASHES: Final = 8
+
+
+@dataclass(eq=False)
 class _Pending:
     """A request and the future that its answer goes to."""
 
     request: _Ask
     future: Future[_Answer]
+    stage: str = ""
+    """What the worker said last that it was doing for it."""
+    crashes: int = 0
+    """Times TensorRT ended the worker while it was asked about single nodes."""
 
 
 class Client:
@@ -157,6 +165,8 @@ class Client:
             return
         with self._lock:
             deaf = worker is not self._worker
+            if not deaf and self._running is not None and isinstance(message, Progress):
+                self._running.stage = message.stage
         if deaf or self._on_event is None:
             return
         try:
@@ -183,9 +193,22 @@ class Client:
             self._dismissed.append(worker)
             self._worker = None
             pending, self._running = self._running, None
+            if pending is not None and self._may_ask_again(pending):
+                self._running = pending
+                self._living_worker().send(pending.request)
+                return
             self._send_next()
         if pending is not None:
             pending.future.set_exception(error)
+
+    def _may_ask_again(self, pending: _Pending) -> bool:
+        """Tells whether a request whose worker died is sent once more.
+
+        The probe keeps a journal: each time TensorRT dies on a question, the next worker knows
+        more of what not to ask, so that a crash becomes a verdict.
+        """
+        pending.crashes += 1
+        return pending.stage == _PROBE_STAGE and pending.crashes <= _MOST_PROBE_CRASHES
 
 
 def _unpack(request: _Ask, answer: Done | Failed) -> _Answer:

@@ -22,6 +22,9 @@ class Job(Message, frozen=True, kw_only=True):
     target: str | None = None
     """Target compute capability such as sm86; None is this machine's GPU, else sm86."""
 
+    probe_seconds: float = 60.0
+    """How long TensorRT may be asked about single nodes, in seconds; 0 asks nothing."""
+
 
 class Describe(Message, frozen=True, kw_only=True):
     """Asks for the `Environment` of the worker's machine."""

@@ -17,11 +17,12 @@ from trtdbg.records import (
     Dtype,
     EngineRecord,
     NodeRecord,
+    Scope,
     ValidatorVerdict,
     Verdict,
     Widened,
 )
-from trtdbg.stages import engine, partition, validate
+from trtdbg.stages import engine, partition, probe, validate
 from trtdbg.stages.graph import (
     Typing,
     args_text,
@@ -52,6 +53,9 @@ class NodeRows:
     """The judgements that decide the partition."""
     engine_of: Mapping[str, int]
     tensorrt: Mapping[str, Dtype]
+    probed: Mapping[str, probe.Answer]
+    refused: frozenset[str]
+    """Nodes that TensorRT keeps out of the engines although their validators accept them."""
 
     def row(self, node: Node) -> NodeRecord:
         """Returns the row of one node."""
@@ -95,13 +99,34 @@ class NodeRows:
         if node.op != "call_function":
             return Verdict.NOT_APPLICABLE
         judgement = self.in_force.get(node.name)
-        return judgement.verdict if judgement is not None else Verdict.NOT_CHECKED
+        if judgement is None:
+            return Verdict.NOT_CHECKED
+        if judgement.verdict is Verdict.ACCEPT and node.name in self.refused:
+            return Verdict.REJECT
+        return judgement.verdict
 
     def _verdicts(self, name: str) -> tuple[ValidatorVerdict, ...]:
         judged = self.judged.get(name)
-        return validate.verdict_records(
-            self.original.get(name), self.refreshed.get(name), judged
-        ) + validate.scope_records(judged, self.inside.get(name))
+        return (
+            validate.verdict_records(self.original.get(name), self.refreshed.get(name), judged)
+            + validate.scope_records(judged, self.inside.get(name))
+            + self._probe_row(name)
+        )
+
+    def _probe_row(self, name: str) -> tuple[ValidatorVerdict, ...]:
+        answer = self.probed.get(name)
+        if answer is None:
+            return ()
+        return (
+            ValidatorVerdict(
+                validator="tensorrt",
+                candidate=None,
+                scope=Scope.SUBGRAPH,
+                original=Verdict.NOT_CHECKED,
+                truncated=answer.verdict,
+                reason=answer.reason,
+            ),
+        )
 
 
 def engine_rows(

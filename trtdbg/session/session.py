@@ -26,6 +26,7 @@ from trtdbg.records import (
     Report,
 )
 from trtdbg.session.messages import Job, Log, Progress
+from trtdbg.session.probe_cache import ProbeCache
 from trtdbg.session.steps import Analysed, Context, Lowered, Steps
 from trtdbg.stages import engine, host, infer, validate
 from trtdbg.stages.capture import Captured, capture, compilation_settings
@@ -60,6 +61,7 @@ class Session:
         """
         self._emit = emit
         self._settings = job.settings
+        self._probe_seconds = job.probe_seconds
         self._progress("load", job.model)
         host.prepare()
         self.environment = host.describe()
@@ -68,6 +70,7 @@ class Session:
         self._exported: dict[str, Dtype] = {
             node.name: recorded_dtype(node) for node in self._loaded.program.graph.nodes
         }
+        self._cache = ProbeCache(self.environment, self._target)
         self._lowered: dict[bool, Lowered] = {}
         self._analyses: dict[TruncationPolicy, _Analysis] = {}
 
@@ -151,14 +154,22 @@ class Session:
         self._emit(Progress(stage=stage, detail=detail, done=done, total=total))
 
     def _analysis(self, policy: TruncationPolicy) -> _Analysis:
-        if policy.verdicts is VerdictSource.TENSORRT:
-            raise UsageError(
-                "verdicts by the TensorRT probe are not available in this version",
-                remedy="use --verdicts validators",
-            )
+        self._check(policy)
         if policy not in self._analyses:
             self._analyses[policy] = self._analyze(policy)
         return self._analyses[policy]
+
+    def _check(self, policy: TruncationPolicy) -> None:
+        if policy.verdicts is not VerdictSource.TENSORRT:
+            return
+        if policy.timing is Timing.UPSTREAM:
+            raise UsageError(
+                "timing upstream does what torch_tensorrt does, and it asks validators only",
+                remedy="use --verdicts validators, or another --timing",
+            )
+        networks = self._capability("define networks")
+        if not networks.possible:
+            raise UnavailableError(f"TensorRT cannot be asked here: {networks.reason}")
 
     def _analyze(self, policy: TruncationPolicy) -> _Analysis:
         lowered = self._lower(policy.timing is Timing.UPSTREAM)
@@ -170,9 +181,14 @@ class Session:
             settings=self._settings,
             target=self._target,
             can_define_networks=self._capability("define networks").possible,
+            memory=self._cache.memory,
+            probe_seconds=self._probe_seconds,
             progress=self._progress,
         )
+        asked = len(self._cache.memory.answers)
         analysed = Steps(context, policy, lowered).run()
+        if len(self._cache.memory.answers) != asked:
+            self._cache.save()
         if analysed.captured.module is None:
             return self._failed_lowering(policy, analysed.captured)
         report = msgspec.structs.replace(

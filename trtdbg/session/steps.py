@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import msgspec
 from torch.export import ExportedProgram
 
 from trtdbg.outputs.findings import Evidence
-from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     Binding,
     BoundaryCast,
@@ -22,6 +23,7 @@ from trtdbg.records import (
     NodeRecord,
     PassRecord,
     Phase,
+    Verdict,
 )
 from trtdbg.session.rows import NodeRows, engine_rows, output_rows
 from trtdbg.stages import (
@@ -30,6 +32,7 @@ from trtdbg.stages import (
     infer,
     network,
     partition,
+    probe,
     settle,
     upstream,
     validate,
@@ -72,6 +75,10 @@ class Context:
     settings: Settings
     target: str | None
     can_define_networks: bool
+    memory: probe.Memory
+    """What TensorRT answered about single nodes so far."""
+    probe_seconds: float
+    """Time limit of all questions of one analysis; 0 asks nothing."""
     progress: Callable[..., None]
 
 
@@ -109,6 +116,9 @@ class Steps:
         self.evidence = Evidence()
         self.promised = early.promised_outputs(context.program)
         self.early: early.NarrowedProgram | None = None
+        self.answers: dict[str, probe.Answer] = {}
+        self.refused: frozenset[str] = frozenset()
+        self.inside: dict[str, validate.Judgement] = {}
 
     def run(self) -> Analysed:
         """Runs truncation, verdicts, partition, boundary repair and network definition."""
@@ -120,14 +130,69 @@ class Steps:
         self.context.progress("validate", "on truncated dtypes")
         judged = validate.judge(truncated.module, self._judging_options())
         try:
-            split = self._partition(truncated)
-        except Exception as error:
+            split, program, networks = self._settle_partition(truncated)
+        except PartitionFailedError as error:
             # The partitioner or a validator raised, as it would in torch_tensorrt.compile.
-            self.evidence.partition_error = first_line(error)
+            self.evidence.partition_error = str(error)
             return self._finish(truncated, judged, None, None, [])
-        program, inputs = self._repair(split, truncated)
-        networks = self._define_networks(program, inputs)
         return self._finish(truncated, judged, split, program, networks)
+
+    def _settle_partition(
+        self, truncated: Typing
+    ) -> tuple[partition.Split, Program, list[Network]]:
+        """Partitions, repairs and asks TensorRT; again without what TensorRT refuses.
+
+        Under verdicts `validators` there is one round. Under `tensorrt` there are as many as
+        it takes: a node that leaves an engine changes what stands at its borders.
+        """
+        before = len(self.recorder.passes)
+        while True:
+            del self.recorder.passes[before:]
+            split = self._partition(truncated, self.refused)
+            program, inputs = self._repair(split, truncated)
+            self._judge_inside(program)
+            self._probe(program)
+            networks = self._define_networks(program, inputs)
+            if self.policy.verdicts is VerdictSource.VALIDATORS:
+                return split, program, networks
+            found = self._refused_by_tensorrt(split, networks)
+            if not found:
+                return split, program, networks
+            self.refused |= found
+
+    def _refused_by_tensorrt(
+        self, split: partition.Split, networks: list[Network]
+    ) -> frozenset[str]:
+        """Returns the nodes inside engines that the probe or their engine's network refuse."""
+        no = (Verdict.REJECT, Verdict.CRASHED)
+        refused = {n for n, a in self.answers.items() if a.verdict in no}
+        refused |= {n for n, j in self.inside.items() if j.verdict in no}
+        for net in networks:
+            culprit = net.culprit()
+            if culprit is not None:
+                refused.add(culprit)
+                reason = net.error or "TensorRT refuses it in its engine"
+                self.answers.setdefault(culprit, probe.Answer(Verdict.REJECT, reason))
+                if self.answers[culprit].verdict is Verdict.ACCEPT:
+                    self.answers[culprit] = probe.Answer(Verdict.REJECT, reason)
+        return frozenset(refused & set(split.engine_of))
+
+    def _probe(self, program: Program) -> None:
+        if not self.context.can_define_networks or self.context.probe_seconds <= 0:
+            return
+        options = copy.copy(self.options)
+        options.truncate_double = self._converters_truncate()
+        engines = [module for _, module in engine_nodes(program.module)]
+        self.answers.update(
+            probe.probe(
+                engines,
+                options,
+                self.context.target,
+                self.context.memory,
+                emit=self.context.progress,
+                seconds=self.context.probe_seconds,
+            )
+        )
 
     def _judging_options(self) -> Any:
         return compilation_settings(self.settings, truncate_double=False)
@@ -173,13 +238,18 @@ class Steps:
             self.recorder.snapshot(Phase.TRUNCATION, "truncate (late)", graph, seconds)
         return truncated
 
-    def _partition(self, truncated: Typing) -> partition.Split:
+    def _partition(self, truncated: Typing, refused: frozenset[str]) -> partition.Split:
         self.context.progress("partition", self.settings.partitioner.value)
         assert self.captured.module is not None
         as_upstream = self.policy.timing is Timing.UPSTREAM
         module = self.captured.module if as_upstream else truncated.module
         start = time.perf_counter()
-        split = partition.partition(module, self.options, tolerant=not as_upstream)
+        try:
+            split = partition.partition(
+                module, self.options, tolerant=not as_upstream, refused=refused
+            )
+        except Exception as error:
+            raise PartitionFailedError(first_line(error)) from error
         seconds = time.perf_counter() - start
         self.recorder.snapshot(Phase.PARTITION, "partition", split.module.graph, seconds)
         return split
@@ -271,7 +341,9 @@ class Steps:
             original=self.base.original,
             refreshed=self.base.refreshed,
             judged=judged,
-            inside=self._inside_engines(program),
+            inside=self.inside,
+            probed=self.answers,
+            refused=self.refused,
             in_force=self.base.original if self.policy.timing is Timing.UPSTREAM else judged,
             engine_of=split.engine_of if split is not None else {},
             tensorrt={k: v for net in networks for k, v in net.node_dtypes.items()},
@@ -298,14 +370,14 @@ class Steps:
             truncated = infer.infer_truncated(self.base.inferred, policy)
         return narrowing.constant_records(self.base.inferred, truncated)
 
-    def _inside_engines(self, program: Program | None) -> dict[str, validate.Judgement]:
+    def _judge_inside(self, program: Program) -> None:
         """Judges each node again inside its engine, as conversion does."""
-        found: dict[str, validate.Judgement] = {}
-        if program is None:
-            return found
         for _, module in engine_nodes(program.module):
             judged = validate.judge(module, self.options)
             for node in module.graph.nodes:
                 if node.name in judged and NODE_MARK in node.meta:
-                    found[node.meta[NODE_MARK]] = judged[node.name]
-        return found
+                    self.inside[node.meta[NODE_MARK]] = judged[node.name]
+
+
+class PartitionFailedError(Exception):
+    """torch_tensorrt's partitioner, or a validator that it asked, raised."""

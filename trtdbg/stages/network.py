@@ -45,6 +45,19 @@ class Network:
     interpreter: Any = None
     """Holds builder, network and weights as long as a build may follow."""
 
+    def culprit(self) -> str | None:
+        """Returns the lowered node that a failed network fails on, None if none is named.
+
+        TensorRT's sentence names the layer it refuses; what was being converted when Python
+        noticed may stand behind it.
+        """
+        if self.error is None:
+            return None
+        named = [layer for layer in self.layers if layer.node and layer.name in self.error]
+        if named:
+            return max(named, key=lambda layer: len(layer.name)).node
+        return self.error_node
+
 
 def define_network(
     engine: GraphModule,

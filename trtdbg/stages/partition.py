@@ -32,7 +32,13 @@ class Split:
     """Targets of the operators left to PyTorch, in graph order."""
 
 
-def partition(module: GraphModule, options: Any, *, tolerant: bool) -> Split:
+def partition(
+    module: GraphModule,
+    options: Any,
+    *,
+    tolerant: bool,
+    refused: frozenset[str] = frozenset(),
+) -> Split:
     """Partitions a copy of a graph as `torch_tensorrt.dynamo.compile_module` does.
 
     Args:
@@ -40,6 +46,7 @@ def partition(module: GraphModule, options: Any, *, tolerant: bool) -> Split:
         options: torch_tensorrt's CompilationSettings in force.
         tolerant: treat a validator that raises as a refusal; otherwise its exception ends the
             partitioning, as it ends `torch_tensorrt.compile`.
+        refused: nodes that stay in PyTorch although their validators accept them.
 
     Raises:
         Exception: whatever a validator or the partitioner raises.
@@ -53,7 +60,10 @@ def partition(module: GraphModule, options: Any, *, tolerant: bool) -> Split:
     copy = copy_graph_module(module)
     for node in copy.graph.nodes:
         node.meta[NODE_MARK] = node.name
-    with captured_log("torch_tensorrt.dynamo.partitioning"), _crashes_refuse(tolerant):
+    with (
+        captured_log("torch_tensorrt.dynamo.partitioning"),
+        _further_refusals(tolerant, refused),
+    ):
         supported, total = partitioning.get_graph_converter_support(
             copy, options.torch_executed_ops
         )
@@ -89,26 +99,30 @@ def _split(module: GraphModule, options: Any, *, skip_fusion: bool) -> GraphModu
 
 
 @contextlib.contextmanager
-def _crashes_refuse(active: bool) -> Iterator[None]:
-    """Lets the registry answer no, inside the block, where a validator raises.
+def _further_refusals(tolerant: bool, refused: frozenset[str]) -> Iterator[None]:
+    """Lets the registry also refuse given nodes, and those whose validator raises.
 
     The partitioners build their own operator support objects, all of which ask
-    `node in DYNAMO_CONVERTERS`: this is the one place where a crash can become a refusal.
+    `node in DYNAMO_CONVERTERS`: this is the one place where more can be refused.
     """
-    if not active:
+    if not tolerant and not refused:
         yield
         return
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import ConverterRegistry
 
     contains = ConverterRegistry.__contains__
 
-    def contains_or_refuses(registry: Any, key: Any) -> bool:
+    def contains_unless_refused(registry: Any, key: Any) -> bool:
+        if isinstance(key, Node) and key.meta.get(NODE_MARK) in refused:
+            return False
         try:
             return bool(contains(registry, key))
         except Exception:
-            return False
+            if tolerant:
+                return False
+            raise
 
-    ConverterRegistry.__contains__ = contains_or_refuses
+    ConverterRegistry.__contains__ = contains_unless_refused
     try:
         yield
     finally:
