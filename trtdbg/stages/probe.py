@@ -32,6 +32,15 @@ BATCH = 48
 SMALL_CONSTANT = 64
 """Elements up to which a constant's values belong to the question, as axes and indices do."""
 
+OPTIONS_THAT_MATTER = (
+    "truncate_double",
+    "use_fp32_acc",
+    "disable_tf32",
+    "attn_bias_is_causal",
+    "optimization_level",
+)
+"""Compilation settings that change what a converter or the builder does with a node."""
+
 _LAYER_PREFIX = re.compile(r"\bq\d+_")
 
 
@@ -131,7 +140,7 @@ def _ask_engine(
             if isinstance(known, tuple) and isinstance(index, int) and index < len(known):
                 dtypes[node] = known[index]
             continue
-        question = _question(node, engine, dtypes)
+        question = _question(node, engine, dtypes, options)
         if question.converter is None:
             question.answer = Answer(
                 Verdict.REJECT, f"torch_tensorrt converts no {target_name(node)} at this place"
@@ -150,7 +159,9 @@ def _ask_engine(
         yield question
 
 
-def _question(node: Node, engine: GraphModule, dtypes: dict[Node, Dtype]) -> _Question:
+def _question(
+    node: Node, engine: GraphModule, dtypes: dict[Node, Dtype], options: Any
+) -> _Question:
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
 
     try:
@@ -160,7 +171,7 @@ def _question(node: Node, engine: GraphModule, dtypes: dict[Node, Dtype]) -> _Qu
         packet = None
     converter = packet[0] if packet is not None else None
     known = {operand: dtypes.get(operand) for operand in _operands(node)}
-    signature = _signature(node, engine, known, converter)
+    signature = _signature(node, engine, known, converter, options)
     mark = node.meta.get(NODE_MARK, node.name)
     return _Question(mark, signature, node, engine, converter, known)
 
@@ -170,7 +181,11 @@ def _operands(node: Node) -> list[Node]:
 
 
 def _signature(
-    node: Node, engine: GraphModule, known: dict[Node, Dtype], converter: Any
+    node: Node,
+    engine: GraphModule,
+    known: dict[Node, Dtype],
+    converter: Any,
+    options: Any,
 ) -> str:
     def text(arg: Any) -> str:
         if not isinstance(arg, Node):
@@ -184,6 +199,7 @@ def _signature(
         return f"{_tensor_text(value)}:{known.get(arg)}"
 
     parts = [target_name(node), getattr(converter, "__qualname__", "none")]
+    parts += [str(getattr(options, name, None)) for name in OPTIONS_THAT_MATTER]
     parts += [text(arg) for arg in node.args]
     parts += [f"{key}={text(value)}" for key, value in sorted(node.kwargs.items())]
     parts.append(str([user.args[1:2] for user in node.users if _is_getitem(user)]))
