@@ -32,10 +32,9 @@ Model = Callable[[str], Path]
 
 def policy_of(expected: dict[str, Any], timing: Timing) -> TruncationPolicy:
     """Returns a timing's default policy, changed by the manifest's `policy` flags."""
-    paths = re.findall(r"--(inputs|constants|computed) (\S+)", expected.get("policy", ""))
-    return TruncationPolicy(
-        timing=timing, **{path: parse_dtypes(text) for path, text in paths}
-    )
+    flags = re.findall(r"--(inputs|constants|computed) (\S+)", expected.get("policy", ""))
+    changes: dict[str, Any] = {path: parse_dtypes(text) for path, text in flags}
+    return TruncationPolicy(timing=timing, **changes)
 
 
 def stated(key: str) -> list[Any]:

@@ -136,6 +136,7 @@ def test_symbolic_sizes_are_shown_as_expressions() -> None:
     program = export(model, torch.randn(4, 3), dynamic_shapes=({0: batch},))
     captured = capture(program, Settings(), truncate_double=False, emit=quiet)
     shapes = {node.name: node.shape for node in captured.last_graph()}
+    assert shapes["x"] is not None
     rows, columns = shapes["x"]
     assert isinstance(rows, str)
     assert columns == 3

@@ -10,13 +10,16 @@ from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.stages.graph import dtype_name
 from trtdbg.stages.infer import infer, infer_truncated
 
-NOTHING = TruncationPolicy(inputs=(), constants=(), computed=())
 DOUBLE = torch.float64
 
 
-def only(**paths: tuple[str, ...]) -> TruncationPolicy:
+def only(
+    inputs: tuple[str, ...] = (),
+    constants: tuple[str, ...] = (),
+    computed: tuple[str, ...] = (),
+) -> TruncationPolicy:
     """Returns a policy that narrows what is named and nothing else."""
-    return TruncationPolicy(**{"inputs": (), "constants": (), "computed": (), **paths})
+    return TruncationPolicy(inputs=inputs, constants=constants, computed=computed)
 
 
 def three_paths() -> Any:
@@ -37,7 +40,7 @@ def replace_node(gm: Any, name: str, target: Any, args: Any, kwargs: Any) -> Any
 
 def test_plain_inference_agrees_with_what_export_promised() -> None:
     program = three_paths()
-    both = typed(program, NOTHING)
+    both = typed(program, only())
     outputs = [v.meta["val"].dtype for v in program.graph.output_node().args[0]]
     values = both.inferred.module.graph.output_node().args[0]
     assert [v.meta["val"].dtype for v in values] == outputs
@@ -110,7 +113,7 @@ def test_a_wide_scalar_does_not_widen_a_narrowed_input() -> None:
 
 
 def test_a_dtype_keyword_is_rewritten_and_what_stood_there_is_kept() -> None:
-    both = typed(export(module(lambda self, x: x.double() + 1), torch.randn(4)), NOTHING)
+    both = typed(export(module(lambda self, x: x.double() + 1), torch.randn(4)), only())
     assert both.truncated.edits == {}
     both = typed(
         export(module(lambda self, x: x.double() + 1), torch.randn(4)), TruncationPolicy()

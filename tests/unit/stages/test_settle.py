@@ -29,7 +29,8 @@ def test_without_bindings_the_declared_dtypes_flow() -> None:
     _, program = unrepaired(module(in_two_parts), torch.randn(4, dtype=DOUBLE))
     settled = settle(program, {})
     assert settled.outputs == ("float64", "float64")
-    assert settled.refused == settled.narrowed_readers == {}
+    assert settled.refused == {}
+    assert settled.narrowed_readers == {}
 
 
 @pytest.mark.parametrize("partitioner", list(Partitioner))
@@ -64,7 +65,8 @@ def test_casts_of_the_repair_restore_what_was_promised() -> None:
     narrow = dict.fromkeys(repaired.split.engine_names, ("float32",))
     settled = settle(repaired.program, narrow)
     assert settled.outputs == ("float64", "float64")
-    assert settled.refused == settled.narrowed_readers == {}
+    assert settled.refused == {}
+    assert settled.narrowed_readers == {}
 
 
 def test_a_number_has_no_dtype() -> None:
