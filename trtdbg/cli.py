@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import shutil
 import signal
 import sys
@@ -119,7 +120,8 @@ class _Stdout:
         return sys.stdout.isatty()
 
     def write(self, text: str) -> None:
-        self._terminal.write(text)
+        """Writes text without the blanks that pad rich's tables to the right."""
+        self._terminal.write(re.sub(" +$", "", text, flags=re.MULTILINE))
 
     def flush(self) -> None:
         """Does nothing: every write is flushed."""

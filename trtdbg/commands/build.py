@@ -112,8 +112,8 @@ def _code(entry: Entry) -> ExitCode:
 
 def _show(shell: Shell, report: Report, *, first: bool) -> None:
     # rich is imported here so that --help stays fast.
-    from trtdbg.outputs import tables
+    from trtdbg.outputs import pages
 
     if not first:
         shell.show("")
-    shell.show(tables.build(report))
+    shell.show(pages.build(report))

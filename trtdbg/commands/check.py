@@ -164,9 +164,9 @@ def _code(result: CheckedModel | FailedReport, fail_on: Level) -> ExitCode:
 
 def _show(shell: Shell, result: CheckedModel) -> None:
     # rich is imported here so that --help stays fast.
-    from trtdbg.outputs import tables
+    from trtdbg.outputs import pages
 
-    lines = tables.findings(result.findings, prefix=f"{result.model.path}: ")
+    lines = pages.findings(result.findings, prefix=f"{result.model.path}: ")
     if lines is not None:
         # One line a finding however narrow the terminal is, for grep and editors.
         shell.show(lines, wrap=False)

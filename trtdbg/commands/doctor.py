@@ -48,6 +48,6 @@ def run(shell: Shell, *, json_to: str | None = None, force: bool = False) -> Exi
 
 def _show(shell: Shell, environment: Environment) -> None:
     # rich is imported here so that --help stays fast.
-    from trtdbg.outputs import tables
+    from trtdbg.outputs import pages
 
-    shell.show(tables.environment(environment))
+    shell.show(pages.environment(environment))

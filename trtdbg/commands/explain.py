@@ -26,13 +26,13 @@ def command(shell: Shell, codes: tuple[str, ...]) -> ExitCode:
 def run(shell: Shell, codes: tuple[str, ...]) -> ExitCode:
     """Explains each code, or lists all."""
     # rich is imported here so that --help stays fast.
-    from trtdbg.outputs import tables
+    from trtdbg.outputs import pages
 
     if not codes:
-        shell.show(tables.catalogue(CATALOGUE.values()))
+        shell.show(pages.catalogue(CATALOGUE.values()))
         return ExitCode.CLEAN
     for index, entry in enumerate([explain(code) for code in codes]):
         if index:
             shell.show("")
-        shell.show(tables.explanation(entry))
+        shell.show(pages.explanation(entry))
     return ExitCode.CLEAN

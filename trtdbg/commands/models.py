@@ -12,7 +12,7 @@ from trtdbg.commands.shell import Shell
 from trtdbg.errors import CancelledError, ExitCode, ModelError, TrtdbgError, UsageError
 from trtdbg.outputs.files import write_atomically
 from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
-from trtdbg.outputs.summary import failed_pass
+from trtdbg.outputs.summary import broken_end
 from trtdbg.records import FailedReport, ModelPath, Report
 from trtdbg.session.messages import Analyze, Build, Job
 
@@ -115,7 +115,7 @@ def analysis_code(entry: Entry) -> ExitCode:
     """Returns how the analysis of one model ended."""
     if isinstance(entry, FailedReport):
         return ExitCode(entry.exit_code)
-    return ExitCode.FAILED if failed_pass(entry) is not None else ExitCode.CLEAN
+    return ExitCode.FAILED if broken_end(entry) is not None else ExitCode.CLEAN
 
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:

@@ -68,8 +68,8 @@ def run(
 
 def _show(shell: Shell, report: Report, *, all_nodes: bool, first: bool) -> None:
     # rich is imported here so that --help stays fast.
-    from trtdbg.outputs import tables
+    from trtdbg.outputs import pages
 
     if not first:
         shell.show("")
-    shell.show(tables.report(report, all_nodes=all_nodes))
+    shell.show(pages.report(report, all_nodes=all_nodes))

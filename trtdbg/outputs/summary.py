@@ -60,14 +60,23 @@ def failed_pass(report: Report) -> PassRecord | None:
     return next((p for p in report.passes if p.error and p.phase in _FATAL_PHASES), None)
 
 
+def broken_end(report: Report) -> str | None:
+    """Returns what ended the analysis before there was a partition, None if nothing did."""
+    failed = failed_pass(report)
+    if failed is not None and failed.phase is not Phase.PARTITION:
+        return f"pass {failed.name!r} failed"
+    if failed is not None or any(finding.code == "TD502" for finding in report.findings):
+        return "the partitioner failed"
+    if any(finding.code == "TD501" for finding in report.findings):
+        return "lowering failed"
+    return None
+
+
 def headline(report: Report) -> str:
     """Returns the answer: how many engines, what is left to PyTorch, under which timing."""
-    failed = failed_pass(report)
-    if failed is not None:
-        what = (
-            "the partitioner" if failed.phase is Phase.PARTITION else f"pass {failed.name!r}"
-        )
-        return f"no engines: {what} failed under {report.policy.timing.value}"
+    broken = broken_end(report)
+    if broken is not None:
+        return f"no engines: {broken} under {report.policy.timing.value}"
     engines = count(len(report.engines), "engine")
     parts = [engines, f"{count(len(report.torch_ops), 'operator')} left to PyTorch"]
     if len(report.engines) == 1 and not report.torch_ops:
@@ -132,7 +141,7 @@ def environment_line(environment: Environment) -> str:
 
 def left_to_pytorch(report: Report) -> tuple[NodeRecord, ...]:
     """Returns the operator nodes that no engine holds, in graph order."""
-    if failed_pass(report) is not None:
+    if broken_end(report) is not None:
         return ()
     left = set(report.torch_ops)
     return tuple(
@@ -151,7 +160,8 @@ def answer_in_force(policy: TruncationPolicy, verdict: ValidatorVerdict) -> Verd
 
 def refusal(report: Report, node: NodeRecord) -> str:
     """Returns why no engine holds a node, in one sentence."""
-    for verdict in node.verdicts:
+    # A converter's own validator says more than the partitioner, which repeats the result.
+    for verdict in sorted(node.verdicts, key=lambda v: v.candidate is None):
         answer = answer_in_force(report.policy, verdict)
         if answer in (Verdict.REJECT, Verdict.CRASHED, Verdict.NOT_APPLICABLE):
             return _refusal_of(verdict, answer)
@@ -163,7 +173,9 @@ def refusal(report: Report, node: NodeRecord) -> str:
 
 
 def _refusal_of(verdict: ValidatorVerdict, answer: Verdict) -> str:
-    who = verdict.validator.removeprefix("gate:").rsplit(".", 1)[-1]
+    if verdict.candidate is None and verdict.reason:
+        return verdict.reason
+    who = verdict.validator.removeprefix("gate:").rsplit(".", 1)[-1].split(":")[0]
     words = {
         Verdict.REJECT: f"{who} rejects",
         Verdict.CRASHED: f"{who} crashed",
@@ -185,18 +197,23 @@ def is_retyped(node: NodeRecord) -> bool:
 
 
 def nodes_that_matter(report: Report) -> tuple[NodeRecord, ...]:
-    """Returns nodes refused or left to PyTorch first, then those whose dtypes disagree."""
+    """Returns nodes refused or left to PyTorch first, then those whose dtypes disagree.
+
+    Constants are left out where they have a row of their own in the report.
+    """
     refused = (Verdict.REJECT, Verdict.CRASHED)
     left = {node.name for node in left_to_pytorch(report)}
     first = [n for n in report.nodes if n.verdict in refused or n.name in left]
     names = {node.name for node in first}
-    retyped = [n for n in report.nodes if is_retyped(n) and n.name not in names]
+    retyped = [
+        n for n in report.nodes if is_retyped(n) and n.name not in names and n.op != "get_attr"
+    ]
     return (*first, *retyped)
 
 
 def constants_that_matter(constants: Sequence[ConstantRecord]) -> tuple[ConstantRecord, ...]:
-    """Returns the constants that truncation changes, those with damaged values first."""
-    narrowed = [c for c in constants if c.original != c.truncated]
+    """Returns the constants that lose something when narrowed, the worst first."""
+    narrowed = [c for c in constants if c.overflowed or c.underflowed or c.max_abs_error]
     return tuple(
         sorted(
             narrowed,
@@ -214,7 +231,7 @@ def execution_time(engine: EngineRecord, environment: Environment) -> str:
             f"{timing.p90_ms:.3f}, {timing.runs} runs)"
         )
     if engine.timing_unavailable:
-        return f"not available: {engine.timing_unavailable}"
+        return f"not available: {engine.timing_unavailable.removeprefix('not available: ')}"
     if environment.gpu is None:
         return "not available: no CUDA device"
     return "not measured"

@@ -11,17 +11,17 @@ import pytest
 from rich.console import Console, RenderableType
 
 from tests import canned
-from trtdbg.outputs import tables
+from trtdbg.outputs import pages
 from trtdbg.records import NodeRecord, Report, Verdict
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 PAGES: dict[str, RenderableType] = {
-    "report_upstream": tables.report(canned.UPSTREAM),
-    "report_late_all_nodes": tables.report(canned.LATE, all_nodes=True),
-    "report_lowering_failed": tables.report(canned.LOWERING_FAILED),
-    "build": tables.build(canned.built(canned.UPSTREAM, canned.BUILT, canned.FAILED)),
-    "doctor": tables.environment(canned.ENVIRONMENT),
+    "report_upstream": pages.report(canned.UPSTREAM),
+    "report_late_all_nodes": pages.report(canned.LATE, all_nodes=True),
+    "report_lowering_failed": pages.report(canned.LOWERING_FAILED),
+    "build": pages.build(canned.built(canned.UPSTREAM, canned.BUILT, canned.FAILED)),
+    "doctor": pages.environment(canned.ENVIRONMENT),
 }
 
 
@@ -66,11 +66,11 @@ def wide(count: int) -> Report:
 
 
 def test_a_large_report_says_how_many_nodes_it_leaves_out() -> None:
-    text = printed(tables.report(wide(100)), 120)
-    assert "Nodes (the first 40 of 100 refused or retyped, 100 in all; --all-nodes" in text
-    assert "sin_39 " in text
-    assert "sin_40 " not in text
-    assert "sin_99 " in printed(tables.report(wide(100), all_nodes=True), 120)
+    text = printed(pages.report(wide(100)), 120)
+    assert "Nodes (first 25 of 100 refused or retyped; --all-nodes shows all 100)" in text
+    assert "sin_24 " in text
+    assert "sin_25 " not in text
+    assert "sin_99 " in printed(pages.report(wide(100), all_nodes=True), 120)
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
@@ -78,9 +78,26 @@ def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
         canned.UPSTREAM.nodes[2], name="[red]odd[/red]", verdict=Verdict.CRASHED
     )
     report = msgspec.structs.replace(canned.UPSTREAM, nodes=(node,))
-    text = printed(tables.report(report), 120, color=True)
+    text = printed(pages.report(report), 120, color=True)
     assert "[red]odd[/red]" in text
     assert "crashed" in text
+
+
+def test_findings_of_one_kind_are_counted_after_the_fifth() -> None:
+    findings = canned.UPSTREAM.findings[:1] * 8 + canned.UPSTREAM.findings[1:]
+    report = msgspec.structs.replace(canned.UPSTREAM, findings=findings)
+    text = printed(pages.report(report), 200)
+    assert text.count("TD101 warning") == 5
+    assert "and 3 more TD101" in text
+    everything = pages.findings(findings)
+    assert everything is not None
+    assert printed(everything, 200).count("TD101 warning") == 8
+
+
+def test_an_output_that_tensorrt_does_not_have_is_left_out() -> None:
+    node = msgspec.structs.replace(canned.UPSTREAM.nodes[3], tensorrt=("FLOAT", None, None))
+    report = msgspec.structs.replace(canned.UPSTREAM, nodes=(node,))
+    assert "FLOAT     accept" in printed(pages.report(report), 160)
 
 
 def test_a_value_with_several_outputs_lists_their_dtypes() -> None:
@@ -88,4 +105,4 @@ def test_a_value_with_several_outputs_lists_their_dtypes() -> None:
         canned.UPSTREAM.nodes[2], original=("float64", "int64"), truncated=("float32", "int64")
     )
     report = msgspec.structs.replace(canned.UPSTREAM, nodes=(node,))
-    assert "float64, int64" in printed(tables.report(report), 160)
+    assert "float64, int64" in printed(pages.report(report), 160)

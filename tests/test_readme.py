@@ -1,0 +1,132 @@
+"""What the README tells people to do works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from trtdbg.cli import COMMANDS
+from trtdbg.commands.options import EXIT_CODES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+LINES = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
+SET_UP = [line for line in LINES if "pip install" in line]
+TO_RUN = [line for line in LINES if line not in SET_UP]
+
+
+def test_readme_has_both_set_up_commands_on_its_first_screen() -> None:
+    first_screen = README.split("\n## ")[0]
+    assert [line for line in SET_UP if line in first_screen] == SET_UP[:2]
+    assert SET_UP[0].endswith(".venv/bin/trtdbg samples/attention_float64.pt2")
+    assert SET_UP[1].endswith(".venv/bin/pytest")
+
+
+def test_ci_runs_the_readmes_own_test_command() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert script[-1] == SET_UP[1]
+
+
+@pytest.mark.parametrize("line", SET_UP)
+def test_set_up_command_names_files_and_extras_that_exist(line: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    words = shlex.split(line)
+    for extra in re.findall(r"\.\[([\w,]+)\]", line):
+        assert set(extra.split(",")) <= set(project["optional-dependencies"])
+    assert (ROOT / words[words.index("-c") + 1]).is_file()
+    for word in words:
+        if word.startswith("samples/"):
+            assert (ROOT / word).is_file()
+        if word.startswith(".venv/bin/"):
+            program = word.removeprefix(".venv/bin/")
+            assert program in {"pip", "pytest", *project["scripts"]}
+
+
+def test_constraints_pin_what_the_extras_need() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = project["dependencies"] + [
+        requirement
+        for extra in ("rtx", "test")
+        for requirement in project["optional-dependencies"][extra]
+    ]
+    pinned = re.findall(
+        r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    names = {re.split(r"[<>=!~ ]", requirement)[0] for requirement in needed}
+    assert names <= set(pinned)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place to run in, so that commands leave nothing in the checkout."""
+    path = tmp_path_factory.mktemp("readme")
+    (path / "samples").symlink_to(ROOT / "samples")
+    return path
+
+
+@pytest.mark.parametrize("line", TO_RUN)
+def test_command_of_the_readme_runs(line: str, folder: Path) -> None:
+    program, *arguments = shlex.split(line)
+    assert program == "trtdbg"
+    arguments = [
+        str(path.relative_to(folder))
+        for argument in arguments
+        for path in (sorted(folder.glob(argument)) or [folder / argument])
+    ]
+    code = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'ui')]}; "
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{code}from trtdbg.cli import main; sys.exit(main())",
+            *arguments,
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_every_command_and_exit_code_stands_in_the_readme() -> None:
+    for command in COMMANDS:
+        assert f"`trtdbg {command}" in README
+    for code, _ in EXIT_CODES:
+        assert f"\n| {code.value} | " in README
+
+
+def test_pictures_and_linked_files_exist() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_policy_file_of_the_readme_is_understood(tmp_path: Path) -> None:
+    from trtdbg.commands.options import make_choices
+    from trtdbg.policy import TruncationPolicy
+
+    block = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    path = tmp_path / "policy.toml"
+    path.write_text(block[1])
+    names = (
+        *TruncationPolicy.__struct_fields__,
+        *("min_block_size", "partitioner", "torch_executed_ops"),
+        *("as_compiled", "settings_file", "target"),
+    )
+    policy = make_choices(dict.fromkeys(names) | {"policy_file": str(path)}).policy
+    assert policy == TruncationPolicy(constants=("float64", "int64"), computed=())

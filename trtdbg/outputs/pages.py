@@ -1,0 +1,215 @@
+"""What the commands show: a report, a build, a machine, an explanation, as rich renderables.
+
+All fit the width that they are given.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from trtdbg.outputs import summary, tables
+from trtdbg.outputs.explain import CATALOGUE, Explanation
+from trtdbg.records import (
+    BuildStatus,
+    EngineRecord,
+    Environment,
+    Finding,
+    Level,
+    Report,
+)
+
+SAME_FINDINGS = 5
+"""Findings of one code in a report; `trtdbg check` lists all."""
+
+_LEVEL_STYLE = {Level.NOTE: "cyan", Level.WARNING: "yellow", Level.ERROR: "bold red"}
+
+
+def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
+    """Returns a whole report: the answer first, then what explains it."""
+    parts: list[RenderableType] = [header(report)]
+    parts += _section("Left to PyTorch", _left_to_pytorch(report))
+    parts += _section("Findings", findings(report.findings, most=SAME_FINDINGS))
+    parts += _section(*tables.passes(report))
+    parts += _section(*tables.nodes(report, all_nodes=all_nodes))
+    parts += _section(*tables.engines(report))
+    parts += _section(*tables.boundary_casts(report))
+    parts += _section(*tables.constants(report))
+    return Group(*parts)
+
+
+def build(report: Report) -> RenderableType:
+    """Returns how the build of each engine ended; TensorRT's own sentence where it failed."""
+    parts: list[RenderableType] = [header(report), Text("")]
+    parts.append(Text(summary.build_line(report), style="bold"))
+    if not report.engines:
+        return Group(*parts)
+    parts.append(tables.build_results(report))
+    for engine in report.engines:
+        parts += _failure(engine)
+    parts += _execution_times(report)
+    return Group(*parts)
+
+
+def header(report: Report) -> RenderableType:
+    """Returns the headline and what was in force: policy, settings, versions."""
+    title = Text(f"{summary.base_name(report.model.path)}: ", style="bold")
+    title.append(summary.headline(report))
+    lines = Table.grid(padding=(0, 2, 0, 0))
+    lines.add_column(style="dim", no_wrap=True)
+    lines.add_column(overflow="fold")
+    lines.add_row("policy", Text(summary.policy_line(report.policy)))
+    lines.add_row("settings", Text(summary.settings_line(report.settings)))
+    lines.add_row("made with", Text(summary.environment_line(report.environment)))
+    for record in report.passes:
+        if record.error:
+            lines.add_row("error", Text(f"pass {record.index} {record.name}: {record.error}"))
+    return Group(title, lines)
+
+
+def findings(
+    found: Sequence[Finding], *, prefix: str = "", most: int | None = None
+) -> RenderableType | None:
+    """Returns one paragraph a finding, the worst first; None if there is none.
+
+    Args:
+        found: The findings.
+        prefix: What each paragraph begins with.
+        most: How many of one code and level are shown before the rest is only counted.
+    """
+    if not found:
+        return None
+    order = (Level.ERROR, Level.WARNING, Level.NOTE)
+    lines = []
+    seen: Counter[tuple[Level, str]] = Counter()
+    totals = Counter((finding.level, finding.code) for finding in found)
+    for finding in sorted(found, key=lambda f: (order.index(f.level), f.code)):
+        kind = (finding.level, finding.code)
+        seen[kind] += 1
+        if most is not None and seen[kind] > most:
+            if seen[kind] == totals[kind]:
+                rest = totals[kind] - most
+                lines.append(Text(f"and {rest} more {finding.code}", style="dim"))
+            continue
+        line = Text(prefix)
+        line.append(finding.code, style="bold")
+        line.append(f" {finding.level.value}", style=_LEVEL_STYLE[finding.level])
+        known = CATALOGUE.get(finding.code)
+        line.append(f" {known.name}: " if known else ": ")
+        line.append(finding.message)
+        lines.append(line)
+    return Group(*lines)
+
+
+def environment(environment: Environment) -> RenderableType:
+    """Returns versions, TensorRT's flavour, the GPU or its absence, and what is possible."""
+    versions = Table.grid(padding=(0, 2, 0, 0))
+    versions.add_column(style="dim", no_wrap=True)
+    versions.add_column(overflow="fold")
+    for name, value in _versions(environment):
+        versions.add_row(name, Text(value))
+    parts: list[RenderableType] = [versions]
+    if environment.capabilities:
+        table = tables.make_table("possible here", "", "why")
+        table.columns[1].no_wrap = True
+        for capability in environment.capabilities:
+            style = "green" if capability.possible else "yellow"
+            table.add_row(
+                capability.name,
+                Text("yes" if capability.possible else "no", style=style),
+                capability.reason,
+            )
+        parts += [Text(""), table]
+    parts += _section(
+        "Printed while torch_tensorrt was imported",
+        Group(*(Text(line, style="dim") for line in environment.import_log))
+        if environment.import_log
+        else None,
+    )
+    return Group(*parts)
+
+
+def explanation(entry: Explanation) -> RenderableType:
+    """Returns cause and cure of a finding's code."""
+    title = Text(f"{entry.code} {entry.name}", style="bold")
+    title.append(f"  ({entry.level.value})", style=_LEVEL_STYLE[entry.level])
+    return Group(
+        title,
+        Text(entry.what),
+        Text("\nCause", style="bold"),
+        Text(entry.cause),
+        Text("\nCure", style="bold"),
+        Text(entry.cure),
+    )
+
+
+def catalogue(entries: Iterable[Explanation]) -> RenderableType:
+    """Returns the table of all codes."""
+    table = tables.make_table("code", "level", "name", "what")
+    for column in table.columns[:3]:
+        column.no_wrap = True
+    for entry in entries:
+        level = Text(entry.level.value, style=_LEVEL_STYLE[entry.level])
+        table.add_row(Text(entry.code, style="bold"), level, entry.name, entry.what)
+    return table
+
+
+def _section(title: str, body: RenderableType | None) -> list[RenderableType]:
+    if body is None:
+        return []
+    return [Text(f"\n{title}", style="bold underline"), body]
+
+
+def _left_to_pytorch(report: Report) -> RenderableType | None:
+    nodes = summary.left_to_pytorch(report)
+    if not nodes:
+        return None
+    lines = []
+    for node in nodes[: tables.ROWS]:
+        line = Text(node.name, style="bold")
+        where = f", {node.source}" if node.source and str(node.source) else ""
+        line.append(f" ({summary.operator_text(node.target)}{where}): ", style="not bold")
+        line.append(summary.refusal(report, node), style="not bold")
+        lines.append(line)
+    if len(nodes) > tables.ROWS:
+        lines.append(Text(f"and {len(nodes) - tables.ROWS} more", style="dim"))
+    return Group(*lines)
+
+
+def _failure(engine: EngineRecord) -> list[RenderableType]:
+    made = engine.build
+    if made.status is BuildStatus.BUILT or not made.error:
+        return []
+    where = f" while converting {made.node}" if made.node else ""
+    return [Text(f"Engine {engine.index}{where}: {made.error}", style="red")]
+
+
+def _execution_times(report: Report) -> Iterator[RenderableType]:
+    times = [summary.execution_time(engine, report.environment) for engine in report.engines]
+    if len(set(times)) == 1 and report.engines[0].timing is None:
+        yield Text(f"Execution time {times[0]}")
+        return
+    for engine, time in zip(report.engines, times, strict=True):
+        yield Text(f"Execution time of engine {engine.index}: {time}")
+
+
+def _versions(environment: Environment) -> Iterator[tuple[str, str]]:
+    missing = "not installed"
+    yield "trtdbg", environment.trtdbg
+    yield "Python", f"{environment.python} on {environment.platform}"
+    cuda = f"CUDA {environment.torch_cuda}" if environment.torch_cuda else "CPU build"
+    yield "torch", f"{environment.torch} ({cuda})" if environment.torch else missing
+    yield "torch_tensorrt", environment.torch_tensorrt or missing
+    flavour = summary.FLAVOURS.get(environment.flavour or "", "TensorRT")
+    yield flavour, environment.tensorrt or missing
+    gpu = environment.gpu
+    if gpu is None:
+        yield "GPU", "none"
+    else:
+        memory = summary.bytes_text(gpu.memory_bytes)
+        yield "GPU", f"{gpu.name}, compute capability {gpu.compute_capability}, {memory}"
+    yield "build targets", ", ".join(environment.targets) or "this machine's GPU alone"
