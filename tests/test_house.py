@@ -34,4 +34,3 @@ def test_house_rule(name: str) -> None:
         check=False,
     )
     assert done.returncode == 0, f"\n{done.stdout}{done.stderr}"
-

@@ -17,14 +17,9 @@ from trtdbg.commands.options import EXIT_CODES
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-LINES = [
-    line
-    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-    if line.strip()
-]
-SET_UP = [line for line in LINES if "pip install" in line]
-TO_RUN = [line for line in LINES if line not in SET_UP]
+BLOCKS = [block.splitlines() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)]
+SET_UP = [line for block in BLOCKS for line in block if "pip install" in line]
+TO_RUN = [block for block in BLOCKS if not any("pip install" in line for line in block)]
 
 
 def test_readme_has_both_set_up_commands_on_its_first_screen() -> None:
@@ -76,22 +71,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("line", TO_RUN)
-def test_command_of_the_readme_runs(line: str, folder: Path) -> None:
-    program, *arguments = shlex.split(line)
+@pytest.mark.parametrize("block", TO_RUN, ids=lambda block: block[0])
+def test_commands_of_the_readme_run_one_after_the_other(
+    block: list[str], folder: Path
+) -> None:
+    for line in block:
+        done = run(line, folder)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        assert done.stdout.strip(), line
+
+
+def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a line that begins with `trtdbg` with this checkout, as a shell would."""
+    program, *words = shlex.split(line)
     assert program == "trtdbg"
-    arguments = [
-        str(path.relative_to(folder))
-        for argument in arguments
-        for path in (sorted(folder.glob(argument)) or [folder / argument])
-    ]
     code = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'ui')]}; "
-    done = subprocess.run(
+    return subprocess.run(
         [
-            sys.executable,
-            "-c",
-            f"{code}from trtdbg.cli import main; sys.exit(main())",
-            *arguments,
+            *(sys.executable, "-c", f"{code}from trtdbg.cli import main; sys.exit(main())"),
+            *(name for word in words for name in expanded(word, folder)),
         ],
         cwd=folder,
         capture_output=True,
@@ -99,8 +97,14 @@ def test_command_of_the_readme_runs(line: str, folder: Path) -> None:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+
+
+def expanded(word: str, folder: Path) -> list[str]:
+    if "*" not in word:
+        return [word]
+    found = sorted(str(path.relative_to(folder)) for path in folder.glob(word))
+    assert found, word
+    return found
 
 
 def test_every_command_and_exit_code_stands_in_the_readme() -> None:
