@@ -131,7 +131,7 @@ def run(
     if as_json:
         shared.deliver(shell, results, "-", force=False)
     else:
-        shell.show(_summary([r for r in results if isinstance(r, CheckedModel)]))
+        shell.show(_summary(results))
     return shared.worst(codes)
 
 
@@ -172,12 +172,15 @@ def _show(shell: Shell, result: CheckedModel) -> None:
         shell.show(lines, wrap=False)
 
 
-def _summary(results: list[CheckedModel]) -> str:
-    found = [finding for result in results for finding in result.findings]
+def _summary(results: list[CheckedModel | FailedReport]) -> str:
+    checked = [result for result in results if isinstance(result, CheckedModel)]
+    found = [finding for result in checked for finding in result.findings]
     levels = [
         count(number, level.value)
         for level in reversed(_LEVELS)
         if (number := sum(finding.level is level for finding in found))
     ]
     detail = f" ({', '.join(levels)})" if levels else ""
-    return f"{count(len(found), 'finding')}{detail} in {count(len(results), 'model')}"
+    text = f"{count(len(found), 'finding')}{detail} in {count(len(checked), 'model')}"
+    failed = len(results) - len(checked)
+    return f"{text}; {count(failed, 'model')} could not be checked" if failed else text

@@ -72,3 +72,11 @@ def test_json_of_several_models_keeps_the_failed_one_in_place(model: str, other:
     assert failed["error"] == "the worker died"
     assert (clean["schema"], clean["findings"]) == ("trtdbg.check/1", [])
     assert code is ExitCode.FAILED
+
+
+def test_a_model_that_failed_is_not_counted_as_free_of_findings(
+    model: str, other: str
+) -> None:
+    shell = FakeShell({model: WorkerError("the worker died"), other: canned.CLEAN})
+    check.run(shell, (model, other), CHOICES)
+    assert shell.stdout == "no findings in 1 model; 1 model could not be checked\n"
