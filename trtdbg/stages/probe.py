@@ -196,7 +196,7 @@ def _signature(
             constant = fetch_attr(engine, str(arg.target))
             return f"const:{_tensor_text(constant)}:{_values_text(constant)}"
         value = node_value(arg)
-        return f"{_tensor_text(value)}:{known.get(arg)}"
+        return _tensor_text(value, known.get(arg))
 
     parts = [target_name(node), getattr(converter, "__qualname__", "none")]
     parts += [str(getattr(options, name, None)) for name in OPTIONS_THAT_MATTER]
@@ -206,10 +206,12 @@ def _signature(
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
-def _tensor_text(value: Any) -> str:
-    if isinstance(value, torch.Tensor):
-        return f"{dtype_name(value.dtype)}{[str(size) for size in value.shape]}"
-    return type(value).__name__
+def _tensor_text(value: Any, tensorrt: Dtype = None) -> str:
+    """Returns dtype and shape; the dtype is the one TensorRT gives, where that is known."""
+    if not isinstance(value, torch.Tensor):
+        return type(value).__name__
+    given = torch_dtype_of(tensorrt) if isinstance(tensorrt, str) else None
+    return f"{dtype_name(given or value.dtype)}{[str(size) for size in value.shape]}"
 
 
 def _values_text(value: Any) -> str:
