@@ -31,7 +31,7 @@ _LEVEL_STYLE = {Level.NOTE: "cyan", Level.WARNING: "yellow", Level.ERROR: "bold 
 
 def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
     """Returns a whole report: the answer first, then what explains it."""
-    parts: list[RenderableType] = [header(report)]
+    parts: list[RenderableType] = [header(report, summary.headline(report))]
     parts += _section("Left to PyTorch", _left_to_pytorch(report))
     parts += _section("Findings", findings(report.findings, most=SAME_FINDINGS))
     parts += _section(*tables.passes(report))
@@ -44,21 +44,19 @@ def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
 
 def build(report: Report) -> RenderableType:
     """Returns how the build of each engine ended; TensorRT's own sentence where it failed."""
-    parts: list[RenderableType] = [header(report), Text("")]
-    parts.append(Text(summary.build_line(report), style="bold"))
+    parts: list[RenderableType] = [header(report, summary.build_headline(report))]
     if not report.engines:
         return Group(*parts)
-    parts.append(tables.build_results(report))
+    parts += [Text(""), tables.build_results(report)]
     for engine in report.engines:
         parts += _failure(engine)
     parts += _execution_times(report)
     return Group(*parts)
 
 
-def header(report: Report) -> RenderableType:
+def header(report: Report, headline: str) -> RenderableType:
     """Returns the headline and what was in force: policy, settings, versions."""
-    title = Text(f"{summary.base_name(report.model.path)}: ", style="bold")
-    title.append(summary.headline(report))
+    title = Text(f"{summary.base_name(report.model.path)}: {headline}", style="bold")
     lines = Table.grid(padding=(0, 2, 0, 0))
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column(overflow="fold")

@@ -98,6 +98,14 @@ def build_line(report: Report) -> str:
     return f"{count(len(report.engines), 'engine')}: {', '.join(words)}"
 
 
+def build_headline(report: Report) -> str:
+    """Returns the answer of a build: how many engines ended how, what is left to PyTorch."""
+    if broken_end(report) is not None or not report.engines:
+        return headline(report)
+    left = f"{count(len(report.torch_ops), 'operator')} left to PyTorch"
+    return f"{build_line(report)}; {left} under {report.policy.timing.value}"
+
+
 def policy_line(policy: TruncationPolicy) -> str:
     """Returns the policy in force; under `off` and `upstream` the lists have no effect."""
     if policy.timing is Timing.OFF:
@@ -153,7 +161,7 @@ def left_to_pytorch(report: Report) -> tuple[NodeRecord, ...]:
 
 def answer_in_force(policy: TruncationPolicy, verdict: ValidatorVerdict) -> Verdict:
     """Returns the column of a validator's answer that the partitioner goes by."""
-    if policy.timing in (Timing.OFF, Timing.UPSTREAM):
+    if policy.timing is Timing.UPSTREAM:
         return verdict.original
     return verdict.truncated
 
