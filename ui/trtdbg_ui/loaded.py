@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -43,6 +44,15 @@ class Loaded:
             if finding.node is not None:
                 found[finding.node] = (*found.get(finding.node, ()), finding)
         return found
+
+    @cached_property
+    def operators_of(self) -> Mapping[int, int]:
+        """Number of operators by engine; an engine's other nodes are its constants."""
+        return Counter(
+            node.engine
+            for node in self.report.nodes
+            if node.engine is not None and judged(node)
+        )
 
     @cached_property
     def left(self) -> frozenset[str]:
@@ -120,9 +130,11 @@ class ResultRows(Rows):
         return " ".join(word for word in words if word)
 
     def start(self) -> int:
-        """Returns the first node left to PyTorch, or else the first one with a finding."""
+        """Returns the first node left to PyTorch, or with a finding, or the first operator."""
         names = self.loaded.left or self.loaded.findings_of.keys()
-        return next((i for i, name in enumerate(self.names) if name in names), 0)
+        found = (i for i, name in enumerate(self.names) if name in names)
+        operators = (i for i, node in enumerate(self.nodes) if judged(node))
+        return next(found, next(operators, 0))
 
 
 class SnapshotRows(Rows):

@@ -7,8 +7,7 @@ from trtdbg_ui.failure import Failure
 from trtdbg_ui.render.text import BLANK, Line, Span, Tone, line, wrap
 
 _STAGE_WORDS = {
-    "start": "starting the worker",
-    "import": "importing torch and torch_tensorrt",
+    "prepare": "preparing",
     "load": "loading the program",
     "capture": "lowering, pass by pass",
     "infer": "inferring dtypes",
@@ -23,9 +22,10 @@ _STAGE_WORDS = {
 
 def elapsed(seconds: float) -> str:
     """Returns a running time, like `4.2 s` or `2 min 05 s`."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
 
 
 def activity_line(activity: Activity, now: float) -> Line:

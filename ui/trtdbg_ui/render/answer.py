@@ -47,22 +47,24 @@ def _headline(report: Report) -> Line:
     tail: Line = ((f", {count(casts, 'boundary cast')}", Tone.PLAIN),) if casts else ()
     if engines == 1 and not ops:
         words = f"holds {'the one operator' if total == 1 else f'all {total:,} operators'}"
-        return (("✓ One engine ", Tone.GOOD), (words, Tone.PLAIN), *tail)
+        failed = report.engines[0].build.status is BuildStatus.FAILED
+        head = ("✗ One engine ", Tone.BAD) if failed else ("✓ One engine ", Tone.GOOD)
+        return (head, (words, Tone.PLAIN), *tail)
     if not engines:
         words = (
             f"PyTorch runs all {total:,} operators" if total else "the graph has no operators"
         )
         return (("✗ No engine: ", Tone.BAD), (words, Tone.PLAIN))
-    head = f"✗ {count(engines, 'engine')}{'' if engines == 1 else ', not one'}: "
+    many = f"✗ {count(engines, 'engine')}{'' if engines == 1 else ', not one'}: "
     if not ops:
         return (
-            (head, Tone.BAD),
+            (many, Tone.BAD),
             (f"TensorRT takes all {total:,} operators, the partitioner cut them", Tone.PLAIN),
             *tail,
         )
     stay = "stays" if ops == 1 else "stay"
     words = f"{ops:,} of {count(total, 'operator')} {stay} in PyTorch"
-    return ((head, Tone.BAD), (words, Tone.STRONG), *tail)
+    return ((many, Tone.BAD), (words, Tone.STRONG), *tail)
 
 
 def _builds(report: Report) -> list[Line]:

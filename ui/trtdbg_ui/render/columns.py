@@ -20,7 +20,10 @@ class Column:
     most: int
     """Width beyond which more is not given."""
     goes: int = 0
-    """The column with the highest number is left out first; 0 never is."""
+    """The column with the highest number is left out first; 0 never is.
+
+    From `EXTRA` on a column is only shown if nothing has to shrink for it.
+    """
     align: str = "left"
     stretch: bool = False
     """Gets what the other columns leave over."""
@@ -32,6 +35,7 @@ Layout = tuple[tuple[Column, int], ...]
 """The columns that are shown, each with its width in cells."""
 
 GAP = 1
+EXTRA = 10
 
 
 def lay_out(columns: Sequence[Column], natural: Mapping[str, int], size: int) -> Layout:
@@ -49,12 +53,8 @@ def lay_out(columns: Sequence[Column], natural: Mapping[str, int], size: int) ->
     while _room(kept, [c.least for c in kept], size) < 0 and any(c.goes for c in kept):
         kept.remove(max(kept, key=lambda column: column.goes))
     widths = [_wanted(column, natural.get(column.key, 0)) for column in kept]
-    # An optional column goes before the others lose more than an eighth.
-    while _room(kept, widths, size) < -(sum(widths) // 8):
-        optional = [column for column in kept if column.goes > 1]
-        if not optional:
-            break
-        index = kept.index(max(optional, key=lambda column: column.goes))
+    while _room(kept, widths, size) < 0 and any(c.goes >= EXTRA for c in kept):
+        index = kept.index(max(kept, key=lambda column: column.goes))
         del kept[index], widths[index]
     while _room(kept, widths, size) < 0:
         slack = [width - column.least for column, width in zip(kept, widths, strict=True)]

@@ -52,8 +52,10 @@ _TENSORRT = {
 @lru_cache(maxsize=1024)
 def tensorrt_span(dtype: Dtype) -> Span:
     """Returns a TensorRT dtype, spelled as TensorRT spells it."""
-    text = dtype_text(dtype)
-    if dtype is None:
+    # Outputs that nobody uses have no tensor; what the others are is what matters.
+    used = tuple(name for name in dtype if name) if isinstance(dtype, tuple) else dtype
+    text = dtype_text(used or None)
+    if not used:
         return text, Tone.DIM
     first = text.split(",")[0].rsplit(".", 1)[-1].upper()
     return text, _TENSORRT.get(first, Tone.INT)

@@ -15,6 +15,7 @@ from trtdbg.records import (
     shape_text,
 )
 from trtdbg_ui.activity import Activity
+from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.activity import elapsed
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.signs import BUILD_SIGN, short_operator
@@ -37,22 +38,23 @@ class EngineLine:
 
 
 def engine_lines(
-    report: Report, activity: Activity | None, now: float, size: int
+    loaded: Loaded, activity: Activity | None, now: float, size: int
 ) -> list[EngineLine]:
     """Returns each engine with its bindings and build, then the PyTorch part and the casts.
 
     Args:
-        report: The report whose engines are shown.
+        loaded: The report whose engines are shown.
         activity: What runs, for the time of a running build of this report's policy.
         now: The app's clock.
         size: Cells available.
     """
+    report = loaded.report
     building = activity if activity and activity.building else None
     if building is not None and building.policy != report.policy:
         building = None
     lines: list[EngineLine] = []
     for engine in report.engines:
-        lines += _engine(report, engine, building, now, size)
+        lines += _engine(loaded, engine, building, now, size)
     if not report.engines:
         lines.append(EngineLine(line((" no engines", Tone.WARN))))
     lines += _pytorch(report, size)
@@ -61,16 +63,15 @@ def engine_lines(
 
 
 def _engine(
-    report: Report, engine: EngineRecord, building: Activity | None, now: float, size: int
+    loaded: Loaded, engine: EngineRecord, building: Activity | None, now: float, size: int
 ) -> list[EngineLine]:
     first = next(iter(engine.nodes), None)
     head = line(
         (f" E{engine.index}", Tone.STRONG),
-        (f"  {count(len(engine.nodes), 'node')}", Tone.PLAIN),
+        (f"  {count(loaded.operators_of.get(engine.index, 0), 'operator')}", Tone.PLAIN),
         (f", {len(engine.inputs)} in, {len(engine.outputs)} out", Tone.DIM),
-        ("   ", Tone.PLAIN),
-        *_build(report, engine, building, now),
-        (f"   {engine.name}", Tone.DIM),
+        (f"  {engine.name}  ", Tone.DIM),
+        *_build(loaded.report, engine, building, now),
     )
     lines = [EngineLine(head, first)]
     if engine.build.error:
@@ -106,9 +107,11 @@ def _build(
         facts.append(bytes_text(build.bytes))
     if build.target is not None:
         facts.append(f"for {build.target}")
+    spans: list[Span] = [sign, (f" {', '.join(facts)}" if facts else "", Tone.PLAIN)]
     if build.status is BuildStatus.BUILT:
-        facts.append(f"run time {execution_time(engine, report.environment)}")
-    return (sign, (f" {', '.join(facts)}" if facts else "", Tone.PLAIN))
+        tone = Tone.DIM if engine.timing is None else Tone.STRONG
+        spans.append((f", run time {execution_time(engine, report.environment)}", tone))
+    return tuple(spans)
 
 
 def _running(engine: EngineRecord, building: Activity, now: float) -> tuple[Span, ...]:

@@ -5,20 +5,14 @@ from __future__ import annotations
 from trtdbg.outputs.explain import CATALOGUE
 from trtdbg.records import Finding
 from trtdbg_ui.render.signs import LEVEL_SIGN
-from trtdbg_ui.render.text import BLANK, Line, Tone, fit_middle, line, wrap
+from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
 
 
 def finding_line(finding: Finding, size: int) -> Line:
-    """Returns a finding as one line: level, code, node and message."""
+    """Returns a finding as one line: level, code, name if there is room, and message."""
     sign, tone = LEVEL_SIGN[finding.level]
-    node = fit_middle(finding.node or "-", 18 if size > 100 else 12)
-    where = f"{finding.source}  " if finding.source and size > 100 else ""
-    return line(
-        (f" {sign} {finding.code} ", tone),
-        (f"{node}  ", Tone.STRONG),
-        (where, Tone.DIM),
-        finding.message,
-    )
+    name = code_and_name(finding.code) if size > 100 else finding.code
+    return line((f" {sign} {name}  ", tone), finding.message)
 
 
 def code_and_name(code: str) -> str:
@@ -40,9 +34,7 @@ def explanation(findings: tuple[Finding, ...], size: int) -> list[Line]:
         if entry is not None:
             lines += [BLANK, *wrap(line((entry.what, Tone.STRONG)), size)]
         for finding in same:
-            where = f"  {finding.source}" if finding.source else ""
-            text = line(f"  {finding.message}", (where, Tone.DIM))
-            lines += [BLANK, *wrap(text, size, indent=2)]
+            lines += [BLANK, *wrap(line(f"  {finding.message}"), size, indent=2)]
         if entry is not None:
             lines += [BLANK, line(("Cause", Tone.HEAD)), *wrap(line(entry.cause), size)]
             lines += [BLANK, line(("Cure", Tone.HEAD)), *wrap(line(entry.cure), size)]

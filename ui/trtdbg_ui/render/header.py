@@ -22,6 +22,7 @@ def header_line(model: str, loaded: Loaded | None, read_only: bool, size: int) -
     if loaded is not None:
         parts += [
             (0, numbers(loaded.report)),
+            *((0, part) for part in (builds(loaded.report),) if part),
             (1, findings_count(loaded.report)),
             (4, machine(loaded.report.environment)),
         ]
@@ -29,20 +30,26 @@ def header_line(model: str, loaded: Loaded | None, read_only: bool, size: int) -
 
 
 def numbers(report: Report) -> Line:
-    """Returns engines, operators left to PyTorch, boundary casts and what is built."""
+    """Returns engines, operators left to PyTorch and boundary casts."""
     one = len(report.engines) == 1 and not report.torch_ops
     words = [
         count(len(report.engines), "engine"),
         count(len(report.torch_ops), "PyTorch op"),
         count(len(report.boundary_casts), "cast"),
     ]
-    spans: list[Span] = [(" · ".join(words), Tone.GOOD if one else Tone.WARN)]
-    built = sum(e.build.status is BuildStatus.BUILT for e in report.engines)
-    failed = sum(e.build.status is BuildStatus.FAILED for e in report.engines)
-    if built:
-        spans.append((f" · {built} built", Tone.GOOD))
-    if failed:
-        spans.append((f" · {failed} failed to build", Tone.BAD))
+    return line((" · ".join(words), Tone.GOOD if one else Tone.WARN))
+
+
+def builds(report: Report) -> Line:
+    """Returns how many engines are built and how many failed to; nothing if none was tried."""
+    spans: list[Span] = []
+    for status, word, tone in (
+        (BuildStatus.BUILT, "built", Tone.GOOD),
+        (BuildStatus.FAILED, "build failed", Tone.BAD),
+    ):
+        number = sum(engine.build.status is status for engine in report.engines)
+        if number:
+            spans.append((f"{' ' if spans else ''}{number} {word}", tone))
     return tuple(spans)
 
 

@@ -22,8 +22,8 @@ COLUMNS = (
     Column("tensorrt", ("TensorRT", "TRT"), least=5, most=10, goes=1),
     Column("verdict", ("verdict",), least=8, most=14),
     Column("engine", ("engine",), least=7, most=7),
-    Column("shape", ("shape",), least=8, most=22, goes=5),
-    Column("source", ("source",), least=8, most=24, goes=4),
+    Column("shape", ("shape",), least=8, most=22, goes=11),
+    Column("source", ("source",), least=8, most=24, goes=10),
 )
 
 

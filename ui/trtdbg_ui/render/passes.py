@@ -113,7 +113,9 @@ def _did(record: PassRecord, place: int) -> tuple[Span, ...]:
     if place == 0:
         return ((f" {record.nodes} nodes", Tone.DIM),)
     did = counts(len(record.added), len(record.removed), len(record.retyped))
-    return did or (((" *", Tone.KEY),) if record.changed else ())
+    if did:
+        return ((" ", Tone.PLAIN), *did)
+    return ((" *", Tone.KEY),) if record.changed else ()
 
 
 def result_line(report: Report, size: int) -> Line:

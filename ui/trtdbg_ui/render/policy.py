@@ -127,6 +127,7 @@ def policy_line(policy: TruncationPolicy, known: Mapping[Timing, Tally], size: i
         _join((_all_timings(policy, {}), *short_paths)),
         _join((one, *paths)),
         _join((one, *short_paths)),
+        _join((one, line(("i c o", Tone.KEY), (" without effect", Tone.DIM)))),
     )
     return next((v for v in variants if width(v) <= size), variants[-1])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trtdbg.outputs.summary import operator_text
 from trtdbg.records import BuildStatus, Level, Verdict
 from trtdbg_ui.compare import Mark
-from trtdbg_ui.render.text import Span, Tone
+from trtdbg_ui.render.text import Line, Tone, join
 
 LEVEL_SIGN = {
     Level.ERROR: ("✖", Tone.BAD),
@@ -43,16 +43,15 @@ BUILD_SIGN = {
 }
 
 
-def counts(added: int, removed: int, retyped: int) -> tuple[Span, ...]:
+def counts(added: int, removed: int, retyped: int) -> Line:
     """Returns `+3 -1 ~2`, without what is zero."""
     shown = (
         (added, Mark.ADDED),
         (removed, Mark.REMOVED),
         (retyped, Mark.RETYPED),
     )
-    return tuple(
-        (f" {mark.value}{number}", MARK_TONE[mark]) for number, mark in shown if number
-    )
+    spans = [(f"{mark.value}{number}", MARK_TONE[mark]) for number, mark in shown if number]
+    return join(((span,) for span in spans), (" ", Tone.PLAIN))
 
 
 def short_operator(target: str) -> str:

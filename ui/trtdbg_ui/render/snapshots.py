@@ -19,9 +19,9 @@ COLUMNS = (
     Column("operator", ("operator",), least=11, most=30),
     Column("before", ("before",), least=6, most=15),
     Column("after", ("after",), least=6, most=15),
-    Column("shape", ("shape",), least=8, most=22, goes=3),
+    Column("shape", ("shape",), least=8, most=22, goes=10),
     Column("args", ("arguments",), least=10, most=10, goes=2, stretch=True),
-    Column("source", ("source",), least=8, most=24, goes=4),
+    Column("source", ("source",), least=8, most=24, goes=11),
 )
 
 

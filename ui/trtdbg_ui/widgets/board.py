@@ -145,7 +145,7 @@ class Board(Vertical):
         else:
             engines = self._panes[Pane.ENGINES]
             assert isinstance(engines, EngineList)
-            engines.show(state.loaded.report, state.activity, now)
+            engines.show(state.loaded, state.activity, now)
 
     def add_logs(self, logs: Iterable[Log]) -> None:
         """Appends lines to the log pane."""
@@ -224,7 +224,7 @@ class Board(Vertical):
         if rows is None or loaded is None:
             return
         same_rows = old is not None and old.rows is rows
-        if not same_rows:
+        if not same_rows or old is None or old.hide_unchanged is not state.hide_unchanged:
             passes.show(loaded.report, state.place, state.hide_unchanged)
         if not same_rows or table.cursor != state.row:
             table.show(rows, state.row, state.hide_unchanged)

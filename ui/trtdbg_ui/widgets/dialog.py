@@ -13,6 +13,15 @@ from trtdbg_ui.render.text import Line
 from trtdbg_ui.widgets.text_view import TextView
 
 
+class Page(TextView):
+    """A text in a frame, as high as it has lines if the screen has room."""
+
+    def resized(self, size: int) -> None:
+        """Takes the rows that the lines and the frame need."""
+        super().resized(size)
+        self.styles.height = self._count + 2
+
+
 class Dialog(ModalScreen[None]):
     """A text with a title; Escape, q, Enter or the key that opened it closes it."""
 
@@ -22,8 +31,8 @@ class Dialog(ModalScreen[None]):
 
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background 60%; }
-    Dialog > TextView {
-        width: 84; max-width: 96%; height: 90%;
+    Dialog > Page {
+        width: 84; max-width: 96%; max-height: 92%;
         border: round $tone-head; padding: 0 1;
         border-title-color: $tone-head; border-subtitle-color: $tone-dim;
     }
@@ -44,13 +53,13 @@ class Dialog(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Yields the text."""
-        view = TextView()
+        view = Page()
         view.border_title = self._title
-        view.border_subtitle = "j k scroll   esc closes"
+        view.border_subtitle = "j k scroll · esc closes"
         yield view
 
     def on_mount(self) -> None:
         """Shows the text and gives it the keyboard."""
-        view = self.query_one(TextView)
+        view = self.query_one(Page)
         view.show(self._make)
         view.focus()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trtdbg.records import Report
 from trtdbg_ui.activity import Activity
+from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.engines import EngineLine, engine_lines
 from trtdbg_ui.render.text import Line, crop
 from trtdbg_ui.widgets.cursor_view import CursorView
@@ -17,13 +17,13 @@ class EngineList(CursorView):
     def __init__(self, **kwargs: Any) -> None:
         """Starts empty."""
         super().__init__(**kwargs)
-        self._shown: tuple[Report, Activity | None, float] | None = None
+        self._shown: tuple[Loaded, Activity | None, float] | None = None
         self._lines: list[EngineLine] = []
 
-    def show(self, report: Report, activity: Activity | None, now: float) -> None:
+    def show(self, loaded: Loaded, activity: Activity | None, now: float) -> None:
         """Shows a report's engines, and the times of a running build at `now`."""
-        another = self._shown is None or self._shown[0] is not report
-        self._shown = (report, activity, now)
+        another = self._shown is None or self._shown[0] is not loaded
+        self._shown = (loaded, activity, now)
         if not self.width_cells:
             return
         self.resized(self.width_cells)
