@@ -249,6 +249,8 @@ class Steps:
                 module, self.options, tolerant=not as_upstream, refused=refused
             )
         except Exception as error:
+            seconds = time.perf_counter() - start
+            self.recorder.failure(Phase.PARTITION, "partition", seconds, first_line(error))
             raise PartitionFailedError(first_line(error)) from error
         seconds = time.perf_counter() - start
         self.recorder.snapshot(Phase.PARTITION, "partition", split.module.graph, seconds)
@@ -281,7 +283,11 @@ class Steps:
                 self.evidence.repair_crash = repair.crash
         seconds = time.perf_counter() - start
         graph = program.module.graph
-        self.recorder.snapshot(Phase.BOUNDARY, "repair boundaries", graph, seconds)
+        if self.evidence.repair_crash is None:
+            self.recorder.snapshot(Phase.BOUNDARY, "repair boundaries", graph, seconds)
+        else:
+            crash = self.evidence.repair_crash
+            self.recorder.failure(Phase.BOUNDARY, "repair boundaries", seconds, crash)
         return program, inputs
 
     def _define_networks(self, program: Program, inputs: dict[str, Any]) -> list[Network]:

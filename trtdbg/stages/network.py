@@ -142,6 +142,7 @@ def _define(
         network.node_dtypes = interpreter.node_dtypes
         network.layers = _layers(interpreter)
     network.inputs = _input_bindings(engine, interpreter)
+    network.error_node = network.culprit()
     network.outputs = _output_bindings(engine, interpreter if network.error is None else None)
     return network
 
