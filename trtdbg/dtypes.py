@@ -12,7 +12,7 @@ NARROWED: Final[dict[str, str]] = {
     "int64": "int32",
     "complex128": "complex64",
 }
-"""Wide dtype to the narrow dtype that truncation gives it; a complex128 is a pair of float64."""
+"""Wide dtype to its narrow one under truncation; a complex128 is a pair of float64."""
 
 WIDE_POLICY_DTYPES: Final[tuple[str, ...]] = ("float64", "int64")
 """Wide dtypes that a policy can name; complex128 follows float64."""
@@ -48,7 +48,7 @@ def is_wide(dtype: str) -> bool:
 
 
 def policy_dtype(dtype: str) -> str:
-    """Returns the wide dtype by which a policy names `dtype` (complex128 goes with float64)."""
+    """Returns the wide dtype by which a policy names `dtype`: float64 for complex128."""
     return "float64" if dtype == "complex128" else dtype
 
 

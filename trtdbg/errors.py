@@ -1,7 +1,8 @@
 """Errors that a user can meet, each with the exit code that it ends the program with.
 
-An error here means that the input, the command line or the machine is at fault. A broken invariant
-of trtdbg itself is not in this tree: it surfaces as an ordinary exception and exit code 70.
+An error here means that the input, the command line or the machine is at fault. A broken
+invariant of trtdbg itself is not in this tree: it surfaces as an ordinary exception and exit
+code 70.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is truncated and when, and the compilation settings in force; both frozen and hashable."""
+"""What is truncated and when, and the compilation settings in force; frozen, hashable."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class TruncationPolicy(msgspec.Struct, frozen=True):
     def narrows(self, path: str, dtype: str) -> bool:
         """Tells whether `dtype` is narrowed on `path` (inputs, constants or computed).
 
-        Under timing `off` nothing is. Under `upstream` torch_tensorrt decides, not this policy.
+        Under timing `off` nothing is. Under `upstream` torch_tensorrt decides, not this
+        policy.
         """
         if self.timing in (Timing.OFF, Timing.UPSTREAM):
             return False
@@ -95,7 +96,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     @classmethod
     def as_compiled(cls) -> Settings:
-        """Returns what `torch_tensorrt.compile` uses by default (2.13: 5, fast partitioner)."""
+        """Returns the defaults of `torch_tensorrt.compile` (2.13: 5, fast partitioner)."""
         return cls(min_block_size=5, partitioner=Partitioner.FAST)
 
 
