@@ -6,6 +6,9 @@ measured with torch_tensorrt 2.13, each layer's `_to_copy` to float64 stays in P
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import cycle
+
 from msgspec.structs import replace
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy
@@ -332,17 +335,18 @@ def _narrow(dtype: object) -> object:
 
 def _needless(name: str, timing: Timing, source: Source | None) -> Finding:
     resolved = timing is Timing.LATE
-    ending = "; resolved by timing late" if resolved else ""
+    ending = "; timing late resolves it" if resolved else ""
     return Finding(
         code="TD101",
         level=Level.NOTE if resolved else Level.WARNING,
         node=name,
-        message=f"{name} (aten._to_copy.default): refused on float64, accepted on float32"
-        + ending,
+        message=f"{name} (aten._to_copy.default) is rejected because of float64 and accepted "
+        f"with float32{ending} ({source})",
         source=source,
     )
 
 
+@cache
 def report(timing: Timing = Timing.LATE) -> Report:
     """Returns the report of the attention model under a timing."""
     late = timing in (Timing.LATE, Timing.EARLY)
@@ -388,7 +392,9 @@ def report(timing: Timing = Timing.LATE) -> Report:
         nodes.append(record)
         if refused:
             left.append(record)
-    wide = [n for n in nodes if n.target == "aten._to_copy.default" and n.inferred == "float64"]
+    wide = [
+        n for n in nodes if n.target == "aten._to_copy.default" and n.inferred == "float64"
+    ]
     findings = [_needless(n.name, timing, n.source) for n in wide if timing is not Timing.OFF]
     if timing is Timing.UPSTREAM:
         findings.append(
@@ -396,9 +402,9 @@ def report(timing: Timing = Timing.LATE) -> Report:
                 code="TD202",
                 level=Level.WARNING,
                 node="_to_copy_2",
-                engine=1,
-                message="engine 1 is declared with float64 for its input _to_copy and bound "
-                "with float32",
+                engine=2,
+                message="engine 2 input _to_copy_2 is declared float64 and bound as float32 "
+                "(attention.py:34)",
             )
         )
     return Report(
@@ -406,7 +412,9 @@ def report(timing: Timing = Timing.LATE) -> Report:
             path=MODEL,
             sha256="7c" * 32,
             nodes=records[0].nodes,
-            inputs=(Binding(name="x", declared="float32", bound="float32", shape=(2, 16, 64)),),
+            inputs=(
+                Binding(name="x", declared="float32", bound="float32", shape=(2, 16, 64)),
+            ),
             outputs=(
                 Binding(name="add_3", declared="float32", bound="float32", shape=(2, 16, 64)),
             ),
@@ -440,6 +448,10 @@ def report(timing: Timing = Timing.LATE) -> Report:
         ),
         findings=tuple(findings),
     )
+
+
+def _model_binding(name: str) -> Binding:
+    return Binding(name=name, declared="float32", bound="float32", shape=(2, 16, 64))
 
 
 def _engine(index: int, names: tuple[str, ...], nodes: list[NodeRecord]) -> EngineRecord:
@@ -507,7 +519,7 @@ def large(number: int) -> Report:
     base = report(Timing.UPSTREAM)
     operators = [node for node in base.nodes if node.op == "call_function"]
     nodes = tuple(
-        replace(operators[i % len(operators)], name=f"{operators[i % len(operators)].name}_n{i}")
-        for i in range(number)
+        replace(node, name=f"{node.name}_n{i}")
+        for i, node in zip(range(number), cycle(operators), strict=False)
     )
     return replace(base, nodes=nodes)

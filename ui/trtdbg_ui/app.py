@@ -34,7 +34,7 @@ from trtdbg_ui.render.detail import validators
 from trtdbg_ui.render.findings import explanation
 from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.passes import neighbour
-from trtdbg_ui.render.policy import Tally, change_line, change_title, next_path, next_timing
+from trtdbg_ui.render.policy import Change, change, next_path, next_timing
 from trtdbg_ui.render.text import Line, Tone, line
 from trtdbg_ui.state import BOTTOM, Find, Pane, State
 from trtdbg_ui.themes import DARK, DARK_TONES, LIGHT, LIGHT_TONES
@@ -288,11 +288,9 @@ class TrtdbgApp(App[int]):
             )
         self.notify(failure.message, title="Failed", severity="error", timeout=10)
 
-    def _present(self, loaded: Loaded, change: Line | None = None) -> None:
+    def _present(self, loaded: Loaded, news: Line | None = None) -> None:
         """Shows a report; place and node stay where they were if they still exist."""
         state = self.state
-        if change is None:
-            change = _difference(state.loaded, loaded)
         place = _same_place(state.loaded, loaded, state.place)
         rows = loaded.rows(place, state.hide_unchanged)
         node = state.node
@@ -302,7 +300,7 @@ class TrtdbgApp(App[int]):
             loaded=loaded,
             place=place,
             node=node,
-            change=change,
+            change=_difference(state.loaded, loaded) if news is None else news,
             failure=None,
             activity=self._activity(),
         )
@@ -606,12 +604,11 @@ def _outcome(
     return report, None
 
 
-def _difference(old: Loaded | None, new: Loaded) -> Line:
+def _difference(old: Loaded | None, new: Loaded) -> Change | Line:
     """Returns what the switch from one policy to another changed."""
     if old is None or old.report.policy == new.report.policy:
         return ()
-    title = change_title(old.report.policy, new.report.policy)
-    return change_line(title, Tally.of(old.report), Tally.of(new.report))
+    return change(old.report, new.report)
 
 
 def _same_place(old: Loaded | None, new: Loaded, place: int | None) -> int | None:

@@ -10,6 +10,7 @@ from trtdbg.policy import TruncationPolicy
 from trtdbg_ui.activity import Activity
 from trtdbg_ui.failure import Failure
 from trtdbg_ui.loaded import Loaded, Rows
+from trtdbg_ui.render.policy import Change
 from trtdbg_ui.render.text import Line
 
 
@@ -70,8 +71,8 @@ class State:
     """What runs in the worker."""
     failure: Failure | None = None
     """Why the last request was not answered."""
-    change: Line = ()
-    """What the last switch of policy changed."""
+    change: Change | Line = ()
+    """What the last switch of policy changed, or how the last build ended."""
     find: Find | None = None
 
     hits: tuple[int, ...] = ()

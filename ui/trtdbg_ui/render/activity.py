@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from trtdbg_ui.activity import Activity, StageTime
 from trtdbg_ui.failure import Failure
-from trtdbg_ui.render.text import BLANK, Line, Span, Tone, line, wrap
+from trtdbg_ui.render.text import BLANK, Line, Span, Tone, crop, line, wrap
 
 _STAGE_WORDS = {
-    "prepare": "preparing",
+    "prepare": "importing torch, torch_tensorrt",
     "load": "loading the program",
     "capture": "lowering, pass by pass",
     "infer": "inferring dtypes",
@@ -67,12 +67,13 @@ def loading_lines(
             of = f" of {stage.total}" if stage.total is not None else ""
             detail = f"{detail} ({stage.done}{of})".strip()
         words = _STAGE_WORDS.get(stage.name, stage.name)
+        detail = "" if stage.name == "prepare" else detail
         lines.append(_stage_line(words, stage.started, stage.ended, detail, now))
     lines += [
         BLANK,
         line("  ", ("esc", Tone.KEY), " cancels   ", ("6", Tone.KEY), " log   "),
     ]
-    return lines
+    return [crop(each, size) for each in lines]
 
 
 def _stage_line(
@@ -82,7 +83,7 @@ def _stage_line(
     time = elapsed((now if ended is None else ended) - started)
     return line(
         ("  … " if running else "  ✓ ", Tone.WARN if running else Tone.GOOD),
-        (f"{words:<36}", Tone.PLAIN if running else Tone.DIM),
+        (f"{words:<32}", Tone.PLAIN if running else Tone.DIM),
         (f"{time:>9}", Tone.STRONG if running else Tone.DIM),
         (f"  {detail}" if detail else "", Tone.DIM),
     )

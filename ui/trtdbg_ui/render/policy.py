@@ -79,12 +79,27 @@ def tallies(policy: TruncationPolicy, reports: Iterable[Report]) -> dict[Timing,
 _TALLY_WORDS = (
     ("engines", "engines"),
     ("torch_ops", "PyTorch ops"),
-    ("boundary_casts", "boundary casts"),
+    ("boundary_casts", "casts"),
     ("findings", "findings"),
 )
 
 
-def change_title(before: TruncationPolicy, after: TruncationPolicy) -> str:
+@dataclass(frozen=True)
+class Change:
+    """What a switch from one policy to another changed."""
+
+    title: str
+    before: Tally
+    after: Tally
+
+
+def change(before: Report, after: Report) -> Change:
+    """Returns the difference of two reports under different policies."""
+    title = _title(before.policy, after.policy)
+    return Change(title, Tally.of(before), Tally.of(after))
+
+
+def _title(before: TruncationPolicy, after: TruncationPolicy) -> str:
     """Returns what a switch of policy set, like `late` or `inputs float64+int64`."""
     parts = [after.timing.value] if after.timing is not before.timing else []
     for _, path in PATHS:
@@ -93,22 +108,21 @@ def change_title(before: TruncationPolicy, after: TruncationPolicy) -> str:
     return ", ".join(parts)
 
 
-def change_line(title: str, before: Tally, after: Tally) -> Line:
+def change_line(change: Change, size: int) -> Line:
     """Returns what became of the numbers, like `late: engines 13 → 1, PyTorch ops 12 → 0`.
 
     Fewer is better for each of them.
     """
-    spans: list[Span] = [(f"{title}: ", Tone.STRONG)]
-    for field, word in _TALLY_WORDS:
-        old, new = getattr(before, field), getattr(after, field)
+    title = line((f"{change.title}: ", Tone.STRONG))
+    parts: list[tuple[int, Line]] = []
+    for importance, (field, word) in enumerate(_TALLY_WORDS):
+        old, new = getattr(change.before, field), getattr(change.after, field)
         if old != new:
-            if len(spans) > 1:
-                spans.append((", ", Tone.PLAIN))
             tone = Tone.GOOD if new < old else Tone.WARN
-            spans.append((f"{word} {old} → {new}", tone))
-    if len(spans) == 1:
-        spans.append(("same engines, PyTorch ops, casts and findings", Tone.DIM))
-    return tuple(spans)
+            parts.append((importance, line((f"{word} {old} → {new}", tone))))
+    if not parts:
+        parts.append((0, line(("same engines, PyTorch ops, casts and findings", Tone.DIM))))
+    return (*title, *pack(parts, size - width(title), (", ", Tone.PLAIN)))
 
 
 def policy_line(policy: TruncationPolicy, known: Mapping[Timing, Tally], size: int) -> Line:
@@ -193,7 +207,16 @@ def settings_line(
         if value != getattr(default, name):
             parts.append((5, line((f"{name} {str(value).lower()}", Tone.WARN))))
     room = size - (width(right) + 2 if right else 0)
-    return spread(pack(parts, max(room, 20), (" · ", Tone.DIM)), right, size)
+    return spread(pack(parts, max(room, _LEAST), (" · ", Tone.DIM)), right, size)
+
+
+_LEAST = 18
+"""Cells that the settings keep: the minimum block size is always to be seen."""
+
+
+def room_beside_settings(size: int) -> int:
+    """Returns how many cells the right end of the settings line may take at most."""
+    return size - _LEAST - 2
 
 
 def target_text(target: str | None, environment: Environment | None) -> str:

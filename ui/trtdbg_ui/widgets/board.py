@@ -18,7 +18,14 @@ from trtdbg_ui.render.detail import detail
 from trtdbg_ui.render.find import find_line
 from trtdbg_ui.render.footer import hints
 from trtdbg_ui.render.header import header_line
-from trtdbg_ui.render.policy import policy_line, settings_line, tallies
+from trtdbg_ui.render.policy import (
+    Change,
+    change_line,
+    policy_line,
+    room_beside_settings,
+    settings_line,
+    tallies,
+)
 from trtdbg_ui.render.tabs import titles
 from trtdbg_ui.render.text import Line, Tone, crop, line
 from trtdbg_ui.state import Pane, State, visible
@@ -34,7 +41,7 @@ from trtdbg_ui.widgets.pass_list import PassList
 from trtdbg_ui.widgets.text_view import TextView
 
 _TALL: Final = 32
-"""Lines of a screen on which the answer may take more than two."""
+"""Lines of a screen on which the answer may take more than three."""
 
 
 class Board(Vertical):
@@ -55,6 +62,7 @@ class Board(Vertical):
     Board #detail { width: 44; margin: 0 0 0 1; }
     Board .bottom { height: 11; }
     Board.-alone #passes, Board.-alone #detail { width: 1fr; margin: 0; }
+    Board.-alone #detail { padding: 0 0 0 1; }
     Board.-alone .bottom { height: 1fr; }
     Board #loading { height: 1fr; }
     Board > KeyBar { background: $panel; }
@@ -128,11 +136,15 @@ class Board(Vertical):
         if state is None:
             return
         environment = state.loaded.report.environment if state.loaded else None
-        right = activity_line(state.activity, now) if state.activity else state.change
         self._bar("settings").show(
             lambda size: [
                 settings_line(
-                    state.policy, self._settings, self._target, environment, right, size
+                    state.policy,
+                    self._settings,
+                    self._target,
+                    environment,
+                    _news(state, now, room_beside_settings(size)),
+                    size,
                 )
             ]
         )
@@ -201,7 +213,7 @@ class Board(Vertical):
         self._bar("policy").show(lambda size: [policy_line(state.policy, known, size)])
 
     def _show_answer(self, state: State) -> None:
-        most = 5 if self.size.height >= _TALL else 2
+        most = 5 if self.size.height >= _TALL else 3
         bar = self._bar("answer")
         bar.display = state.loaded is not None
         bar.show(lambda size: _answer_lines(state, most, size))
@@ -244,15 +256,26 @@ class Board(Vertical):
 _TOP = (Pane.PASSES, Pane.NODES, Pane.DETAIL)
 
 
+def _news(state: State, now: float, size: int) -> Line:
+    """Returns what runs, or else what the last switch of policy or build brought."""
+    if state.activity is not None:
+        return activity_line(state.activity, now)
+    if isinstance(state.change, Change):
+        return change_line(state.change, size)
+    return state.change
+
+
 def _answer_lines(state: State, most: int, size: int) -> list[Line]:
     """Returns what went wrong, or else the answer, in at most `most` lines."""
     if state.failure is not None:
-        lines = failure_lines(state.failure, size)[:most]
+        lines = failure_lines(state.failure, size)
     elif state.loaded is not None:
         lines = [line(" ", *each) for each in answer(state.loaded, size - 1)]
     else:
         lines = []
+    shown = [crop(each, size) for each in lines[:most]]
     if len(lines) > most:
-        rest = len(lines) - most + 1
-        lines = [*lines[: most - 1], line((f"   and {rest} more causes", Tone.DIM))]
-    return [crop(each, size) for each in lines]
+        more = f"  +{len(lines) - most} more"
+        last = crop(lines[most - 1], size - len(more))
+        shown[-1] = line(*last, (more, Tone.DIM))
+    return shown

@@ -1,0 +1,463 @@
+"""Header, policy bar, answer, details, engines, findings, footer and the copied command."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from trtdbg_ui.actions import ACTIONS
+from trtdbg_ui.activity import Activity
+from trtdbg_ui.failure import Failure
+from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.render.activity import activity_line, elapsed, loading_lines
+from trtdbg_ui.render.answer import answer, causes
+from trtdbg_ui.render.command import command
+from trtdbg_ui.render.detail import node_detail, validators
+from trtdbg_ui.render.engines import engine_lines
+from trtdbg_ui.render.findings import explanation, finding_line
+from trtdbg_ui.render.footer import fitting, footer_line, hint_at, hints
+from trtdbg_ui.render.header import header_line
+from trtdbg_ui.render.help import help_lines
+from trtdbg_ui.render.log import log_line
+from trtdbg_ui.render.policy import (
+    Change,
+    Tally,
+    change,
+    change_line,
+    next_path,
+    next_timing,
+    policy_line,
+    settings_line,
+    tallies,
+)
+from trtdbg_ui.render.tabs import titles
+from trtdbg_ui.render.text import Line, Tone, line, plain, width
+from trtdbg_ui.state import Pane, State, visible
+
+from tests.ui.canned import ENVIRONMENT, built, report
+from tests.ui.render.test_tables import failed_report
+from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
+from trtdbg.records import ConstantRecord, Finding, Gpu, Level, NodeRecord, Report, Verdict
+from trtdbg.session.messages import Log, LogLevel, Progress
+
+
+def text(lines: list[Line]) -> str:
+    return "\n".join(plain(each) for each in lines)
+
+
+def left_for_another_reason(base: Report) -> Report:
+    """Returns the report with one accepted operator that the partitioner left out."""
+    nodes = tuple(
+        replace(node, engine=None) if node.name == "_softmax" else node for node in base.nodes
+    )
+    return replace(base, nodes=nodes, torch_ops=("aten._softmax.default",))
+
+
+# The answer.
+
+
+def test_the_answer_names_the_operator_the_dtype_and_the_line() -> None:
+    assert text(answer(Loaded(report(Timing.UPSTREAM)), 120)) == (
+        "✗ 5 engines, not one: 4 of 56 operators stay in PyTorch, 4 boundary casts\n"
+        "  4× _to_copy ✗ as float64, ✓ as float32  only the dtype is in the way  "
+        "t timing late takes it  attention.py:34"
+    )
+
+
+def test_one_engine_says_what_truncation_gained() -> None:
+    assert text(answer(Loaded(report(Timing.LATE)), 120)) == (
+        "✓ One engine holds all 56 operators\n"
+        "  4× _to_copy ✗ as float64, ✓ as float32  truncation late keeps them in  "
+        "t compare with upstream  attention.py:34"
+    )
+
+
+@pytest.mark.parametrize("size", [60, 79, 100])
+def test_the_answer_fits_and_keeps_the_dtypes_longest(size: int) -> None:
+    lines = answer(Loaded(report(Timing.UPSTREAM)), size)
+    assert all(width(each) <= size for each in lines[1:])
+    assert "✗ as float64, ✓ as float32" in plain(lines[1])
+
+
+def test_an_operator_without_a_dtype_problem_gets_its_own_reason() -> None:
+    base = left_for_another_reason(report(Timing.LATE))
+    found = causes(Loaded(base))
+    assert [(cause.target, cause.wide, len(cause.nodes)) for cause in found] == [
+        ("aten._softmax.default", None, 1)
+    ]
+    assert "the global partitioner left it out" in text(answer(Loaded(base), 160))
+    small = replace(base, settings=Settings(min_block_size=5))
+    assert "fewer than 5 operators" in text(answer(Loaded(small), 160))
+
+
+def test_an_engine_that_does_not_build_is_not_a_good_answer() -> None:
+    lines = answer(Loaded(built(report(Timing.LATE), failing=0)), 160)
+    assert lines[0][0] == ("✗ One engine ", Tone.BAD)
+    assert plain(lines[1]).startswith("✖ E0 does not build: IBuilder")
+
+
+def test_a_pass_that_raised_is_the_answer() -> None:
+    assert text(answer(Loaded(failed_report()), 120)) == (
+        "✖ No engines: constant_fold raised\n  RuntimeError: no such folding"
+    )
+
+
+# Header and policy.
+
+
+def test_the_header_drops_the_least_important_first() -> None:
+    loaded = Loaded(report(Timing.UPSTREAM))
+    wide = plain(header_line("m/attention.pt2", loaded, False, 160))
+    assert wide == (
+        " trtdbg │  attention.pt2 │ 5 engines · 4 PyTorch ops · 4 casts │ ▲ 5 warnings │ "
+        "TensorRT-RTX 1.5.0.114, no GPU"
+    )
+    narrow = plain(header_line("m/attention.pt2", loaded, False, 72))
+    assert narrow == " attention.pt2 │ 5 engines · 4 PyTorch ops · 4 casts │ ▲ 5 warnings"
+
+
+def test_the_header_counts_builds() -> None:
+    loaded = Loaded(built(report(Timing.UPSTREAM), failing=1))
+    assert "4 built 1 build failed" in plain(header_line("m.pt2", loaded, False, 160))
+
+
+def test_timing_and_paths_go_around() -> None:
+    policy = TruncationPolicy()
+    assert next_timing(policy, 1).timing is Timing.OFF
+    assert next_timing(policy, -1).timing is Timing.UPSTREAM
+    seen = [policy.inputs]
+    for _ in range(4):
+        policy = next_path(policy, "inputs", 1)
+        seen.append(policy.inputs)
+    assert seen == [
+        ("float64",),
+        ("float64", "int64"),
+        ("int64",),
+        (),
+        ("float64",),
+    ]
+    assert next_path(TruncationPolicy(), "constants", -1).constants == ()
+
+
+def test_the_policy_bar_shows_what_is_known_of_other_timings() -> None:
+    known = tallies(TruncationPolicy(), [report(Timing.UPSTREAM), report(Timing.LATE)])
+    bar = plain(policy_line(TruncationPolicy(), known, 160))
+    assert "upstream (5 engines, 4 ops)" in bar
+    assert "[late] (1 engine, no ops)" in bar
+    assert "i inputs float64" in bar
+
+
+def test_a_timing_known_with_other_paths_is_not_shown_as_known() -> None:
+    other = TruncationPolicy(inputs=())
+    known = tallies(other, [report(Timing.UPSTREAM), report(Timing.LATE)])
+    assert set(known) == {Timing.UPSTREAM}
+
+
+def test_paths_without_effect_stand_in_brackets() -> None:
+    bar = plain(policy_line(TruncationPolicy(timing=Timing.UPSTREAM), {}, 160))
+    assert "i inputs (float64)" in bar
+
+
+@pytest.mark.parametrize("timing", list(Timing))
+def test_the_policy_bar_fits_eighty_cells_at_its_longest(timing: Timing) -> None:
+    both = ("float64", "int64")
+    policy = TruncationPolicy(timing=timing, inputs=both, constants=both, computed=both)
+    assert width(policy_line(policy, {}, 80)) <= 80
+
+
+def test_a_change_names_what_changed_and_only_that() -> None:
+    before, after = Tally(13, 12, 24, 12), Tally(1, 0, 24, 12)
+    spans = change_line(Change("late", before, after), 80)
+    assert plain(spans) == "late: engines 13 → 1, PyTorch ops 12 → 0"
+    assert spans[1] == ("engines 13 → 1", Tone.GOOD)
+    assert "same engines" in plain(change_line(Change("late", before, before), 80))
+    worse = change_line(Change("off", after, before), 80)
+    assert worse[1] == ("engines 1 → 13", Tone.WARN)
+
+
+def test_a_change_keeps_engines_and_operators_longest() -> None:
+    spans = change_line(change(report(Timing.UPSTREAM), report(Timing.LATE)), 60)
+    assert plain(spans) == "late: engines 5 → 1, PyTorch ops 4 → 0, casts 4 → 0"
+
+
+def test_a_switch_is_named_after_what_it_set() -> None:
+    old = report(Timing.LATE)
+    new = replace(old, policy=TruncationPolicy(timing=Timing.EARLY, computed=()))
+    assert change(old, new).title == "early, computed none"
+
+
+def test_the_settings_in_force_are_shown_and_what_is_unusual_first() -> None:
+    settings = Settings(
+        min_block_size=5,
+        partitioner=Partitioner.FAST,
+        torch_executed_ops=("torch.ops.aten.add.Tensor",),
+    )
+    policy = TruncationPolicy()
+    shown = plain(settings_line(policy, settings, None, ENVIRONMENT, (), 160))
+    assert "min block size 5" in shown
+    assert "fast partitioner" in shown
+    assert "target sm86" in shown
+    assert "kept in PyTorch: aten.add.Tensor" in shown
+    narrow = plain(settings_line(policy, settings, None, None, line("x" * 20), 80))
+    assert "kept in PyTorch: aten.add.Tensor" in narrow
+
+
+def test_the_target_is_this_machines_gpu_if_there_is_one() -> None:
+    gpu = Gpu(name="NVIDIA L4", compute_capability="sm89", memory_bytes=24_000_000_000)
+    environment = replace(ENVIRONMENT, gpu=gpu)
+    policy, settings = TruncationPolicy(), Settings()
+    assert "target sm89" in plain(settings_line(policy, settings, None, environment, (), 160))
+    chosen = plain(settings_line(policy, settings, "sm120", environment, (), 160))
+    assert "target sm120" in chosen
+
+
+# Details.
+
+
+def node_text(base: Report, name: str, size: int = 42) -> str:
+    loaded = Loaded(base)
+    lines = node_detail(loaded, loaded.nodes[name], size)
+    assert all(width(each) <= size for each in lines if "float64→float32" not in plain(each))
+    return text(lines)
+
+
+def test_details_of_a_refused_node_say_why_and_what_would_help() -> None:
+    shown = node_text(report(Timing.UPSTREAM), "_to_copy", 60)
+    assert "✗ reject, stays in PyTorch" in shown
+    assert "timing late would take it" in shown
+    assert "original  float64  export promised" in shown
+    assert "truncated float32  ◂ narrowed" in shown
+    assert "▲ TD101 needless-rejection" in shown
+    assert "✗ reject  ✗ reject  ✓ accept" in shown
+    assert "attention.py:34  layers.0" in shown
+    assert "p = torch.softmax(scores.double() / 8, -1)" in shown
+    assert "came from to" in shown
+    assert "+ 4 run_decompositions" in shown
+
+
+def test_details_name_operands_and_users_with_dtype_and_engine() -> None:
+    shown = node_text(report(Timing.UPSTREAM), "div", 60)
+    assert "_to_copy  float64→float32  PyTorch" in shown
+    assert "_softmax  float64→float32  E1" in shown
+
+
+def test_a_stale_recorded_dtype_is_shown_beside_the_inferred_one() -> None:
+    base = report(Timing.LATE)
+    nodes = tuple(
+        replace(node, recorded="float64") if node.name == "matmul_1" else node
+        for node in base.nodes
+    )
+    shown = node_text(replace(base, nodes=nodes), "matmul_1")
+    assert "recorded  float64  ▲ stale" in shown
+    assert "recorded" not in node_text(base, "matmul_1")
+
+
+def test_damage_to_a_constant_is_counted() -> None:
+    base = report(Timing.LATE)
+    name = "layers.0.qkv.weight"
+    damaged = ConstantRecord(
+        name=name,
+        original="float64",
+        truncated="float32",
+        max_abs_error=1.5e-3,
+        overflowed=2,
+        elements=100,
+    )
+    constants = tuple(damaged if c.name == name else c for c in base.constants)
+    shown = node_text(replace(base, constants=constants), "layers_0_qkv_weight")
+    assert "float64 → float32" in shown
+    assert "largest change 0.0015" in shown
+    assert "✖ 2 do not fit" in shown
+
+
+def test_validators_are_listed_in_full() -> None:
+    loaded = Loaded(report(Timing.UPSTREAM))
+    shown = text(validators(loaded, loaded.nodes["_to_copy"], 100))
+    assert "aten_ops_converters.to_copy_dtype_validator.validate_dtype:1402" in shown
+    assert "aten_ops_clone_copy_placeholder" in shown
+    assert "refreshed  ✗ reject" in shown
+
+
+def test_a_node_that_no_validator_saw_says_so() -> None:
+    node = NodeRecord(name="x", op="placeholder", target="x", verdict=Verdict.NOT_CHECKED)
+    assert "No validator was asked" in text(validators(Loaded(report()), node, 60))
+
+
+# Engines and findings.
+
+
+def test_engines_show_bindings_and_where_declared_and_bound_differ() -> None:
+    loaded = Loaded(report(Timing.UPSTREAM))
+    shown = text([each.text for each in engine_lines(loaded, None, 0.0, 120)])
+    assert "E1  13 operators, 3 in, 3 out  _run_on_acc_2  not built" in shown
+    assert "float64 declared ≠ float32 bound" in shown
+    assert "PyTorch  4× _to_copy" in shown
+    assert "Casts  4 boundary casts, 32.8 kB written per run" in shown
+    assert "float64 → float32  into E1  8.2 kB" in shown
+
+
+def test_a_built_engine_shows_time_and_size_and_why_there_is_no_run_time() -> None:
+    loaded = Loaded(built(report(Timing.LATE)))
+    shown = text([each.text for each in engine_lines(loaded, None, 0.0, 160)])
+    assert "✓ built 1.2 s, 1.3 MB, for sm86" in shown
+    assert "run time not available: no CUDA device" in shown
+
+
+def test_a_failed_engine_leads_to_the_node_that_failed() -> None:
+    loaded = Loaded(built(report(Timing.LATE), failing=0))
+    lines = engine_lines(loaded, None, 0.0, 160)
+    error = next(each for each in lines if "no implementation for INT64" in plain(each.text))
+    assert error.node == "_softmax"
+
+
+def test_a_running_build_shows_which_engine_it_is_at() -> None:
+    base = report(Timing.UPSTREAM)
+    activity = Activity(base.policy, 10.0, building=True)
+    activity = activity.advanced(Progress(stage="build", detail="engine 2", done=2), 11.0)
+    states = [
+        plain(each.text).split("_run_on_acc_")[1][2:].strip()
+        for each in engine_lines(Loaded(base), activity, 15.0, 160)
+        if "_run_on_acc_" in plain(each.text)
+    ]
+    assert states == [
+        "… built, result follows",
+        "… built, result follows",
+        "… build 5.0 s",
+        "… waiting",
+        "… waiting",
+    ]
+
+
+def test_a_finding_is_one_line_and_its_explanation_has_cause_and_cure() -> None:
+    finding = report(Timing.UPSTREAM).findings[0]
+    assert plain(finding_line(finding, 160)).startswith(
+        " ▲ TD101 needless-rejection  _to_copy"
+    )
+    assert plain(finding_line(finding, 80)).startswith(" ▲ TD101  _to_copy")
+    shown = text(explanation((finding, finding), 80))
+    assert shown.count("Cause") == 1
+    assert "Cure" in shown
+
+
+def test_a_code_of_a_newer_version_is_shown_as_it_stands() -> None:
+    finding = Finding(code="TD999", level=Level.ERROR, node="x", message="something new")
+    assert "✖ TD999" in text(explanation((finding,), 80))
+    assert "TD999  something new" in plain(finding_line(finding, 160))
+
+
+# What runs.
+
+
+def test_an_activity_remembers_how_long_each_stage_took() -> None:
+    activity = Activity(TruncationPolicy(), 0.0)
+    activity = activity.advanced(Progress(stage="load"), 1.0)
+    activity = activity.advanced(Progress(stage="capture", detail="a", done=1), 3.0)
+    activity = activity.advanced(Progress(stage="capture", detail="b", done=2), 4.0)
+    assert [(s.name, s.started, s.ended) for s in activity.stages] == [
+        ("load", 1.0, 3.0),
+        ("capture", 3.0, None),
+    ]
+    assert plain(activity_line(activity, 9.5)) == "… analysing late: capture 9.5 s esc cancels"
+
+
+def test_elapsed_time_is_readable_at_any_length() -> None:
+    assert [elapsed(s) for s in (0.04, 12.34, 59.96, 125.0)] == [
+        "0.0 s",
+        "12.3 s",
+        "1 min 00 s",
+        "2 min 05 s",
+    ]
+
+
+def test_a_failure_has_message_and_remedy_and_never_a_traceback() -> None:
+    failure = Failure.of(ValueError("first line\n  second line"))
+    shown = text(loading_lines("m.pt2", None, failure, 0.0, 60))
+    assert "✖ ValueError: first line second line" in shown
+    assert "this is a bug of trtdbg: please report it" in shown
+
+
+# The screen.
+
+
+@pytest.mark.parametrize("size", [80, 100, 160])
+def test_the_footer_fits_and_never_loses_help_and_quit(size: int) -> None:
+    state = State(TruncationPolicy(), loaded=Loaded(report()))
+    shown = hints(state, False)
+    assert width(footer_line(shown, size)) <= size
+    keys = [hint.key for hint in fitting(shown, size)]
+    assert {"?", "q", "/", "b"} <= set(keys)
+
+
+def test_cancel_is_in_the_footer_while_something_runs() -> None:
+    idle = State(TruncationPolicy(), loaded=Loaded(report()))
+    busy = State(
+        TruncationPolicy(),
+        loaded=Loaded(report()),
+        activity=Activity(TruncationPolicy(), 0.0),
+    )
+    assert "esc" not in [hint.key for hint in hints(idle, False)]
+    assert "esc" in [hint.key for hint in fitting(hints(busy, False), 80)]
+
+
+def test_a_click_finds_the_hint_under_it() -> None:
+    state = State(TruncationPolicy(), loaded=Loaded(report()))
+    shown = hints(state, False)
+    at = plain(footer_line(shown, 160)).index("validators")
+    hint = hint_at(shown, 160, at)
+    assert hint is not None
+    assert hint.action == "validators"
+    assert hint_at(shown, 160, 159) is None
+
+
+def test_help_names_every_key() -> None:
+    shown = text(help_lines(80))
+    for action in ACTIONS:
+        assert f"  {action.shown} " in shown
+        assert all(width(each) <= 80 for each in help_lines(80))
+
+
+@pytest.mark.parametrize(
+    ("pane", "columns", "lines", "expected"),
+    [
+        (Pane.NODES, 80, 24, {Pane.NODES}),
+        (Pane.LOG, 80, 24, {Pane.LOG}),
+        (Pane.DETAIL, 80, 50, {Pane.DETAIL, Pane.ENGINES}),
+        (Pane.NODES, 120, 24, {Pane.NODES, Pane.DETAIL}),
+        (Pane.PASSES, 120, 24, {Pane.NODES, Pane.PASSES}),
+        (Pane.FINDINGS, 120, 24, {Pane.FINDINGS}),
+        (Pane.NODES, 160, 50, {Pane.PASSES, Pane.NODES, Pane.DETAIL, Pane.ENGINES}),
+        (Pane.LOG, 160, 50, {Pane.PASSES, Pane.NODES, Pane.DETAIL, Pane.LOG}),
+    ],
+)
+def test_as_many_panes_are_shown_as_fit(
+    pane: Pane, columns: int, lines: int, expected: set[Pane]
+) -> None:
+    assert visible(pane, Pane.ENGINES, columns, lines) == expected
+
+
+@pytest.mark.parametrize("pane", list(Pane))
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (120, 24), (120, 50), (160, 50)])
+def test_every_pane_has_exactly_one_tab(pane: Pane, columns: int, lines: int) -> None:
+    shown = visible(pane, Pane.ENGINES, columns, lines)
+    joined = "  ".join(titles(shown, {}).values())
+    for number, word in enumerate(
+        ("Passes", "Nodes", "Node[", "Engines", "Findings", "Log"), start=1
+    ):
+        assert joined.count(f"]{number} {word}") == 1
+
+
+def test_a_log_line_is_one_line_without_control_characters() -> None:
+    log = Log(source="stderr", level=LogLevel.ERROR, text="a\tb\nc \x1b[31md")
+    shown = plain(log_line(log))
+    assert shown == " E stderr         a   b ⏎ c ␛[31md"
+
+
+def test_the_copied_command_has_every_flag_and_says_what_has_none() -> None:
+    settings = Settings(
+        min_block_size=5, torch_executed_ops=("aten.add.Tensor",), use_fp32_acc=True
+    )
+    assert command("my model.pt2", TruncationPolicy(inputs=()), settings, "sm89") == (
+        "trtdbg 'my model.pt2' --timing late --inputs none --constants float64 "
+        "--computed float64 --verdicts validators --min-block-size 5 --partitioner global "
+        "--torch-executed-ops aten.add.Tensor --target sm89"
+        "  # with --settings FILE: use_fp32_acc = true"
+    )

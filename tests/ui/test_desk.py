@@ -1,0 +1,109 @@
+"""The desk: which report is known, what is asked, what waits."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from trtdbg_ui.desk import Ask, Desk
+from trtdbg_ui.inbox import Inbox
+
+from tests.ui.canned import MODEL, report
+from tests.ui.fakes import FakeWorker
+from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.records import Environment, Report
+from trtdbg.session.messages import Analyze, Build, Job
+
+LATE = TruncationPolicy()
+UPSTREAM = TruncationPolicy(timing=Timing.UPSTREAM)
+OFF = TruncationPolicy(timing=Timing.OFF)
+
+
+def desk() -> tuple[Desk, FakeWorker, list[Ask]]:
+    worker = FakeWorker(lambda event: None)
+    ended: list[Ask] = []
+
+    def settled(request: Ask, future: Future[Environment | Report]) -> None:
+        ended.append(request)
+
+    return Desk(Job(model=MODEL, settings=Settings()), worker, settled), worker, ended
+
+
+def finish(desk: Desk, worker: FakeWorker, answer: Report) -> None:
+    request = desk.running
+    assert request is not None
+    worker.answer(answer)
+    desk.take(request, answer)
+    desk.free()
+
+
+def test_a_known_policy_is_not_asked_again() -> None:
+    made, worker, ended = desk()
+    made.ask(LATE)
+    finish(made, worker, report(Timing.LATE))
+    made.ask(LATE)
+    assert len(worker.requests) == len(ended) == 1
+    assert made.report(LATE) is not None
+    assert made.report(UPSTREAM) is None
+
+
+def test_the_policy_that_is_computed_is_not_asked_twice() -> None:
+    made, worker, _ = desk()
+    made.ask(LATE)
+    made.ask(UPSTREAM)
+    made.ask(LATE)
+    finish(made, worker, report(Timing.LATE))
+    assert len(worker.requests) == 1
+    assert made.running is None
+
+
+def test_only_the_last_policy_waits() -> None:
+    made, worker, _ = desk()
+    made.ask(LATE)
+    made.ask(OFF)
+    made.ask(UPSTREAM)
+    finish(made, worker, report(Timing.LATE))
+    assert [request.policy for request in worker.requests] == [LATE, UPSTREAM]
+
+
+def test_cancelling_forgets_what_waits() -> None:
+    made, worker, ended = desk()
+    made.ask(LATE)
+    made.ask(UPSTREAM)
+    made.cancel()
+    made.free()
+    assert len(ended) == 1
+    assert made.running is None
+    assert len(worker.requests) == 1
+
+
+def test_a_build_is_no_answer_to_an_analysis() -> None:
+    made, worker, _ = desk()
+    made.build(LATE)
+    made.ask(LATE)
+    assert isinstance(worker.requests[0], Build)
+    made.forget()
+    worker.fail(RuntimeError("no"))
+    made.free()
+    assert isinstance(worker.requests[1], Analyze)
+
+
+def test_without_a_worker_nothing_is_asked() -> None:
+    reports = [report(Timing.LATE)]
+    made = Desk(Job(model="r.json", settings=Settings()), None, lambda *a: None, reports)
+    made.ask(UPSTREAM)
+    made.build(LATE)
+    made.cancel()
+    assert made.read_only
+    assert made.running is None
+
+
+def test_the_app_is_woken_once_for_many_events() -> None:
+    woken: list[bool] = []
+    inbox = Inbox(lambda: woken.append(True))
+    worker = FakeWorker(inbox.put)
+    for number in range(1000):
+        worker.log(f"line {number}")
+    assert len(woken) == 1
+    assert len(inbox.take()) == 1000
+    worker.log("another")
+    assert len(woken) == 2
