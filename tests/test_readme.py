@@ -130,7 +130,7 @@ def test_policy_file_of_the_readme_is_understood(tmp_path: Path) -> None:
     names = (
         *TruncationPolicy.__struct_fields__,
         *("min_block_size", "partitioner", "torch_executed_ops"),
-        *("as_compiled", "settings_file", "target"),
+        *("as_compiled", "settings_file", "target", "probe_seconds"),
     )
     policy = make_choices(dict.fromkeys(names) | {"policy_file": str(path)}).policy
     assert policy == TruncationPolicy(constants=("float64", "int64"), computed=())

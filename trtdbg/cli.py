@@ -204,7 +204,13 @@ class Terminal:
         self.note(f"its traceback was written to {path}")
 
     def open_ui(
-        self, model: str, *, policy: TruncationPolicy, settings: Settings, target: str | None
+        self,
+        model: str,
+        *,
+        policy: TruncationPolicy,
+        settings: Settings,
+        target: str | None,
+        probe_seconds: float,
     ) -> int:
         """Runs the terminal UI."""
         if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
@@ -213,7 +219,13 @@ class Terminal:
             )
         from trtdbg_ui.app import run
 
-        code: int = run(model, settings=settings, policy=policy, target=target)
+        code: int = run(
+            model,
+            settings=settings,
+            policy=policy,
+            target=target,
+            probe_seconds=probe_seconds,
+        )
         return code
 
     def close(self, *, kill: bool) -> None:

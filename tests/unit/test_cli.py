@@ -217,7 +217,8 @@ def test_a_traceback_that_cannot_be_written_hides_nothing(
         (["report", "x.pt2", "--foo"], "No such option '--foo'"),
         (["report", "x.pt2", "--timing", "soon"], "'soon' is not one of 'off'"),
         (["report", "x.pt2", "--inputs", "half"], "--inputs: 'half' is not a wide dtype"),
-        (["report", "x.pt2", "--verdicts", "tensorrt"], "use --verdicts validators"),
+        (["report", "x.pt2", "--verdicts", "model"], "'model' is not one of 'validators'"),
+        (["report", "x.pt2", "--probe-seconds", "-1"], "-1.0 is not in the range x>=0"),
         (["check", "x.pt2", "--select", "TD9"], "'TD9' begins no code"),
         (["explain", "TD999"], "there is no finding 'TD999'"),
         (["missing.pt2"], "cannot read missing.pt2: No such file or directory"),
@@ -280,13 +281,15 @@ def test_a_model_in_the_place_of_a_command_opens_the_ui(
     monkeypatch.setattr("trtdbg_ui.app.run", run)
     monkeypatch.setattr(sys, "stdin", Terminal(sys.stdin))
     monkeypatch.setattr(sys, "stderr", Terminal(sys.stderr))
-    assert cli.main(["--timing", "off", model, "--target", "86"]) == 0
+    arguments = ["--timing", "off", model, "--target", "86", "--probe-seconds", "5"]
+    assert cli.main(arguments) == 0
     assert opened == [
         {
             "model": model,
             "policy": TruncationPolicy(timing=Timing.OFF),
             "settings": Settings(),
             "target": "sm86",
+            "probe_seconds": 5.0,
         }
     ]
 

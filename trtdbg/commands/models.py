@@ -19,7 +19,12 @@ from trtdbg.session.messages import Analyze, Build, Job
 
 def job(model: str, choices: Choices) -> Job:
     """Returns the job that a worker is given for a model."""
-    return Job(model=model, settings=choices.settings, target=choices.target)
+    return Job(
+        model=model,
+        settings=choices.settings,
+        target=choices.target,
+        probe_seconds=choices.probe_seconds,
+    )
 
 
 def analyse(shell: Shell, model: str, choices: Choices) -> Report:

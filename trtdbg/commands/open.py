@@ -29,6 +29,10 @@ def run(shell: Shell, model: str, choices: Choices) -> ExitCode:
     """Opens a model in the UI, unless there is nothing to open."""
     shared.check_readable(model)
     code = shell.open_ui(
-        model, policy=choices.policy, settings=choices.settings, target=choices.target
+        model,
+        policy=choices.policy,
+        settings=choices.settings,
+        target=choices.target,
+        probe_seconds=choices.probe_seconds,
     )
     return ExitCode(code)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 import msgspec
 
+from trtdbg.commands.project import PROJECT_TABLE, read_project, read_toml
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.policy import (
     Partitioner,
@@ -38,10 +36,15 @@ EXIT_CODES: Final = (
 _PATHS: Final = ("inputs", "constants", "computed")
 
 _POLICY_KEYS: Final = TruncationPolicy.__struct_fields__
-_SETTINGS_FLAGS: Final = ("min_block_size", "partitioner", "torch_executed_ops")
+_COMPILED_FLAGS: Final = ("min_block_size", "partitioner")
+"""What `--as-compiled` sets."""
+
+_SETTINGS_FLAGS: Final = (*_COMPILED_FLAGS, "torch_executed_ops")
 
 _OPERATOR: Final = re.compile(r"(torch\.ops\.)?(?P<name>\w+\.\w+(\.\w+)?)")
 _TARGET: Final = re.compile(r"(sm_?)?(?P<major>\d{1,2})\.?(?P<minor>\d)", re.IGNORECASE)
+
+DEFAULT_PROBE_SECONDS: Final = 60.0
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -54,6 +57,8 @@ class Choices:
     settings: Settings
     target: str | None
     """Target such as sm86; None is this machine's GPU, or sm86 without one."""
+    probe_seconds: float = DEFAULT_PROBE_SECONDS
+    """How long TensorRT may be asked about single nodes; 0 asks nothing."""
     given: tuple[str, ...] = ()
     """The options that stand on the command line."""
 
@@ -127,14 +132,21 @@ _ANALYSIS_OPTIONS: Final = (
     _policy(
         "--verdicts",
         type=click.Choice([source.value for source in VerdictSource]),
-        help="Who decides what an engine may hold; tensorrt is not available yet.  "
-        "[default: validators]",
+        help="Who decides what an engine may hold: the validators alone, or TensorRT's own "
+        "answer about each node on top of them.  [default: validators]",
+    ),
+    _policy(
+        "--probe-seconds",
+        type=click.FloatRange(min=0),
+        metavar="N",
+        help="How long TensorRT may be asked about single nodes; 0 asks nothing.  "
+        f"[default: {DEFAULT_PROBE_SECONDS:g}]",
     ),
     _policy(
         "--policy",
         "policy_file",
         metavar="FILE",
-        help="A TOML file with keys named as the five flags above, which override it.",
+        help="A TOML file with the keys " + ", ".join(_POLICY_KEYS) + ". Flags override it.",
     ),
     _setting(
         "--min-block-size",
@@ -190,6 +202,7 @@ def analysis_options(command: Command) -> Command:
 
 _ANALYSIS_NAMES: Final = (
     *_POLICY_KEYS,
+    "probe_seconds",
     "policy_file",
     *_SETTINGS_FLAGS,
     "as_compiled",
@@ -248,35 +261,60 @@ def _be_verbose(ctx: click.Context, parameter: click.Parameter, value: bool) -> 
 def make_choices(raw: dict[str, Any]) -> Choices:
     """Makes policy, settings and target of the raw option values; None is "not given".
 
+    What is not given comes from `[tool.trtdbg]` of the working directory's pyproject.toml.
+
     Raises:
         UsageError: a value or a file makes no sense.
     """
+    project = read_project()
     given = tuple(name for name, value in raw.items() if value not in (None, False))
+    policy = _make_policy(raw, project)
+    probe_seconds = _make_probe_seconds(raw, project)
+    if policy.verdicts is VerdictSource.TENSORRT and not probe_seconds:
+        raise UsageError(
+            "--verdicts tensorrt needs TensorRT's answers, --probe-seconds 0 asks nothing",
+            remedy="give it some seconds",
+        )
     return Choices(
-        policy=_make_policy(raw),
-        settings=_make_settings(raw),
-        target=None if raw["target"] is None else parse_target(raw["target"]),
+        policy=policy,
+        settings=_make_settings(raw, project),
+        target=_make_target(raw, project),
+        probe_seconds=probe_seconds,
         given=given,
     )
 
 
-def _make_policy(raw: dict[str, Any]) -> TruncationPolicy:
-    values = _read_toml(raw["policy_file"], _POLICY_KEYS) if raw["policy_file"] else {}
-    origins = {name: f"{raw['policy_file']}: {name}" for name in values}
-    for name in _POLICY_KEYS:
-        if raw[name] is not None:
-            values[name] = raw[name]
-            origins[name] = f"--{name}"
-    for name in _PATHS:
-        if name in values:
-            values[name] = _dtypes(values[name], origins[name])
-    policy = _convert(values, TruncationPolicy, raw["policy_file"] or "the policy")
-    if policy.verdicts is VerdictSource.TENSORRT:
-        raise UsageError(
-            "verdicts by TensorRT are not available in this version",
-            remedy="use --verdicts validators",
-        )
+def _make_policy(raw: dict[str, Any], project: dict[str, Any]) -> TruncationPolicy:
+    file = raw["policy_file"]
+    layers = (
+        (PROJECT_TABLE, _only(project, _POLICY_KEYS)),
+        (file, read_toml(file, _POLICY_KEYS) if file else {}),
+        ("the policy", {n: raw[n] for n in _POLICY_KEYS if raw[n] is not None}),
+    )
+    policy = TruncationPolicy()
+    for where, layer in layers:
+        for name in _PATHS:
+            if name in layer:
+                origin = f"--{name}" if where == "the policy" else f"{where}: {name}"
+                layer[name] = _dtypes(layer[name], origin)
+        policy = _convert(msgspec.to_builtins(policy) | layer, TruncationPolicy, where)
     return policy
+
+
+def _make_probe_seconds(raw: dict[str, Any], project: dict[str, Any]) -> float:
+    if raw["probe_seconds"] is not None:
+        return float(raw["probe_seconds"])
+    seconds = project.get("probe_seconds", DEFAULT_PROBE_SECONDS)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+        raise UsageError(f"{PROJECT_TABLE}: probe-seconds is 0 or more, got {seconds!r}")
+    return float(seconds)
+
+
+def _make_target(raw: dict[str, Any], project: dict[str, Any]) -> str | None:
+    if raw["target"] is not None:
+        return parse_target(raw["target"])
+    target = project.get("target")
+    return None if target is None else parse_target(str(target))
 
 
 def _dtypes(value: object, where: str) -> tuple[str, ...]:
@@ -289,25 +327,38 @@ def _dtypes(value: object, where: str) -> tuple[str, ...]:
         raise UsageError(f"{where}: {error.message}", remedy=error.remedy) from error
 
 
-def _make_settings(raw: dict[str, Any]) -> Settings:
-    start = Settings.as_compiled() if raw["as_compiled"] else Settings()
+def _make_settings(raw: dict[str, Any], project: dict[str, Any]) -> Settings:
     file = raw["settings_file"]
-    values = _read_toml(file, Settings.__struct_fields__) if file else {}
-    for name in _SETTINGS_FLAGS:
-        if raw[name] is not None:
-            values[name] = raw[name]
-    if isinstance(values.get("torch_executed_ops"), str):
-        values["torch_executed_ops"] = values["torch_executed_ops"].split(",")
-    settings = _convert(msgspec.to_builtins(start) | values, Settings, file or "the settings")
+    compiled = msgspec.to_builtins(Settings.as_compiled()) if raw["as_compiled"] else {}
+    layers = (
+        (PROJECT_TABLE, _only(project, _SETTINGS_FLAGS)),
+        ("--as-compiled", _only(compiled, _COMPILED_FLAGS)),
+        (file, read_toml(file, Settings.__struct_fields__) if file else {}),
+        ("the settings", {n: raw[n] for n in _SETTINGS_FLAGS if raw[n] is not None}),
+    )
+    settings = Settings()
+    for where, layer in layers:
+        settings = _with_settings(settings, layer, where)
+    return settings
+
+
+def _with_settings(settings: Settings, layer: dict[str, Any], where: str) -> Settings:
+    if isinstance(layer.get("torch_executed_ops"), str):
+        layer = layer | {"torch_executed_ops": layer["torch_executed_ops"].split(",")}
+    settings = _convert(msgspec.to_builtins(settings) | layer, Settings, where)
     if settings.min_block_size < 1:
         raise UsageError(
-            f"{file}: min_block_size is at least 1, got {settings.min_block_size}"
+            f"{where}: min_block_size is at least 1, got {settings.min_block_size}"
         )
     level = settings.optimization_level
     if level is not None and not 0 <= level <= 5:
-        raise UsageError(f"{file}: optimization_level is 0 to 5, got {level}")
+        raise UsageError(f"{where}: optimization_level is 0 to 5, got {level}")
     operators = tuple(_operator(name) for name in settings.torch_executed_ops)
     return msgspec.structs.replace(settings, torch_executed_ops=operators)
+
+
+def _only(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: values[name] for name in names if name in values}
 
 
 def _operator(name: str) -> str:
@@ -332,21 +383,6 @@ def parse_target(text: str) -> str:
             remedy="write it like sm86; `trtdbg doctor` lists those possible here",
         )
     return f"sm{match['major']}{match['minor']}"
-
-
-def _read_toml(path: str, allowed: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
-    values = {name.replace("-", "_"): value for name, value in values.items()}
-    for name in values:
-        if name not in allowed:
-            near = get_close_matches(name, allowed, 1) or [", ".join(allowed)]
-            raise UsageError(f"{path}: there is no key {name!r}", remedy=f"use {near[0]}")
-    return values
 
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)

@@ -39,6 +39,12 @@ class Shell(Protocol):
         """Puts the error that ended the work on one model on stderr, while others go on."""
 
     def open_ui(
-        self, model: str, *, policy: TruncationPolicy, settings: Settings, target: str | None
+        self,
+        model: str,
+        *,
+        policy: TruncationPolicy,
+        settings: Settings,
+        target: str | None,
+        probe_seconds: float,
     ) -> int:
         """Runs the terminal UI until the user leaves it; returns its exit code."""

@@ -49,7 +49,9 @@ _ALL: Final = (
         "multiplication of two bools' or 'no INT64 matrix product' are met only when the "
         "network is defined or built, and then the whole engine fails, not just this "
         "operator.",
-        cure="Keep the operator in PyTorch (`--torch-executed-ops aten.mul.Tensor`), or "
+        cure="Let TensorRT decide what an engine may hold (`--verdicts tensorrt`): only this "
+        "operator is then left to PyTorch. With plain torch_tensorrt, keep the operator in "
+        "PyTorch (`torch_executed_ops`, here `--torch-executed-ops aten.mul.Tensor`), or "
         "change its dtypes in the model as TensorRT's sentence in the message asks. Where "
         "the refused dtype is a wide constant, narrowing it can be enough: `--constants "
         "float64,int64`.",
@@ -77,8 +79,10 @@ _ALL: Final = (
         "while it converts an engine. In between, operands have become engine inputs with "
         "other metadata, or a constant has become an input, so the same question gets "
         "another answer. Accepted first and refused later, the engine cannot be converted.",
-        cure="Keep the operator in PyTorch with `--torch-executed-ops`, or make the value "
-        "that crosses the border (named in the message) part of the same engine.",
+        cure="Use `--verdicts tensorrt`, which asks inside the engines too and leaves the "
+        "operator to PyTorch where it is refused there. With plain torch_tensorrt, keep it in "
+        "PyTorch by name (`--torch-executed-ops`), or make the value that crosses the border "
+        "part of the same engine.",
     ),
     Explanation(
         code="TD105",

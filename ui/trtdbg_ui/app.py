@@ -86,6 +86,7 @@ class TrtdbgApp(App[int]):
         settings: Settings,
         policy: TruncationPolicy,
         target: str | None = None,
+        probe_seconds: float = 60.0,
         make_worker: MakeWorker | None = None,
         reports: Iterable[Report] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -97,6 +98,7 @@ class TrtdbgApp(App[int]):
             settings: Compilation settings in force.
             policy: The policy to begin with.
             target: Compute capability that engines are built for.
+            probe_seconds: How long TensorRT may be asked about single nodes.
             make_worker: None for a saved report.
             reports: What is known from the start.
             clock: Seconds that only grow.
@@ -108,7 +110,7 @@ class TrtdbgApp(App[int]):
         self._inbox = Inbox(lambda: self.post_message(self.Woken()))
         self._worker = make_worker(self._inbox.put) if make_worker is not None else None
         self._desk = Desk(
-            Job(model=model, settings=settings, target=target),
+            Job(model=model, settings=settings, target=target, probe_seconds=probe_seconds),
             self._worker,
             lambda request, future: self.post_message(self.Settled(request, future)),
             reports,
@@ -636,6 +638,7 @@ def run(
     settings: Settings,
     policy: TruncationPolicy,
     target: str | None = None,
+    probe_seconds: float = 60.0,
 ) -> int:
     """Runs the UI on a .pt2 file, or read-only on a saved report, and returns the exit code.
 
@@ -662,7 +665,12 @@ def run(
         return clients[0]
 
     app = TrtdbgApp(
-        model, settings=settings, policy=policy, target=target, make_worker=make_worker
+        model,
+        settings=settings,
+        policy=policy,
+        target=target,
+        probe_seconds=probe_seconds,
+        make_worker=make_worker,
     )
     try:
         return _run(app)

@@ -59,7 +59,13 @@ class FakeShell:
         self.failures.append((subject, str(error)))
 
     def open_ui(
-        self, model: str, *, policy: TruncationPolicy, settings: Settings, target: str | None
+        self,
+        model: str,
+        *,
+        policy: TruncationPolicy,
+        settings: Settings,
+        target: str | None,
+        probe_seconds: float,
     ) -> int:
         self.opened.append((model, policy, settings, target))
         return 0

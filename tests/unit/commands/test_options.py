@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from trtdbg.commands.options import Choices, analysis_options, parse_target
 from trtdbg.errors import UsageError
-from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
+from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.session.messages import Job
 
 
 def choose(*arguments: str) -> Choices:
@@ -56,6 +57,18 @@ def test_flags_make_policy_settings_and_target() -> None:
     assert "timing" in choices.given
 
 
+def test_tensorrt_can_be_given_the_verdict_and_the_time_to_reach_it(tmp_path: Path) -> None:
+    choices = choose("--verdicts", "tensorrt", "--probe-seconds", "7.5")
+    assert choices.policy.verdicts is VerdictSource.TENSORRT
+    assert choices.probe_seconds == 7.5
+    assert choose("--policy", toml(tmp_path, 'verdicts = "tensorrt"')).policy == choices.policy
+    assert choose("--probe-seconds", "0").probe_seconds == 0
+
+
+def test_probing_takes_as_long_by_default_as_the_worker_would_take() -> None:
+    assert choose().probe_seconds == Job(model="m.pt2", settings=Settings()).probe_seconds
+
+
 def test_the_flags_that_a_policy_prints_make_the_same_policy() -> None:
     policy = TruncationPolicy(timing=Timing.EARLY, inputs=(), constants=("float64", "int64"))
     assert choose(*policy.flags().split()).policy == policy
@@ -79,8 +92,8 @@ def test_flags_override_files_and_files_override_as_compiled(tmp_path: Path) -> 
     [
         (("--inputs", "float32"), "--inputs: 'float32' is not a wide dtype"),
         (
-            ("--verdicts", "tensorrt"),
-            "not available in this version; use --verdicts validators",
+            ("--verdicts", "tensorrt", "--probe-seconds", "0"),
+            "--probe-seconds 0 asks nothing; give it some seconds",
         ),
         (("--target", "hopper"), "'hopper' is not a compute capability"),
         (("--torch-executed-ops", "mul"), "'mul' is not an operator"),
@@ -101,7 +114,7 @@ def test_a_flag_that_makes_no_sense_is_named(arguments: tuple[str, ...], message
         ("--policy", 'timing = "soon"', "Invalid enum value 'soon'"),
         ("--policy", "inputs = 64", "expected a list of dtypes, got 64"),
         ("--policy", 'inputs = ["half"]', "'half' is not a wide dtype"),
-        ("--policy", 'verdicts = "tensorrt"', "not available"),
+        ("--policy", 'verdicts = "model"', "Invalid enum value 'model'"),
         ("--settings", 'min_block_size = "two"', "Expected `int`, got `str`"),
         ("--settings", "min_block_size = 0", "at least 1"),
         ("--settings", "optimization_level = 9", "0 to 5"),
