@@ -120,8 +120,20 @@ class Scope(StrEnum):
     """Inside its engine, where torch_tensorrt asks again during conversion."""
 
 
+class TypingKind(StrEnum):
+    """The dtypes that a verdict was given on; also the names of a verdict's columns."""
+
+    ORIGINAL = "original"
+    INFERRED = "inferred"
+    TRUNCATED = "truncated"
+
+
 class ValidatorVerdict(Record, frozen=True, kw_only=True):
-    """What one converter candidate's validator says about a node under each typing."""
+    """What one converter candidate's validator says about a node under each typing.
+
+    Rows of scope `subgraph` stand only where the answer inside the engine is another one than
+    in the whole graph; they are filled in the column of the typing in force.
+    """
 
     validator: str
     """Qualified name of the capability validator, or `gate:NAME` for the partitioner's own."""
@@ -137,6 +149,84 @@ class ValidatorVerdict(Record, frozen=True, kw_only=True):
     reason: str | None = None
     converter: str | None = None
     """Qualified name of the converter that the validator guards."""
+    file: str | None = None
+    """File of the validator, from its package on; None for a gate."""
+    line: int | None = None
+    supports_dynamic_shapes: bool | None = None
+    """Whether the converter takes symbolic sizes; None for a gate, here and below."""
+    requires_output_allocator: bool | None = None
+    requires_native_multidevice: bool | None = None
+    wins: tuple[TypingKind, ...] = ()
+    """Typings under which the registry takes this candidate: the first that accepts."""
+
+
+class ValidatorSource(Record, frozen=True, kw_only=True):
+    """Source text of a capability validator, and of the functions beside it that it calls."""
+
+    validator: str
+    file: str | None
+    line: int | None
+    text: str
+
+
+class RefusalKind(StrEnum):
+    """What a refusal hangs on, by what turns it."""
+
+    DTYPE = "dtype"
+    """Dtypes of operands, of the `dtype` keyword or of scalars."""
+    METADATA = "metadata"
+    """`val` or `tensor_meta` is missing or stale; the dtypes themselves are accepted."""
+    SHAPE = "shape"
+    FEATURE = "feature"
+    """An option of the operator, or something that no change tried here turns."""
+    EXCLUDED = "excluded"
+    """A compilation setting keeps the operator in PyTorch."""
+    NO_CONVERTER = "no_converter"
+    CRASHED = "crashed"
+    """The validator raises."""
+
+
+class ChangePlace(StrEnum):
+    """What a counterfactual change is made to."""
+
+    OPERAND = "operand"
+    """The dtype of a node's value, in `val` and `tensor_meta`."""
+    METADATA = "metadata"
+    """`val` and `tensor_meta` of a node, written anew from type inference."""
+    SHAPE = "shape"
+    """The sizes of a node's value."""
+    ARGUMENT = "argument"
+    """A positional argument; an index into a list stands behind a dot."""
+    KEYWORD = "keyword"
+    SETTING = "setting"
+
+
+class Change(Record, frozen=True, kw_only=True):
+    """One change of a refused node or of what it reads."""
+
+    place: ChangePlace
+    node: str
+    """The node whose value or argument is changed."""
+    name: str | None = None
+    """Position such as `1` or `1.0`, keyword or setting; None for a value."""
+    before: str | None
+    """A dtype, a Python literal or a shape; None if nothing stood there."""
+    after: str | None
+    """None if what stood there is taken away."""
+
+
+class Counterfactual(Record, frozen=True, kw_only=True):
+    """Why a node is refused, as the smallest change that makes its validators accept it."""
+
+    kind: RefusalKind
+    typing: TypingKind
+    """The typing on which the node is refused and the changes were tried."""
+    changes: tuple[Change, ...] = ()
+    """Made together they turn the verdict; empty if nothing that was tried does."""
+    text: str
+    """`rejects because dtype=float64; accepts with float32`."""
+    sentence: str
+    """The same with operator and place: `... float32 (aten._to_copy, model.py:41)`."""
 
 
 class NodeRecord(Record, frozen=True, kw_only=True):
@@ -167,6 +257,10 @@ class NodeRecord(Record, frozen=True, kw_only=True):
     verdicts: tuple[ValidatorVerdict, ...] = ()
     constant: str | None = None
     """For a `get_attr` node the name of its row in `Report.constants`."""
+    dtype_argument: str | None = None
+    """The dtype written in the call, by keyword or position, before any truncation."""
+    counterfactual: Counterfactual | None = None
+    """Why it is refused under some typing; None if it is refused under none."""
 
 
 class Binding(Record, frozen=True, kw_only=True):
@@ -370,6 +464,43 @@ class ModelInfo(Record, frozen=True, kw_only=True):
     bytes: int = 0
 
 
+class Consequence(Record, frozen=True, kw_only=True):
+    """The partition if one refused node alone were accepted."""
+
+    node: str
+    engines: int
+    torch_ops: int
+    """Operators left to PyTorch."""
+    error: str | None = None
+    """What the partitioner raised with the node accepted; the numbers are then 0."""
+
+
+class Consequences(Record, frozen=True, kw_only=True):
+    """What accepting each refused node would change, the most useful one first."""
+
+    engines: int
+    """As it is, with every refused node refused."""
+    torch_ops: int
+    refused: int
+    """Refused nodes; only the first of them in graph order are tried if there are many."""
+    tried: tuple[Consequence, ...] = ()
+
+
+class Suggestion(Record, frozen=True, kw_only=True):
+    """The least truncation under which engines can hold the most nodes."""
+
+    policy: TruncationPolicy
+    accepted: int
+    """Operators that the validators accept and that hold nothing TensorRT has no dtype for."""
+    operators: int
+    engines: int
+    torch_ops: int
+    tried: int
+    """Policies that were compared."""
+    torch_executed_ops: tuple[str, ...] = ()
+    """Operators to keep in PyTorch by name, because asking about them ends a compilation."""
+
+
 class Report(Record, frozen=True, kw_only=True):
     """Everything known about one model under one policy."""
 
@@ -388,6 +519,10 @@ class Report(Record, frozen=True, kw_only=True):
     boundary_casts: tuple[BoundaryCast, ...] = ()
     constants: tuple[ConstantRecord, ...] = ()
     findings: tuple[Finding, ...] = ()
+    consequences: Consequences | None = None
+    """On request alone; None if nobody asked."""
+    suggestion: Suggestion | None = None
+    """On request alone; None if nobody asked."""
 
 
 class FailedReport(Record, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from trtdbg.dtypes import NARROWED, family, is_wide
 from trtdbg.outputs.explain import explain
+from trtdbg.outputs.summary import answer_in_force
 from trtdbg.policy import Timing, VerdictSource
 from trtdbg.records import (
     BuildStatus,
@@ -14,6 +15,7 @@ from trtdbg.records import (
     Finding,
     Level,
     NodeRecord,
+    RefusalKind,
     Report,
     Scope,
     ValidatorVerdict,
@@ -23,6 +25,9 @@ from trtdbg.records import (
 
 PARTITIONER = "partitioner"
 """Name of the verdict row that holds the conclusion from all gates and candidates."""
+
+PROBE = "tensorrt"
+"""Name of the verdict row that holds TensorRT's own answer."""
 
 
 @dataclass
@@ -116,10 +121,13 @@ def _verdicts(report: Report) -> Iterator[Finding]:
             and report.policy.timing is not Timing.EARLY
         ):
             resolved = report.policy.timing is Timing.LATE
+            why = _stated(node, RefusalKind.METADATA) or (
+                "is rejected on the metadata that lowering leaves and accepted once it is "
+                "refreshed, with the same dtypes"
+            )
             yield _finding(
                 "TD105",
-                f"{node.name} ({node.target}) is rejected on the metadata that lowering "
-                f"leaves and accepted once it is refreshed, with the same dtypes",
+                f"{node.name} ({node.target}) {why}",
                 node,
                 level=Level.NOTE if resolved else None,
             )
@@ -132,13 +140,23 @@ def _needless_rejection(report: Report, node: NodeRecord) -> Finding:
     accepts = NARROWED.get(dtype, dtype_text(node.truncated))
     resolved = node.verdict is Verdict.ACCEPT
     tail = f"; timing {report.policy.timing.value} resolves it" if resolved else ""
+    why = _stated(node, RefusalKind.DTYPE) or (
+        f"is rejected because of {dtype} and accepted with {accepts}"
+    )
     return _finding(
         "TD101",
-        f"{node.name} ({node.target}) is rejected because of {dtype} and accepted with "
-        f"{accepts}{tail}",
+        f"{node.name} ({node.target}) {why}{tail}",
         node,
         level=Level.NOTE if resolved else None,
     )
+
+
+def _stated(node: NodeRecord, kind: RefusalKind) -> str | None:
+    """Returns the node's counterfactual as text if it is of a kind and turns the verdict."""
+    found = node.counterfactual
+    if found is None or found.kind is not kind or not found.changes:
+        return None
+    return found.text
 
 
 def _wide_reason(node: NodeRecord) -> str:
@@ -157,9 +175,12 @@ def _crashes(node: NodeRecord) -> Iterator[Finding]:
         None,
     )
     if crash is not None:
+        why = _stated(node, RefusalKind.CRASHED)
+        tail = f"; {why.rpartition('; ')[2]}" if why is not None else ""
         yield _finding(
             "TD103",
-            f"{node.name} ({node.target}): {crash.validator} does not answer: {crash.reason}",
+            f"{node.name} ({node.target}): {crash.validator} does not answer: "
+            f"{crash.reason}{tail}",
             node,
         )
 
@@ -177,6 +198,8 @@ def _inside(report: Report, node: NodeRecord) -> Iterator[Finding]:
         conclusion.truncated,
     )
     for verdict in inside:
+        if verdict.validator != PROBE:
+            continue
         if accepted and verdict.truncated in (Verdict.REJECT, Verdict.CRASHED):
             yield _false_accept(report, node, verdict.reason or "TensorRT refuses it")
 
@@ -200,7 +223,7 @@ def _scope_dependent(report: Report, node: NodeRecord, verdict: ValidatorVerdict
         Verdict.ACCEPT: "accepted inside its engine but not in the whole graph",
         Verdict.REJECT: "accepted in the whole graph but refused inside its engine",
         Verdict.CRASHED: "accepted in the graph, but its validator raises inside its engine",
-    }.get(verdict.truncated, "judged otherwise inside its engine")
+    }.get(answer_in_force(report.policy, verdict), "judged otherwise inside its engine")
     resolved = report.policy.verdicts is VerdictSource.TENSORRT
     tail = "; it is left to PyTorch" if resolved and node.engine is None else ""
     return _finding(

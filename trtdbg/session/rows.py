@@ -14,19 +14,23 @@ from trtdbg.records import (
     Binding,
     BuildRecord,
     BuildStatus,
+    Counterfactual,
     Dtype,
     EngineRecord,
     NodeRecord,
     Scope,
+    TypingKind,
     ValidatorVerdict,
     Verdict,
     Widened,
 )
+from trtdbg.session import verdicts
 from trtdbg.stages import engine, partition, probe, validate
 from trtdbg.stages.graph import (
     Typing,
     args_text,
     as_tuple,
+    dtype_argument,
     origin_name,
     recorded_dtype,
     source_of,
@@ -51,11 +55,17 @@ class NodeRows:
     inside: Mapping[str, validate.Judgement]
     in_force: Mapping[str, validate.Judgement]
     """The judgements that decide the partition."""
+    kind_in_force: TypingKind
+    """The typing that they were made on."""
     engine_of: Mapping[str, int]
     tensorrt: Mapping[str, Dtype]
     probed: Mapping[str, probe.Answer]
     refused: frozenset[str]
     """Nodes that TensorRT keeps out of the engines although their validators accept them."""
+    small_blocks: Mapping[str, int]
+    """Accepted nodes whose block is too small for an engine, with its number of operators."""
+    min_block_size: int
+    counterfactuals: Mapping[str, Counterfactual]
 
     def row(self, node: Node) -> NodeRecord:
         """Returns the row of one node."""
@@ -80,6 +90,8 @@ class NodeRows:
             verdict=self._verdict(node),
             verdicts=self._verdicts(name),
             constant=str(node.target) if node.op == "get_attr" else None,
+            dtype_argument=dtype_argument(node),
+            counterfactual=self.counterfactuals.get(name),
         )
 
     def promised(self, node: Node) -> Dtype:
@@ -106,12 +118,21 @@ class NodeRows:
         return judgement.verdict
 
     def _verdicts(self, name: str) -> tuple[ValidatorVerdict, ...]:
-        judged = self.judged.get(name)
+        in_graph = self.in_force.get(name)
         return (
-            validate.verdict_records(self.original.get(name), self.refreshed.get(name), judged)
-            + validate.scope_records(judged, self.inside.get(name))
+            verdicts.graph_rows(
+                self.original.get(name), self.refreshed.get(name), self.judged.get(name)
+            )
+            + self._block_size_row(name)
+            + verdicts.subgraph_rows(in_graph, self.inside.get(name), self.kind_in_force)
             + self._probe_row(name)
         )
+
+    def _block_size_row(self, name: str) -> tuple[ValidatorVerdict, ...]:
+        size = self.small_blocks.get(name)
+        if size is None:
+            return ()
+        return (verdicts.block_size_row(size, self.min_block_size, self.kind_in_force),)
 
     def _probe_row(self, name: str) -> tuple[ValidatorVerdict, ...]:
         answer = self.probed.get(name)

@@ -24,7 +24,9 @@ from trtdbg.records import (
     ModelInfo,
     NodeRecord,
     Report,
+    TypingKind,
 )
+from trtdbg.session import reasons
 from trtdbg.session.messages import Job, Log, Progress
 from trtdbg.session.probe_cache import ProbeCache
 from trtdbg.session.steps import Analysed, Context, Lowered, Steps
@@ -223,11 +225,17 @@ class Session:
         inferred = infer.infer(captured.module)
         self._progress("validate", "on original dtypes")
         options = compilation_settings(self._settings, truncate_double=False)
+        original = validate.judge(captured.module, options)
+        refreshed = validate.judge(inferred.module, options)
+        self._progress("validate", "what would turn the refusals")
+        values = reasons.values_of(inferred.module)
         return Lowered(
             captured,
             inferred,
-            validate.judge(captured.module, options),
-            validate.judge(inferred.module, options),
+            original,
+            refreshed,
+            reasons.explain(captured.module, original, options, TypingKind.ORIGINAL, values),
+            reasons.explain(inferred.module, refreshed, options, TypingKind.INFERRED),
         )
 
     def _failed_lowering(self, policy: TruncationPolicy, captured: Captured) -> _Analysis:

@@ -17,14 +17,17 @@ from trtdbg.records import (
     Binding,
     BoundaryCast,
     ConstantRecord,
+    Counterfactual,
     Dtype,
     EngineRecord,
     GraphNode,
     NodeRecord,
     PassRecord,
     Phase,
+    TypingKind,
     Verdict,
 )
+from trtdbg.session import reasons
 from trtdbg.session.rows import NodeRows, engine_rows, output_rows
 from trtdbg.stages import (
     boundary,
@@ -63,6 +66,10 @@ class Lowered:
     inferred: Typing | None = None
     original: dict[str, validate.Judgement] = field(default_factory=dict)
     refreshed: dict[str, validate.Judgement] = field(default_factory=dict)
+    why_original: dict[str, Counterfactual] = field(default_factory=dict)
+    """Why nodes are refused on the metadata that lowering leaves."""
+    why_refreshed: dict[str, Counterfactual] = field(default_factory=dict)
+    """Why nodes are refused on refreshed metadata."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +248,7 @@ class Steps:
     def _partition(self, truncated: Typing, refused: frozenset[str]) -> partition.Split:
         self.context.progress("partition", self.settings.partitioner.value)
         assert self.captured.module is not None
-        as_upstream = self.policy.timing is Timing.UPSTREAM
+        as_upstream = self._is_upstream()
         module = self.captured.module if as_upstream else truncated.module
         start = time.perf_counter()
         try:
@@ -350,7 +357,13 @@ class Steps:
             inside=self.inside,
             probed=self.answers,
             refused=self.refused,
-            in_force=self.base.original if self.policy.timing is Timing.UPSTREAM else judged,
+            in_force=self._in_force(judged),
+            kind_in_force=(
+                TypingKind.ORIGINAL if self._is_upstream() else TypingKind.TRUNCATED
+            ),
+            small_blocks=self._small_blocks(truncated, judged, split),
+            min_block_size=self.settings.min_block_size,
+            counterfactuals=self._reasons(truncated, judged),
             engine_of=split.engine_of if split is not None else {},
             tensorrt={k: v for net in networks for k, v in net.node_dtypes.items()},
         )
@@ -367,6 +380,49 @@ class Steps:
             constants=self._constants(truncated),
             outputs=output_rows(self.context.program, self.promised, outputs),
         )
+
+    def _is_upstream(self) -> bool:
+        return self.policy.timing is Timing.UPSTREAM
+
+    def _in_force(
+        self, judged: dict[str, validate.Judgement]
+    ) -> dict[str, validate.Judgement]:
+        """Returns the judgements that decide the partition."""
+        return self.base.original if self._is_upstream() else judged
+
+    def _small_blocks(
+        self,
+        truncated: Typing,
+        judged: dict[str, validate.Judgement],
+        split: partition.Split | None,
+    ) -> dict[str, int]:
+        if split is None:
+            return {}
+        assert self.captured.module is not None
+        return partition.small_blocks(
+            self.captured.module if self._is_upstream() else truncated.module,
+            self.options,
+            split,
+            [n for n, j in self._in_force(judged).items() if j.verdict is Verdict.ACCEPT],
+            tolerant=not self._is_upstream(),
+            refused=self.refused,
+        )
+
+    def _reasons(
+        self, truncated: Typing, judged: dict[str, validate.Judgement]
+    ) -> dict[str, Counterfactual]:
+        """Returns why nodes are refused: under the typing in force, else under another."""
+        original, refreshed = self.base.why_original, self.base.why_refreshed
+        match self.policy.timing:
+            case Timing.UPSTREAM:
+                return {**refreshed, **original}
+            case Timing.OFF:
+                return {**original, **refreshed}
+        self.context.progress("validate", "what would turn the refusals")
+        in_force = reasons.explain(
+            truncated.module, judged, self._judging_options(), TypingKind.TRUNCATED
+        )
+        return {**original, **refreshed, **in_force}
 
     def _constants(self, truncated: Typing) -> tuple[ConstantRecord, ...]:
         assert self.base.inferred is not None

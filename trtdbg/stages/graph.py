@@ -123,7 +123,11 @@ def recorded_dtype(node: Node) -> Dtype:
 
 def target_name(node: Node) -> str:
     """Returns a node's target as users write it: `aten.add.Tensor`, `operator.getitem`."""
-    target = node.target
+    return callable_name(node.target)
+
+
+def callable_name(target: Any) -> str:
+    """Returns the target of a node, or the key of a converter, as users write it."""
     if isinstance(target, str):
         return target
     if isinstance(target, (torch._ops.OpOverload, torch._ops.HigherOrderOperator)):
@@ -172,6 +176,12 @@ def source_of(node: Node) -> Source | None:
     return Source(
         file=frame["file"], line=int(frame["line"]), code=frame["code"].strip(), module=module
     )
+
+
+def dtype_argument(node: Node) -> str | None:
+    """Returns the dtype written in a node's call, by keyword or position, None if none is."""
+    written = (node.kwargs.get("dtype"), *node.args)
+    return next((dtype_name(d) for d in written if isinstance(d, torch.dtype)), None)
 
 
 def args_text(node: Node, limit: int = 160) -> str:

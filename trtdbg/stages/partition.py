@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,19 +58,59 @@ def partition(
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
 
     DYNAMO_CONVERTERS.set_compilation_settings(options)
-    copy = copy_graph_module(module)
-    for node in copy.graph.nodes:
+    twin = copy_graph_module(module)
+    for node in twin.graph.nodes:
         node.meta[NODE_MARK] = node.name
     with (
         captured_log("torch_tensorrt.dynamo.partitioning"),
         _further_refusals(tolerant, refused),
     ):
         supported, total = partitioning.get_graph_converter_support(
-            copy, options.torch_executed_ops
+            twin, options.torch_executed_ops
         )
         if supported == 0 or supported < options.min_block_size:
-            return _describe(copy)
-        return _describe(_split(copy, options, skip_fusion=supported == total))
+            return _describe(twin)
+        return _describe(_split(twin, options, skip_fusion=supported == total))
+
+
+def small_blocks(
+    module: GraphModule,
+    options: Any,
+    split: Split,
+    accepted: Iterable[str],
+    *,
+    tolerant: bool,
+    refused: frozenset[str] = frozenset(),
+) -> dict[str, int]:
+    """Returns the accepted nodes that the minimum block size alone keeps out of engines.
+
+    Each with the number of operators in its block: what the same partitioner would have made
+    an engine with no minimum. Partitions once more, and only if there is a node to ask about.
+
+    Args:
+        module: what `split` was made from.
+        options: the settings it was made with.
+        split: the partition in force.
+        accepted: nodes that the validators accept.
+        tolerant: as for `partition`.
+        refused: as for `partition`.
+    """
+    left = {n for n in accepted if n not in split.engine_of and n not in refused}
+    if options.min_block_size <= 1 or not left:
+        return {}
+    without = copy.copy(options)
+    without.min_block_size = 1
+    whole = partition(module, without, tolerant=tolerant, refused=refused)
+    sizes = [
+        sum(not _is_free(node) for node in engine.graph.nodes)
+        for _, engine in engine_nodes(whole.module)
+    ]
+    return {name: sizes[whole.engine_of[name]] for name in left if name in whole.engine_of}
+
+
+def _is_free(node: Node) -> bool:
+    """Tells whether the partitioner does not count a node as an operator of its block."""
+    return node.op != "call_function" or node.target is operator.getitem
 
 
 def _split(module: GraphModule, options: Any, *, skip_fusion: bool) -> GraphModule:

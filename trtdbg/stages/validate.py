@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Mapping
+import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from torch.fx import GraphModule, Node
 
-from trtdbg.records import Scope, ValidatorVerdict, Verdict
-from trtdbg.stages.graph import captured_log, first_line, target_name
-
-PARTITIONER = "partitioner"
-"""Name of the record that holds the conclusion from all gates and candidates."""
+from trtdbg.errors import UsageError
+from trtdbg.records import ValidatorSource, Verdict
+from trtdbg.stages.graph import callable_name, captured_log, first_line, target_name
 
 VALIDATOR_LOGGER = "torch_tensorrt.dynamo.conversion"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the registry says about a converter, whatever the node."""
+
+    validator: str
+    converter: str | None = None
+    file: str | None = None
+    line: int | None = None
+    supports_dynamic_shapes: bool | None = None
+    requires_output_allocator: bool | None = None
+    requires_native_multidevice: bool | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
     """One candidate's, or one gate's, answer on a node."""
 
-    validator: str
+    asked: Candidate
     candidate: int | None
-    converter: str | None
     verdict: Verdict
-    reason: str | None
+    reason: str | None = None
+
+    @property
+    def validator(self) -> str:
+        """Name of the validator, or `gate:NAME`."""
+        return self.asked.validator
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,8 @@ class Judgement:
     verdict: Verdict
     """What the partitioner concludes, with a crash kept apart from a plain refusal."""
     answers: tuple[Answer, ...] = ()
+    winner: int | None = None
+    """The candidate that the registry takes; a gate may still refuse the node."""
 
 
 def judge(module: GraphModule, options: Any) -> dict[str, Judgement]:
@@ -75,56 +94,126 @@ def is_supported(node: Node, options: Any) -> tuple[Verdict, str | None]:
     return (Verdict.ACCEPT if accepted else Verdict.REJECT), None
 
 
-def _judge_node(node: Node, options: Any) -> Judgement:
-    verdict, crash = is_supported(node, options)
-    answers = _gates(node, options) + _candidates(node, options)
-    if not answers:
-        reason = f"torch_tensorrt has no converter for {target_name(node)}"
-        return Judgement(
-            Verdict.REJECT,
-            (Answer("registry", None, None, Verdict.NOT_APPLICABLE, reason),),
-        )
-    if verdict is Verdict.CRASHED and not any(a.verdict is verdict for a in answers):
-        answers += (Answer("registry", None, None, Verdict.CRASHED, crash),)
-    return Judgement(verdict, answers)
+def ask(node: Node, options: Any) -> tuple[Verdict, str | None]:
+    """Returns the partitioner's answer on one node under settings of its own."""
+    from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
+
+    in_force = DYNAMO_CONVERTERS.compilation_settings
+    DYNAMO_CONVERTERS.set_compilation_settings(options)
+    try:
+        return is_supported(node, options)
+    finally:
+        if in_force is not None:
+            DYNAMO_CONVERTERS.set_compilation_settings(in_force)
 
 
-def _gates(node: Node, options: Any) -> tuple[Answer, ...]:
-    """Returns the partitioner's own reasons to refuse, where one of them holds."""
-    from torch_tensorrt.dynamo.conversion._ConverterRegistry import ConverterRegistry
+def is_promising(node: Node, options: Any) -> bool:
+    """Tells quickly whether `ask` is likely to answer with an accept.
+
+    Calls the same gates and validators without the registry's check of all its entries, which
+    costs ten times what they do; for searches over many variants of a node.
+    """
+    from torch_tensorrt.dynamo.conversion._ConverterRegistry import node_has_dynamic_shapes
     from torch_tensorrt.dynamo.partitioning._global_partitioner import (
         TorchTensorRTOperatorSupport,
     )
 
-    answers = []
+    if TorchTensorRTOperatorSupport._has_complex_dtype(node):
+        return False
+    try:
+        static = options.assume_dynamic_shape_support or not node_has_dynamic_shapes(node)
+        return any(
+            support.capability_validator(node, options)
+            and (static or support.supports_dynamic_shapes)
+            for support in _supports(node.target)
+        )
+    except Exception:
+        # A validator that raises ends the registry's search too.
+        return False
+
+
+def _judge_node(node: Node, options: Any) -> Judgement:
+    verdict, crash = is_supported(node, options)
+    answers = tuple(_candidates(node, options))
+    winner = _winner(answers) if not _is_excluded(node, options) else None
+    gates = tuple(_gates(node, options))
+    if verdict is Verdict.REJECT and winner is not None:
+        gates += tuple(_data_dependent_gate(answers[winner], options))
+    if not answers and not gates:
+        reason = f"torch_tensorrt has no converter for {target_name(node)}"
+        return Judgement(Verdict.REJECT, (_registry(Verdict.NOT_APPLICABLE, reason),))
+    answers = gates + answers
+    if verdict is Verdict.CRASHED and not any(a.verdict is verdict for a in answers):
+        answers += (_registry(Verdict.CRASHED, crash),)
+    return Judgement(verdict, answers, winner)
+
+
+def _winner(answers: tuple[Answer, ...]) -> int | None:
+    """Returns the first candidate that accepts, unless one before it raises."""
+    for answer in answers:
+        if answer.verdict is not Verdict.REJECT:
+            return answer.candidate if answer.verdict is Verdict.ACCEPT else None
+    return None
+
+
+def _registry(verdict: Verdict, reason: str | None) -> Answer:
+    return Answer(Candidate("registry"), None, verdict, reason)
+
+
+def _gate(name: str, reason: str) -> Answer:
+    return Answer(Candidate(f"gate:{name}"), None, Verdict.REJECT, reason)
+
+
+def _gates(node: Node, options: Any) -> Iterator[Answer]:
+    """Yields the partitioner's own reasons to refuse, where one of them holds."""
+    from torch_tensorrt.dynamo.partitioning._global_partitioner import (
+        TorchTensorRTOperatorSupport,
+    )
+
     if TorchTensorRTOperatorSupport._has_complex_dtype(node):
         reason = "TensorRT has no complex dtype; the node or one of its operands is complex"
-        answers.append(Answer("gate:complex_dtype", None, None, Verdict.REJECT, reason))
+        yield _gate("complex_dtype", reason)
+    if _is_excluded(node, options):
+        yield _gate("torch_executed_ops", "excluded by --torch-executed-ops")
+
+
+def _is_excluded(node: Node, options: Any) -> bool:
+    from torch_tensorrt.dynamo.conversion._ConverterRegistry import ConverterRegistry
+
     name = ConverterRegistry.qualified_name_or_str(node.target)
-    if name in options.torch_executed_ops or node.target in options.torch_executed_ops:
-        reason = "excluded by --torch-executed-ops"
-        answers.append(Answer("gate:torch_executed_ops", None, None, Verdict.REJECT, reason))
-    return tuple(answers)
+    return name in options.torch_executed_ops or node.target in options.torch_executed_ops
 
 
-def _candidates(node: Node, options: Any) -> tuple[Answer, ...]:
+def _data_dependent_gate(winner: Answer, options: Any) -> Iterator[Answer]:
+    if not getattr(options, "fallback_data_dependent_ops", False):
+        return
+    if winner.asked.requires_output_allocator:
+        yield _gate(
+            "data_dependent",
+            "the shape of the result depends on the data (the converter needs an output "
+            "allocator), and --fallback-data-dependent-ops keeps such operators in PyTorch",
+        )
+
+
+def _candidates(node: Node, options: Any) -> Iterator[Answer]:
+    for index, support in enumerate(_supports(node.target)):
+        yield _ask(node, support, index, options)
+
+
+def _supports(target: Any) -> Iterator[Any]:
+    """Yields the registry's entries for a target, in the order in which it tries them."""
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
 
-    answers: list[Answer] = []
     for registry in DYNAMO_CONVERTERS.registries:
-        converters = registry.get(node.target, ())
-        if not isinstance(converters, (list, tuple)):
-            converters = ()
-        for support in converters:
-            answers.append(_ask(node, support, len(answers), options))
-    return tuple(answers)
+        converters = registry.get(target, ())
+        if isinstance(converters, (list, tuple)):
+            yield from converters
 
 
 def _ask(node: Node, support: Any, index: int, options: Any) -> Answer:
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import node_has_dynamic_shapes
 
-    validator = validator_name(support.capability_validator)
-    converter = support.converter_implementation.__name__
+    asked = _describe(support)
     try:
         accepted = support.capability_validator(node, options)
         dynamic = (
@@ -135,17 +224,46 @@ def _ask(node: Node, support: Any, index: int, options: Any) -> Answer:
         )
     except Exception as error:
         reason = f"the validator raised {first_line(error)}"
-        return Answer(validator, index, converter, Verdict.CRASHED, reason)
+        return Answer(asked, index, Verdict.CRASHED, reason)
     if dynamic:
         reason = "the converter does not support dynamic shapes, and a size here is symbolic"
-        return Answer(validator, index, converter, Verdict.REJECT, reason)
+        return Answer(asked, index, Verdict.REJECT, reason)
     if accepted:
-        return Answer(validator, index, converter, Verdict.ACCEPT, None)
+        return Answer(asked, index, Verdict.ACCEPT)
     # Only now is it worth asking again with the validator's own log switched on.
     with captured_log(VALIDATOR_LOGGER) as lines:
         support.capability_validator(node, options)
     reason = lines[-1] if lines else "the validator answers no and logs no reason"
-    return Answer(validator, index, converter, Verdict.REJECT, reason)
+    return Answer(asked, index, Verdict.REJECT, reason)
+
+
+@functools.cache
+def _describe(support: Any) -> Candidate:
+    """Returns what the registry holds for a converter; entries never change."""
+    function = _function(support.capability_validator)
+    code = getattr(function, "__code__", None)
+    return Candidate(
+        validator=validator_name(support.capability_validator),
+        converter=support.converter_implementation.__name__,
+        file=_package_path(code.co_filename) if code is not None else None,
+        line=code.co_firstlineno if code is not None else None,
+        supports_dynamic_shapes=support.supports_dynamic_shapes,
+        requires_output_allocator=support.requires_output_allocator,
+        requires_native_multidevice=support.requires_native_multidevice,
+    )
+
+
+def _function(validator: Any) -> Any:
+    return inspect.unwrap(getattr(validator, "func", validator))
+
+
+def _package_path(file: str) -> str:
+    """Returns a path from the package on, which is the same on every machine."""
+    path = file.replace("\\", "/")
+    for folder in ("/site-packages/", "/dist-packages/"):
+        if folder in path:
+            return path.rsplit(folder, 1)[1]
+    return path.rsplit("/", 1)[-1]
 
 
 def validator_name(validator: Any) -> str:
@@ -162,83 +280,81 @@ def validator_name(validator: Any) -> str:
     return f"{module}.{name}:{code.co_firstlineno}" if code is not None else f"{module}.{name}"
 
 
-def verdict_records(
-    original: Judgement | None,
-    inferred: Judgement | None,
-    truncated: Judgement | None,
-) -> tuple[ValidatorVerdict, ...]:
-    """Returns a record per candidate or gate, its answers under the typings aligned."""
-    judgements = (original, inferred, truncated)
-    if not any(judgements):
-        return ()
-    conclusion = ValidatorVerdict(
-        validator=PARTITIONER,
-        candidate=None,
-        scope=Scope.GRAPH,
-        original=original.verdict if original else Verdict.NOT_CHECKED,
-        inferred=inferred.verdict if inferred else Verdict.NOT_CHECKED,
-        truncated=truncated.verdict if truncated else Verdict.NOT_CHECKED,
-        reason=_first_reason(*judgements),
-    )
-    typings = [_by_key(judgement) for judgement in judgements]
-    keys = sorted(
-        {key for answers in typings for key in answers},
-        key=lambda key: (key[1] is not None, key[1] or 0, key[0]),
-    )
-    rows = (_record(key, *(answers.get(key) for answers in typings)) for key in keys)
-    return (conclusion, *rows)
+def validator_source(target: str, candidate: int) -> ValidatorSource:
+    """Returns the source text of a candidate's validator.
 
+    A closure is shown with the function that makes it. The functions of the same module that
+    it calls follow, so that the conditions themselves can be read.
 
-def _first_reason(*judgements: Judgement | None) -> str | None:
-    """Returns why the first typing that is refused is refused."""
-    for judgement in judgements:
-        if judgement is not None and judgement.verdict is not Verdict.ACCEPT:
-            return next((a.reason for a in judgement.answers if a.reason), None)
-    return None
+    Args:
+        target: an operator as the report spells it, like `aten._to_copy.default`.
+        candidate: the place in the registry's order.
 
+    Raises:
+        UsageError: the registry has no such candidate.
+    """
+    from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
 
-def scope_records(
-    graph: Judgement | None, subgraph: Judgement | None
-) -> tuple[ValidatorVerdict, ...]:
-    """Returns a record if a node is judged otherwise inside its engine than in the graph."""
-    if graph is None or subgraph is None or graph.verdict is subgraph.verdict:
-        return ()
-    reasons = [a.reason for a in subgraph.answers if a.reason]
-    return (
-        ValidatorVerdict(
-            validator=PARTITIONER,
-            candidate=None,
-            scope=Scope.SUBGRAPH,
-            original=Verdict.NOT_CHECKED,
-            truncated=subgraph.verdict,
-            reason=reasons[0] if reasons else None,
-        ),
+    supports = [
+        support
+        for key in DYNAMO_CONVERTERS.unique_targets()
+        if callable_name(key) == target
+        for support in _supports(key)
+    ]
+    if not 0 <= candidate < len(supports):
+        raise UsageError(
+            f"{target} has no converter candidate {candidate}",
+            remedy=f"the registry has {len(supports)}",
+        )
+    validator = supports[candidate].capability_validator
+    described = _describe(supports[candidate])
+    parts = [_source_text(function) for function in _with_callees(_function(validator))]
+    bound = getattr(validator, "keywords", {})
+    if bound:
+        parts.insert(0, "# called with " + ", ".join(f"{k}={v!r}" for k, v in bound.items()))
+    return ValidatorSource(
+        validator=described.validator,
+        file=described.file,
+        line=described.line,
+        text="\n\n".join(part.rstrip() for part in parts) + "\n",
     )
 
 
-def _by_key(judgement: Judgement | None) -> Mapping[tuple[str, int | None], Answer]:
-    if judgement is None:
-        return {}
-    return {(answer.validator, answer.candidate): answer for answer in judgement.answers}
+def _with_callees(function: Any) -> tuple[Any, ...]:
+    """Returns a function and those of its module that it calls, each once, callers first."""
+    found: dict[Any, None] = {}
+    waiting = [_outermost(function)]
+    while waiting:
+        each = waiting.pop(0)
+        if each in found or not isinstance(each, types.FunctionType):
+            continue
+        found[each] = None
+        names = [name for code in _codes(each.__code__) for name in code.co_names]
+        known = (each.__globals__.get(name) for name in names)
+        waiting += [
+            callee
+            for callee in known
+            if isinstance(callee, types.FunctionType)
+            and callee.__module__.startswith("torch_tensorrt.")
+        ]
+    return tuple(found)
 
 
-def _record(
-    key: tuple[str, int | None],
-    original: Answer | None,
-    inferred: Answer | None,
-    truncated: Answer | None,
-) -> ValidatorVerdict:
-    some = original or inferred or truncated
-    reasons = [a.reason for a in (original, inferred, truncated) if a is not None and a.reason]
-    # A gate that does not hold leaves no answer: that is an accept of the gate.
-    absent = Verdict.ACCEPT if key[0].startswith("gate:") else Verdict.NOT_CHECKED
-    return ValidatorVerdict(
-        validator=key[0],
-        candidate=key[1],
-        scope=Scope.GRAPH,
-        original=original.verdict if original else absent,
-        inferred=inferred.verdict if inferred else absent,
-        truncated=truncated.verdict if truncated else absent,
-        reason=reasons[0] if reasons else None,
-        converter=some.converter if some else None,
-    )
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def _outermost(function: Any) -> Any:
+    """Returns the module's function that a closure was made in, or the function itself."""
+    name = getattr(function, "__qualname__", "").split(".<locals>", 1)[0]
+    return getattr(function, "__globals__", {}).get(name, function)
+
+
+def _source_text(function: Any) -> str:
+    try:
+        return inspect.cleandoc("\n" + inspect.getsource(function))
+    except (OSError, TypeError) as error:
+        return f"# the source of {function.__qualname__} is not available: {error}"

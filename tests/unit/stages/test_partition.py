@@ -7,7 +7,7 @@ from staging import export, lower, module, options, torch
 
 from trtdbg.policy import Partitioner, Settings
 from trtdbg.stages.infer import infer
-from trtdbg.stages.partition import partition
+from trtdbg.stages.partition import partition, small_blocks
 
 PARTITIONERS = pytest.mark.parametrize("partitioner", list(Partitioner))
 
@@ -52,6 +52,29 @@ def test_blocks_below_the_minimum_size_stay_in_pytorch(partitioner: Partitioner)
         "aten.sigmoid.default",
         "aten.mul.Tensor",
     )
+
+
+@PARTITIONERS
+def test_what_the_minimum_block_size_alone_keeps_out_is_told_with_its_block(
+    partitioner: Partitioner,
+) -> None:
+    gm = in_two_parts()
+    accepted = ("relu", "add", "sigmoid", "mul")
+    settings = options(Settings(partitioner=partitioner, min_block_size=3))
+    split = partition(gm, settings, tolerant=False)
+    assert split.engine_of == {}
+    small = small_blocks(gm, settings, split, accepted, tolerant=False)
+    assert small == {"relu": 2, "add": 2, "sigmoid": 2, "mul": 2}
+    refusing = frozenset({"relu"})
+    split = partition(gm, settings, tolerant=False, refused=refusing)
+    small = small_blocks(gm, settings, split, accepted, tolerant=False, refused=refusing)
+    assert small == {"add": 1, "sigmoid": 2, "mul": 2}, "relu is out for another reason"
+
+
+def test_no_block_is_too_small_without_a_minimum() -> None:
+    gm = in_two_parts()
+    split = partition(gm, options(), tolerant=False, refused=frozenset({"relu"}))
+    assert small_blocks(gm, options(), split, ("relu", "add"), tolerant=False) == {}
 
 
 @PARTITIONERS

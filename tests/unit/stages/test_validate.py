@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from staging import export, lower, module, options, torch, typed
 
+from trtdbg.errors import UsageError
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import Scope, Verdict
+from trtdbg.records import Verdict
 from trtdbg.stages.infer import infer
-from trtdbg.stages.validate import VALIDATOR_LOGGER, judge, verdict_records
+from trtdbg.stages.validate import VALIDATOR_LOGGER, judge, validator_source
 
 DOUBLE = torch.float64
 
@@ -31,43 +32,6 @@ def test_to_copy_to_float64_is_rejected_as_it_is_and_accepted_truncated() -> Non
     assert answer.reason is not None
     assert "float64" in answer.reason
     assert [a.verdict for a in after.answers if a.candidate == 0] == [Verdict.ACCEPT]
-
-
-def test_records_set_the_answers_under_the_three_typings_side_by_side() -> None:
-    program = widening()
-    both = typed(program, TruncationPolicy())
-    original = judge(lower(program), options())["_to_copy"]
-    inferred = judge(both.inferred.module, options())["_to_copy"]
-    truncated = judge(both.truncated.module, options())["_to_copy"]
-    records = verdict_records(original, inferred, truncated)
-    whole, first = records[0], records[1]
-    assert (whole.candidate, first.candidate) == (None, 0)
-    for record in (whole, first):
-        assert record.original is record.inferred is Verdict.REJECT
-        assert record.truncated is Verdict.ACCEPT
-        assert record.scope is Scope.GRAPH
-    assert first.reason
-    assert first.converter == "aten_ops_clone_copy_dtype"
-
-
-def test_what_was_not_asked_is_not_checked_and_never_an_accept() -> None:
-    excluded = Settings(torch_executed_ops=("torch.ops.aten.relu.default",))
-    judgement = judge(infer(lower(widening())).module, options(excluded))["relu"]
-    records = verdict_records(None, judgement, None)
-    assert {record.validator for record in records} >= {"gate:torch_executed_ops", "always"}
-    for record in records:
-        assert record.inferred is not Verdict.NOT_CHECKED
-        assert record.original is record.truncated is Verdict.NOT_CHECKED, record
-
-
-def test_a_gate_that_does_not_hold_was_asked_and_let_the_node_pass() -> None:
-    gm = infer(lower(widening())).module
-    excluded = Settings(torch_executed_ops=("torch.ops.aten.relu.default",))
-    kept_out, let_in = (judge(gm, o)["relu"] for o in (options(excluded), options()))
-    records = verdict_records(kept_out, let_in, let_in)
-    (gate,) = [r for r in records if r.validator == "gate:torch_executed_ops"]
-    assert gate.original is Verdict.REJECT
-    assert gate.truncated is Verdict.ACCEPT
 
 
 def test_a_validator_that_raises_is_crashed_and_the_others_are_judged() -> None:
@@ -143,3 +107,79 @@ def test_judging_leaves_the_validators_logger_as_it_was() -> None:
     before = (logger.level, logger.propagate, list(logger.handlers))
     judge(infer(lower(widening())).module, options())
     assert (logger.level, logger.propagate, list(logger.handlers)) == before
+
+
+def test_the_first_candidate_that_accepts_wins_and_is_the_registrys_choice() -> None:
+    from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
+
+    def forward(self: Any, x: Any, i: Any, m: Any) -> Any:
+        return torch.relu(x[i]), x.double(), x[m]
+
+    args = (torch.randn(4), torch.tensor([1, 2]), torch.ones(4, dtype=torch.bool))
+    gm = infer(lower(export(module(forward), *args))).module
+    judgements = judge(gm, options())
+    winners = {}
+    for node in gm.graph.nodes:
+        if node.op != "call_function":
+            continue
+        judgement = judgements[node.name]
+        winner = next((a for a in judgement.answers if a.candidate == judgement.winner), None)
+        chosen = DYNAMO_CONVERTERS.get(node)
+        expected = chosen[0].__name__ if chosen is not None else None
+        assert (winner.asked.converter if winner else None) == expected, node
+        winners[node.name] = judgement.winner
+    assert winners["relu"] == winners["index"] == 0
+    assert winners["_to_copy"] is None
+
+
+def test_a_candidate_says_where_its_validator_is_and_what_its_converter_can() -> None:
+    def forward(self: Any, x: Any, m: Any) -> Any:
+        return x[m]
+
+    args = (torch.randn(4), torch.ones(4, dtype=torch.bool))
+    judgement = judge(lower(export(module(forward), *args)), options())["index"]
+    first, second = (a.asked for a in judgement.answers if a.candidate is not None)
+    assert (first.requires_output_allocator, second.requires_output_allocator) == (False, True)
+    assert first.supports_dynamic_shapes is True
+    assert first.requires_native_multidevice is False
+    assert first.file == "torch_tensorrt/dynamo/conversion/aten_ops_converters.py"
+    assert first.line is not None
+    assert first.validator.endswith(f":{first.line}")
+
+
+def test_a_data_dependent_operator_is_refused_by_a_gate_that_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
+
+    relu = torch.ops.aten.relu.default
+    registry = DYNAMO_CONVERTERS.registries[0]
+    allocating = [replace(c, requires_output_allocator=True) for c in registry[relu]]
+    monkeypatch.setitem(registry, relu, allocating)
+    gm = infer(lower(widening())).module
+    kept = judge(gm, options(Settings(fallback_data_dependent_ops=True)))
+    let_in = judge(gm, options())
+    (gate,) = [a for a in kept["relu"].answers if a.validator.startswith("gate:")]
+    assert kept["relu"].verdict is gate.verdict is Verdict.REJECT
+    assert gate.validator == "gate:data_dependent"
+    assert "fallback-data-dependent-ops" in (gate.reason or "")
+    assert kept["relu"].winner == 0, "the registry would have taken it"
+    assert kept["add"].verdict is let_in["relu"].verdict is Verdict.ACCEPT
+
+
+def test_the_source_of_a_closure_is_that_of_the_function_that_makes_it() -> None:
+    source = validator_source("aten._to_copy.default", 0)
+    assert "allowed_casts" in source.text
+    assert "def is_only_operator_on_placeholder" in source.text, "called, so shown too"
+    assert source.file == "torch_tensorrt/dynamo/conversion/aten_ops_converters.py"
+
+
+def test_the_source_of_a_lambda_comes_with_the_validators_that_it_calls() -> None:
+    text = validator_source("aten.index.Tensor", 0).text
+    assert "def index_dtype_validator" in text
+    assert "def index_has_bool_indices" in text
+
+
+def test_there_is_no_source_of_a_candidate_that_the_registry_does_not_have() -> None:
+    with pytest.raises(UsageError, match="has no converter candidate 7"):
+        validator_source("aten.relu.default", 7)

@@ -1,0 +1,391 @@
+"""Finds the smallest change of a refused node that makes its validators accept it."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from trtdbg.records import (
+    Change,
+    ChangePlace,
+    Counterfactual,
+    RefusalKind,
+    TypingKind,
+    Verdict,
+    dtype_text,
+    shape_text,
+)
+from trtdbg.stages import variants
+from trtdbg.stages.graph import (
+    captured_log,
+    copy_graph_module,
+    dtype_name,
+    source_of,
+    target_name,
+    value_dtype,
+    value_shape,
+)
+from trtdbg.stages.splits import fake_mode_of
+from trtdbg.stages.variants import ABSENT, Move, Workbench
+
+_MOST_PAIRED = 4
+"""Slots of a node among which pairs are tried; the first ones."""
+
+_MOST_SIZED = 3
+"""Operands of a node whose sizes are varied; the first ones."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is known about a refused node before any search."""
+
+    verdict: Verdict
+    reason: str | None = None
+    gates: tuple[str, ...] = ()
+    """Names of the partitioner's gates that hold, with `gate:` in front."""
+    has_converter: bool = True
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Answers whether a node is accepted; the validators behind it are the real ones."""
+
+    ask: Callable[[Node, Any], tuple[Verdict, str | None]]
+    """The partitioner's answer under given compilation settings, and what it raised."""
+    is_promising: Callable[[Node, Any], bool]
+    """A quick guess at that answer, which `ask` then confirms."""
+    options: Any
+    """torch_tensorrt's CompilationSettings in force."""
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """A compilation setting that keeps nodes in PyTorch."""
+
+    name: str
+    flag: str
+    lifted: Any
+
+
+_SETTINGS = {
+    "gate:torch_executed_ops": _Setting("torch_executed_ops", "--torch-executed-ops", set()),
+    "gate:data_dependent": _Setting(
+        "fallback_data_dependent_ops", "--fallback-data-dependent-ops", False
+    ),
+}
+
+
+def explain_refusals(
+    module: GraphModule,
+    refusals: Mapping[str, Refusal],
+    oracle: Oracle,
+    kind: TypingKind,
+    values: Mapping[str, Any] | None = None,
+) -> dict[str, Counterfactual]:
+    """Returns why each refused node of a graph is refused, by node name.
+
+    A change counts only if the partitioner's own answer on the changed node is an accept and
+    PyTorch can compute the changed node. In this order, the first that turns it:
+
+    1. metadata written anew;
+    2. one dtype: of the `dtype` argument, of a tensor that is read, of a number; narrow twin
+       first;
+    3. two of these at a time, then all tensors that are read in one dtype;
+    4. static sizes in place of symbolic ones;
+    5. one option at its default;
+    6. one size made smaller, as little as will do.
+
+    Where the validator raises, writing out defaulted arguments is tried before all of these.
+    Works on a copy of the module. Nodes that look alike are searched once and then checked.
+
+    Args:
+        module: the graph under one typing.
+        refusals: the nodes to explain.
+        oracle: asks the validators.
+        kind: the typing, for the record.
+        values: inferred values by node name, where `module` has not been refreshed.
+    """
+    if not refusals:
+        return {}
+    search = _Search(copy_graph_module(module), oracle, kind, dict(values or {}))
+    with captured_log("torch_tensorrt.dynamo", logging.CRITICAL):
+        return {name: search.explain(name, refusal) for name, refusal in refusals.items()}
+
+
+class _Search:
+    def __init__(
+        self, module: GraphModule, oracle: Oracle, kind: TypingKind, values: dict[str, Any]
+    ) -> None:
+        # The module owns the graph; validators fetch attributes through it.
+        self.module = module
+        self.nodes: dict[str, Node] = {node.name: node for node in module.graph.nodes}
+        self.oracle = oracle
+        self.kind = kind
+        self.bench = Workbench(fake_mode_of(module), values)
+        self.known: dict[str, tuple[Move, ...]] = {}
+
+    def explain(self, name: str, refusal: Refusal) -> Counterfactual:
+        node = self.nodes[name]
+        if not refusal.has_converter:
+            return self._record(node, RefusalKind.NO_CONVERTER, "there is no converter")
+        for gate, setting in _SETTINGS.items():
+            if gate in refusal.gates:
+                return self._lift(node, setting)
+        parent = node.args[0] if node.target is operator.getitem else None
+        if isinstance(parent, Node) and parent.op == "call_function":
+            verdict, crash = self.oracle.ask(parent, self.oracle.options)
+            if verdict is not Verdict.ACCEPT:
+                return self._by_parent(node, parent, Refusal(verdict, crash))
+        moves = self._find(node, refusal)
+        return self._record(
+            node, _kind(refusal, moves), self._text(node, refusal, moves), node, moves
+        )
+
+    def _record(
+        self,
+        node: Node,
+        kind: RefusalKind,
+        text: str,
+        changed: Node | None = None,
+        moves: tuple[Move, ...] = (),
+    ) -> Counterfactual:
+        return self._with_changes(
+            node, kind, text, tuple(self._change(changed or node, move) for move in moves)
+        )
+
+    def _with_changes(
+        self, node: Node, kind: RefusalKind, text: str, changes: tuple[Change, ...]
+    ) -> Counterfactual:
+        source = source_of(node)
+        place = target_name(node).removesuffix(".default")
+        if source is not None and str(source):
+            place = f"{place}, {source}"
+        return Counterfactual(
+            kind=kind,
+            typing=self.kind,
+            changes=changes,
+            text=text,
+            sentence=f"{text} ({place})",
+        )
+
+    def _lift(self, node: Node, setting: _Setting) -> Counterfactual:
+        """Explains a node that a compilation setting keeps in PyTorch."""
+        lifted = copy.copy(self.oracle.options)
+        setattr(lifted, setting.name, setting.lifted)
+        text = f"is kept in PyTorch by {setting.flag}"
+        if self.oracle.ask(node, lifted)[0] is not Verdict.ACCEPT:
+            text = f"{text}; its validators would not accept it either"
+            return self._with_changes(node, RefusalKind.EXCLUDED, text, ())
+        change = Change(
+            place=ChangePlace.SETTING,
+            node=node.name,
+            name=setting.name,
+            before=str(getattr(self.oracle.options, setting.name)),
+            after=str(setting.lifted),
+        )
+        text = f"{text}; accepts without it"
+        return self._with_changes(node, RefusalKind.EXCLUDED, text, (change,))
+
+    def _by_parent(self, node: Node, parent: Node, refusal: Refusal) -> Counterfactual:
+        """Explains a node that takes apart the result of a refused one."""
+        moves = self._find(parent, refusal)
+        with self.bench.made(parent, moves):
+            if self.oracle.ask(node, self.oracle.options)[0] is not Verdict.ACCEPT:
+                moves = ()
+        text = self._text(parent, refusal, moves)
+        return self._record(
+            node,
+            _kind(refusal, moves),
+            f"rejects because {parent.name}, whose result it takes apart, is refused; "
+            f"{parent.name} {text}",
+            parent,
+            moves,
+        )
+
+    def _find(self, node: Node, refusal: Refusal) -> tuple[Move, ...]:
+        """Returns the smallest moves that turn a node, none if nothing tried does."""
+        signature = f"{refusal.verdict} {variants.signature(node)}"
+        known = self.known.get(signature)
+        if known is not None and (not known or self._turns(node, known, strict=False)):
+            return known
+        strict = self.bench.is_computable(node)
+        tried = self._tried(node, refusal)
+        found = next((m for m in tried if self._turns(node, m, strict=strict)), ())
+        if len(found) == 1 and found[0].place is ChangePlace.SHAPE:
+            found = self._largest(node, found[0], strict=strict)
+        self.known[signature] = found
+        return found
+
+    def _tried(self, node: Node, refusal: Refusal) -> Iterator[tuple[Move, ...]]:
+        if refusal.verdict is Verdict.CRASHED:
+            yield from variants.defaults_written_out(node)
+        refresh = variants.refreshed_metadata(node, self.bench)
+        if refresh:
+            yield refresh
+        slots = variants.dtype_slots(node, self.bench)
+        for base in dict.fromkeys(((), refresh)):
+            yield from ((*base, move) for move in _by_rank(slots))
+            for one, other in itertools.combinations(slots[:_MOST_PAIRED], 2):
+                pairs = sorted(itertools.product(one, other), key=_differ)
+                yield from ((*base, *pair) for pair in pairs)
+            for moves in variants.uniform_operands(node, self.bench):
+                yield (*base, *moves)
+        static = variants.static_sizes(node, self.bench)
+        if static:
+            yield static
+        yield from ((move,) for move in variants.options_at_default(node))
+        for move in variants.smaller_sizes(node, self.bench, _MOST_SIZED):
+            yield (move,)
+
+    def _turns(self, node: Node, moves: tuple[Move, ...], *, strict: bool) -> bool:
+        """Tells whether a node is accepted with the moves made.
+
+        Args:
+            node: the node to change.
+            moves: what to change.
+            strict: also demand that PyTorch can compute what the moves make of the node.
+        """
+        options = self.oracle.options
+        own = self.bench.value(node)
+        # The gate for complex numbers and that for symbolic sizes also look at the result.
+        by_result = (isinstance(own, torch.Tensor) and own.is_complex()) or any(
+            move.place is ChangePlace.SHAPE for move in moves
+        )
+        with self.bench.made(node, moves):
+            if not by_result and not self.oracle.is_promising(node, options):
+                return False
+            if not self.bench.recompute(node) and strict:
+                return False
+            return self.oracle.ask(node, options)[0] is Verdict.ACCEPT
+
+    def _largest(self, node: Node, move: Move, *, strict: bool) -> tuple[Move, ...]:
+        """Returns the move that leaves the size as large as is still accepted."""
+        assert move.operand is not None
+        value = self.bench.value(node.all_input_nodes[move.operand])
+        # Comparing a symbolic size would make it a static one, in the loaded program too.
+        if not all(isinstance(size, int) for size in value.shape):
+            return (move,)
+        sizes = zip(value.shape, move.after, strict=True)
+        dim = next(i for i, (old, new) in enumerate(sizes) if old != new)
+        low, high = move.after[dim], value.shape[dim]
+        while low + 1 < high:
+            middle = (low + high) // 2
+            shape = variants.resized(value, dim, middle)
+            other = Move(move.kind, move.place, move.operand, (), shape)
+            if self._turns(node, (other,), strict=strict):
+                low, move = middle, other
+            else:
+                high = middle
+        return (move,)
+
+    def _change(self, node: Node, move: Move) -> Change:
+        before, after = self._before_and_after(node, move)
+        changed = node if move.operand is None else node.all_input_nodes[move.operand]
+        return Change(
+            place=move.place,
+            node=changed.name,
+            name=".".join(map(str, move.path)) or None,
+            before=before,
+            after=after,
+        )
+
+    def _before_and_after(self, node: Node, move: Move) -> tuple[str | None, str | None]:
+        changed = node if move.operand is None else node.all_input_nodes[move.operand]
+        match move.place:
+            case ChangePlace.OPERAND:
+                return dtype_text(value_dtype(self.bench.value(changed))), _text_of(move.after)
+            case ChangePlace.METADATA:
+                return _metadata_text(changed), dtype_text(value_dtype(move.after))
+            case ChangePlace.SHAPE:
+                before = shape_text(value_shape(self.bench.value(changed)))
+                return before, shape_text(move.after)
+            case _:
+                before_value = variants.written(node, move)
+                return _text_of(before_value), _text_of(move.after)
+
+    def _text(self, node: Node, refusal: Refusal, moves: tuple[Move, ...]) -> str:
+        if refusal.verdict is Verdict.CRASHED:
+            cause = f"crashes its validator ({_bare(refusal.reason)})"
+        elif moves:
+            causes = " and ".join(dict.fromkeys(self._cause(node, move) for move in moves))
+            cause = f"rejects because {causes}"
+        else:
+            return (
+                f"rejects ({_bare(refusal.reason)}), and no other dtype, metadata, shape or "
+                "option that was tried turns it"
+            )
+        if not moves:
+            return f"{cause}, and nothing that was tried turns it"
+        cures = " and ".join(dict.fromkeys(self._cure(node, move) for move in moves))
+        return f"{cause}; accepts {cures.replace(' and with ', ' and ')}"
+
+    def _cause(self, node: Node, move: Move) -> str:
+        before, _ = self._before_and_after(node, move)
+        changed = node if move.operand is None else node.all_input_nodes[move.operand]
+        match move.place:
+            case ChangePlace.OPERAND:
+                return f"{changed.name} is {before}"
+            case ChangePlace.METADATA:
+                what = "missing" if before is None else f"stale ({before})"
+                return f"the metadata of {changed.name} is {what}"
+            case ChangePlace.SHAPE:
+                return f"{changed.name} has shape {before}"
+            case ChangePlace.KEYWORD:
+                return f"{move.path[0]}={before}"
+        name = variants.argument_name(node, int(move.path[0]))
+        return f"{name}={before}" if before is not None else f"{name} is not written out"
+
+    def _cure(self, node: Node, move: Move) -> str:
+        _, after = self._before_and_after(node, move)
+        if move.place is ChangePlace.METADATA:
+            return f"once it is refreshed ({after})"
+        if move.kind is RefusalKind.CRASHED:
+            name = variants.argument_name(node, int(move.path[0]))
+            return f"once {name}={after} is written out"
+        return f"with {after}" if after is not None else "without it"
+
+
+def _by_rank(slots: list[list[Move]]) -> Iterator[Move]:
+    """Yields the nearest of every slot, then the second nearest, and so on."""
+    for rank in range(max(map(len, slots), default=0)):
+        yield from (slot[rank] for slot in slots if rank < len(slot))
+
+
+def _differ(pair: tuple[Move, Move]) -> bool:
+    return bool(pair[0].after != pair[1].after)
+
+
+def _kind(refusal: Refusal, moves: tuple[Move, ...]) -> RefusalKind:
+    if refusal.verdict is Verdict.CRASHED:
+        return RefusalKind.CRASHED
+    if moves:
+        return moves[-1].kind
+    complex_dtype = "gate:complex_dtype" in refusal.gates
+    return RefusalKind.DTYPE if complex_dtype else RefusalKind.FEATURE
+
+
+def _bare(reason: str | None) -> str:
+    if not reason:
+        return "no reason is given"
+    return reason.removeprefix("the validator raised ").rstrip(".")
+
+
+def _metadata_text(node: Node) -> str | None:
+    recorded = [node.meta.get(key) for key in ("val", "tensor_meta")]
+    if any(value is None for value in recorded):
+        return None
+    return dtype_name(node.meta["tensor_meta"].dtype)
+
+
+def _text_of(value: Any) -> str | None:
+    if value is ABSENT:
+        return None
+    return dtype_name(value) if isinstance(value, torch.dtype) else str(value)
