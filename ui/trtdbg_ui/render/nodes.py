@@ -16,9 +16,9 @@ COLUMNS = (
     Column("mark", ("",), least=1, most=1),
     Column("name", ("node",), least=12, most=34, middle=True),
     Column("operator", ("operator",), least=11, most=30),
-    Column("original", ("original", "orig."), least=5, most=15, goes=2),
-    Column("inferred", ("inferred", "infer."), least=5, most=15, goes=3),
-    Column("truncated", ("truncated", "trunc."), least=5, most=15),
+    Column("original", ("original", "orig."), least=7, most=15, goes=2),
+    Column("inferred", ("inferred", "infer."), least=7, most=15, goes=3),
+    Column("truncated", ("truncated", "trunc."), least=7, most=15),
     Column("tensorrt", ("TensorRT", "TRT"), least=5, most=10, goes=1),
     Column("verdict", ("verdict",), least=8, most=14),
     Column("engine", ("engine",), least=7, most=7),
@@ -47,7 +47,9 @@ def natural_widths(rows: ResultRows) -> Mapping[str, int]:
         "original": dtypes("original"),
         "inferred": dtypes("inferred"),
         "truncated": dtypes("truncated"),
-        "tensorrt": dtypes("tensorrt"),
+        "tensorrt": max(
+            (len(tensorrt_span(d)[0]) for d in {n.tensorrt for n in nodes}), default=0
+        ),
         "verdict": 8,
         "shape": max((len(shape_text(s)) for s in {n.shape for n in nodes}), default=0),
         "source": max((len(str(n.source)) for n in nodes if n.source), default=0),

@@ -57,11 +57,11 @@ class Board(Vertical):
         border-title-align: left; padding: 0;
     }
     Board .pane:focus { border-top: heavy $tone-key; border-title-color: $tone-key; }
-    Board #passes { width: 36; margin: 0 1 0 0; }
+    Board #passes { width: 22%; min-width: 30; max-width: 42; margin: 0 1 0 0; }
     Board #nodes { width: 1fr; }
-    Board #detail { width: 44; margin: 0 0 0 1; }
+    Board #detail { width: 27%; min-width: 38; max-width: 64; margin: 0 0 0 1; }
     Board .bottom { height: 11; }
-    Board.-alone #passes, Board.-alone #detail { width: 1fr; margin: 0; }
+    Board.-alone #passes, Board.-alone #detail { width: 1fr; max-width: 100%; margin: 0; }
     Board.-alone #detail { padding: 0 0 0 1; }
     Board.-alone .bottom { height: 1fr; }
     Board #loading { height: 1fr; }
