@@ -36,6 +36,7 @@ from trtdbg.errors import (
     UsageError,
     WorkerBugError,
 )
+from trtdbg.outputs.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
 from trtdbg.session.messages import Analyze, Build, Describe, Log, Progress
@@ -148,7 +149,7 @@ class Terminal:
 
     def working_on(self, subject: str) -> None:
         """Names the model that progress from now on is about."""
-        self._subject = _printable(subject)
+        self._subject = one_line(subject)
 
     def show(self, result: RenderableType, *, wrap: bool = True) -> None:
         """Puts a result on stdout."""
@@ -157,7 +158,9 @@ class Terminal:
 
             file = cast("TextIO", _Stdout(self))
             self._console = Console(file=file, markup=False, highlight=False, emoji=False)
-        self._console.print(result, soft_wrap=not wrap)
+        from trtdbg.outputs.pages import Harmless
+
+        self._console.print(Harmless(result), soft_wrap=not wrap)
 
     def write(self, result: str) -> None:
         """Puts text on stdout."""
@@ -177,7 +180,7 @@ class Terminal:
         """Puts a line on stderr."""
         with self._lock:
             self._set_status("")
-            sys.stderr.write(f"trtdbg: {_printable(text)}\n")
+            sys.stderr.write(f"trtdbg: {one_line(text)}\n")
             sys.stderr.flush()
 
     def fail(self, error: TrtdbgError, subject: str) -> None:
@@ -253,7 +256,7 @@ class Terminal:
 
     def _line(self, text: str) -> None:
         with self._lock:
-            sys.stderr.write(f"{_printable(text)}\n")
+            sys.stderr.write(f"{one_line(text)}\n")
             sys.stderr.flush()
 
     def _set_status(self, text: str) -> None:
@@ -262,7 +265,7 @@ class Terminal:
             if not text and not self._status:
                 return
             width = shutil.get_terminal_size().columns - 1
-            self._status = _printable(text)[:width]
+            self._status = one_line(text)[:width]
             sys.stderr.write(f"\r\x1b[K{self._status}")
             sys.stderr.flush()
 
@@ -334,11 +337,6 @@ def _write_crash(text: str) -> Path:
     path = folder / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     path.write_text(f"trtdbg {__version__}\n{text}", encoding="utf-8", errors="replace")
     return path
-
-
-def _printable(text: str) -> str:
-    """Returns one line that cannot steer the terminal, whatever a path is called."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import io
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
 
 import click
 
@@ -11,38 +14,55 @@ from trtdbg.commands.options import (
     Choices,
     SectionedCommand,
     analysis_options,
+    force_option,
     verbose_option,
 )
+from trtdbg.commands.project import PROJECT_TABLE, read_project
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
+from trtdbg.outputs import baseline as baselines
+from trtdbg.outputs import checked, github
+from trtdbg.outputs.checked import CheckedModel, Fingerprint, Result
 from trtdbg.outputs.explain import CATALOGUE
-from trtdbg.outputs.report import Entry
-from trtdbg.outputs.summary import count
-from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import FailedReport, Finding, Level, ModelPath, Record, Report
+from trtdbg.outputs.files import refuse_existing, write_atomically
+from trtdbg.outputs.report import encode
+from trtdbg.records import Level, Report
 
-CHECK_SCHEMA = "trtdbg.check/1"
-
-_LEVELS = tuple(Level)
-"""Mildest first, as the enum lists them."""
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
-class CheckedModel(Record, frozen=True, kw_only=True):
-    """The selected findings of one model, as `--format json` writes them."""
+class Style(StrEnum):
+    """How findings are written."""
 
-    schema: str = CHECK_SCHEMA
-    model: ModelPath
-    policy: TruncationPolicy
-    settings: Settings
-    findings: tuple[Finding, ...]
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    """Workflow commands, which GitHub shows beside the source lines."""
+    SARIF = "sarif"
+    JUNIT = "junit"
 
 
-def _codes(ctx: click.Context, parameter: click.Parameter, value: Any) -> tuple[str, ...]:
-    names = [name.strip().upper() for text in value for name in text.split(",")]
+def _codes(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    return parse_codes(value, f"--{parameter.name}") if value else None
+
+
+def parse_codes(texts: Any, where: str) -> tuple[str, ...]:
+    """Returns codes and beginnings of codes, given one by one or with commas.
+
+    Raises:
+        UsageError: one of them begins no code.
+    """
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list | tuple) or not all(isinstance(t, str) for t in texts):
+        raise UsageError(f"{where}: expected a list of codes, got {texts!r}")
+    names = [name.strip().upper() for text in texts for name in text.split(",")]
     for name in names:
         if not name or not any(code.startswith(name) for code in CATALOGUE):
             raise UsageError(
-                f"--{parameter.name}: {name!r} begins no code",
+                f"{where}: {name!r} begins no code",
                 remedy="`trtdbg explain` lists all of them",
             )
     return tuple(names)
@@ -67,43 +87,86 @@ def _codes(ctx: click.Context, parameter: click.Parameter, value: Any) -> tuple[
 )
 @click.option(
     "--fail-on",
-    type=click.Choice([level.value for level in _LEVELS]),
-    default=Level.WARNING.value,
-    show_default=True,
-    help="The mildest level that makes the exit code 1.",
+    type=click.Choice([level.value for level in checked.LEVELS]),
+    help="The mildest level that makes the exit code 1.  [default: warning]",
 )
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["text", "json"]),
-    default="text",
+    type=click.Choice([style.value for style in Style]),
+    default=Style.TEXT.value,
     show_default=True,
 )
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write the findings to FILE; stdout then has them as text.",
+)
+@click.option(
+    "--baseline",
+    metavar="FILE",
+    help="Only findings that FILE does not know are shown or fail.",
+)
+@click.option(
+    "--write-baseline",
+    metavar="FILE",
+    help="Write the findings to FILE as those that are known; findings then do not fail.",
+)
+@force_option
 @verbose_option
 @click.pass_obj
 def command(
     shell: Shell,
     models: tuple[str, ...],
     choices: Choices,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
-    fail_on: str,
+    select: tuple[str, ...] | None,
+    ignore: tuple[str, ...] | None,
+    fail_on: str | None,
     style: str,
+    output: str | None,
+    baseline: str | None,
+    write_baseline: str | None,
+    force: bool,
 ) -> ExitCode:
     """Print the findings of each MODEL, for CI.
 
     MODEL is a .pt2 file that torch.export saved, or a report that `trtdbg report --json`
-    saved.
+    saved. What no flag says comes from [tool.trtdbg] of pyproject.toml in the working
+    directory; its keys are named as the flags.
     """
+    project = read_project()
     return run(
         shell,
         models,
         choices,
-        select=select,
-        ignore=ignore,
-        fail_on=Level(fail_on),
-        as_json=style == "json",
+        select=_given_or(select, project, "select"),
+        ignore=_given_or(ignore, project, "ignore"),
+        fail_on=_level(fail_on or project.get("fail_on", Level.WARNING.value)),
+        style=Style(style),
+        output=output,
+        baseline=baseline,
+        write_baseline=write_baseline,
+        force=force,
     )
+
+
+def _given_or(
+    given: tuple[str, ...] | None, project: dict[str, Any], name: str
+) -> tuple[str, ...]:
+    if given is not None:
+        return given
+    return parse_codes(project.get(name, ()), f"{PROJECT_TABLE}: {name}")
+
+
+def _level(text: Any) -> Level:
+    try:
+        return Level(text)
+    except ValueError as error:
+        names = ", ".join(level.value for level in checked.LEVELS)
+        raise UsageError(
+            f"{PROJECT_TABLE}: fail-on is one of {names}, got {text!r}"
+        ) from error
 
 
 def run(
@@ -114,73 +177,105 @@ def run(
     select: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
     fail_on: Level = Level.WARNING,
-    as_json: bool = False,
+    style: Style = Style.TEXT,
+    output: str | None = None,
+    baseline: str | None = None,
+    write_baseline: str | None = None,
+    force: bool = False,
 ) -> ExitCode:
-    """Checks each model; returns 1 if a selected finding is at or above `fail_on`.
+    """Checks each model; returns 1 if a selected new finding is at or above `fail_on`.
 
     An analysis that could not be completed (2, 3, 4) outweighs findings and cannot be ignored.
     """
-    results: list[CheckedModel | FailedReport] = []
+    file = None if output == "-" else output
+    for path in (file, write_baseline):
+        if path is not None:
+            refuse_existing(path, force=force)
+    known = baselines.read(baseline) if baseline is not None else frozenset()
+    on_stdout = style if file is None else Style.TEXT
+    results: list[Result] = []
     codes: list[ExitCode] = []
+    found: list[Fingerprint] = []
     for entry in shared.each(shell, models, lambda m: shared.analyse(shell, m, choices)):
-        result = _checked(entry, select, ignore)
+        if (code := shared.analysis_code(entry)) is not ExitCode.CLEAN:
+            codes.append(code)
+        if not isinstance(entry, Report):
+            results.append(entry)
+            continue
+        selected = checked.check(entry, select=select, ignore=ignore)
+        found += [each.fingerprint for each in selected]
+        result = checked.result(entry, selected, known)
         results.append(result)
-        codes += [shared.analysis_code(entry), _code(result, fail_on)]
-        if not as_json and isinstance(result, CheckedModel):
+        if any(checked.fails(finding, fail_on) for finding in result.findings):
+            codes.append(ExitCode.FINDINGS)
+        if on_stdout is Style.TEXT:
             _show(shell, result)
-    if as_json:
-        shared.deliver(shell, results, "-", force=False)
+    if on_stdout is Style.TEXT:
+        shell.show(checked.summary(results))
     else:
-        shell.show(_summary(results))
+        shell.write(_render(results, on_stdout, fail_on, baseline is not None))
+    if file is not None:
+        text = _render(results, style, fail_on, baseline is not None)
+        _write(shell, file, text.encode(), force=force)
+    if write_baseline is not None:
+        codes = [code for code in codes if code is not ExitCode.FINDINGS]
+        if codes:
+            # It would forget what is known of the models that could not be checked.
+            shell.note(f"did not write {write_baseline}: not every model could be checked")
+        else:
+            _write(shell, write_baseline, baselines.encode(found), force=force)
     return shared.worst(codes)
 
 
-def _checked(
-    entry: Entry, select: tuple[str, ...], ignore: tuple[str, ...]
-) -> CheckedModel | FailedReport:
-    if not isinstance(entry, Report):
-        return entry
-    kept = tuple(
-        finding
-        for finding in entry.findings
-        if (not select or finding.code.startswith(select))
-        and not (ignore and finding.code.startswith(ignore))
-    )
-    return CheckedModel(
-        model=ModelPath(path=entry.model.path),
-        policy=entry.policy,
-        settings=entry.settings,
-        findings=kept,
-    )
+def _render(results: list[Result], style: Style, fail_on: Level, baseline: bool) -> str:
+    root = Path.cwd()
+    match style:
+        case Style.TEXT:
+            return _plain(results)
+        case Style.JSON:
+            return encode(results).decode()
+        case Style.GITHUB:
+            return github.render(results, root)
+        case Style.SARIF:
+            # Imported here, as is junit, so that --help stays fast.
+            from trtdbg.outputs import sarif
+
+            return sarif.render(results, root, baseline=baseline)
+        case Style.JUNIT:
+            from trtdbg.outputs import junit
+
+            return junit.render(results, root, fail_on)
+        case _:
+            assert_never(style)
 
 
-def _code(result: CheckedModel | FailedReport, fail_on: Level) -> ExitCode:
-    if isinstance(result, FailedReport):
-        return ExitCode(result.exit_code)
-    failing = _LEVELS[_LEVELS.index(fail_on) :]
-    found = any(finding.level in failing for finding in result.findings)
-    return ExitCode.FINDINGS if found else ExitCode.CLEAN
+def _write(shell: Shell, path: str, data: bytes, *, force: bool) -> None:
+    write_atomically(path, data, force=force)
+    shell.note(f"wrote {path}")
 
 
-def _show(shell: Shell, result: CheckedModel) -> None:
+def _lines(result: CheckedModel) -> RenderableType | None:
     # rich is imported here so that --help stays fast.
     from trtdbg.outputs import pages
 
-    lines = pages.findings(result.findings, prefix=f"{result.model.path}: ")
+    return pages.findings(result.findings, prefix=result.model.path, with_code=True)
+
+
+def _show(shell: Shell, result: CheckedModel) -> None:
+    lines = _lines(result)
     if lines is not None:
         # One line a finding however narrow the terminal is, for grep and editors.
         shell.show(lines, wrap=False)
 
 
-def _summary(results: list[CheckedModel | FailedReport]) -> str:
-    checked = [result for result in results if isinstance(result, CheckedModel)]
-    found = [finding for result in checked for finding in result.findings]
-    levels = [
-        count(number, level.value)
-        for level in reversed(_LEVELS)
-        if (number := sum(finding.level is level for finding in found))
-    ]
-    detail = f" ({', '.join(levels)})" if levels else ""
-    text = f"{count(len(found), 'finding')}{detail} in {count(len(checked), 'model')}"
-    failed = len(results) - len(checked)
-    return f"{text}; {count(failed, 'model')} could not be checked" if failed else text
+def _plain(results: list[Result]) -> str:
+    from rich.console import Console
+
+    text = io.StringIO()
+    console = Console(file=text, color_system=None, markup=False, highlight=False)
+    for result in results:
+        lines = _lines(result) if isinstance(result, CheckedModel) else None
+        if lines is not None:
+            console.print(lines, soft_wrap=True)
+    console.print(checked.summary(results), soft_wrap=True)
+    return text.getvalue()

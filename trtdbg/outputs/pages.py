@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from trtdbg.outputs import summary, tables
 from trtdbg.outputs.explain import CATALOGUE, Explanation
+from trtdbg.outputs.plain import one_line, without_controls
 from trtdbg.records import (
     BuildStatus,
     EngineRecord,
@@ -27,6 +28,22 @@ SAME_FINDINGS = 5
 """Findings of one code in a report; `trtdbg check` lists all."""
 
 _LEVEL_STYLE = {Level.NOTE: "cyan", Level.WARNING: "yellow", Level.ERROR: "bold red"}
+
+
+class Harmless:
+    """A renderable without the control characters that names and messages of a model hold.
+
+    Those that styles need are added afterwards.
+    """
+
+    def __init__(self, body: RenderableType) -> None:
+        """Takes what is shown."""
+        self._body = body
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yields the segments of the body, cleaned; they take as much room as before."""
+        for segment in console.render(self._body, options):
+            yield segment._replace(text=without_controls(segment.text))
 
 
 def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
@@ -70,14 +87,19 @@ def header(report: Report, headline: str) -> RenderableType:
 
 
 def findings(
-    found: Sequence[Finding], *, prefix: str = "", most: int | None = None
+    found: Sequence[Finding],
+    *,
+    prefix: str = "",
+    most: int | None = None,
+    with_code: bool = False,
 ) -> RenderableType | None:
     """Returns one paragraph a finding, the worst first; None if there is none.
 
     Args:
         found: The findings.
-        prefix: What each paragraph begins with.
+        prefix: What each paragraph begins with, before a colon.
         most: How many of one code and level are shown before the rest is only counted.
+        with_code: Whether the text of the source line stands behind the message.
     """
     if not found:
         return None
@@ -93,12 +115,15 @@ def findings(
                 rest = totals[kind] - most
                 lines.append(Text(f"and {rest} more {finding.code}", style="dim"))
             continue
-        line = Text(prefix)
+        line = Text(f"{one_line(prefix)}: " if prefix else "")
         line.append(finding.code, style="bold")
         line.append(f" {finding.level.value}", style=_LEVEL_STYLE[finding.level])
         known = CATALOGUE.get(finding.code)
         line.append(f" {known.name}: " if known else ": ")
-        line.append(finding.message)
+        line.append(one_line(finding.message))
+        code = finding.source.code if finding.source is not None else None
+        if with_code and code:
+            line.append(f" | {one_line(code)}", style="dim")
         lines.append(line)
     return Group(*lines)
 

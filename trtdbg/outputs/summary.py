@@ -29,6 +29,9 @@ VERDICT_WORDS = {
     Verdict.NOT_CHECKED: "-",
 }
 
+PROBE = "tensorrt"
+"""Name of the verdict row that holds TensorRT's own answer."""
+
 _FATAL_PHASES = frozenset(
     {Phase.PRE_EXPORT, Phase.DECOMPOSITION, Phase.POST_LOWERING, Phase.PARTITION}
 )
@@ -181,6 +184,8 @@ def refusal(report: Report, node: NodeRecord) -> str:
 
 
 def _refusal_of(verdict: ValidatorVerdict, answer: Verdict) -> str:
+    if verdict.validator == PROBE and verdict.reason:
+        return f"TensorRT refuses it: {verdict.reason}"
     if verdict.candidate is None and verdict.reason:
         return verdict.reason
     who = verdict.validator.removeprefix("gate:").rsplit(".", 1)[-1].split(":")[0]

@@ -46,7 +46,7 @@ def test_select_and_ignore_take_beginnings_of_codes(
     model: str, select: tuple[str, ...], ignore: tuple[str, ...], left: list[str]
 ) -> None:
     shell = FakeShell({model: canned.UPSTREAM})
-    code = check.run(shell, (model,), CHOICES, select=select, ignore=ignore, as_json=True)
+    code = check.run(shell, (model,), CHOICES, select=select, ignore=ignore, style=check.Style.JSON)
     assert [f["code"] for f in json.loads(shell.stdout)["findings"]] == left
     assert code is (ExitCode.FINDINGS if left else ExitCode.CLEAN)
 
@@ -67,7 +67,7 @@ def test_text_is_one_line_a_finding_and_a_sum(model: str) -> None:
 
 def test_json_of_several_models_keeps_the_failed_one_in_place(model: str, other: str) -> None:
     shell = FakeShell({model: WorkerError("the worker died"), other: canned.CLEAN})
-    code = check.run(shell, (model, other), CHOICES, as_json=True)
+    code = check.run(shell, (model, other), CHOICES, style=check.Style.JSON)
     failed, clean = json.loads(shell.stdout)
     assert failed["error"] == "the worker died"
     assert (clean["schema"], clean["findings"]) == ("trtdbg.check/1", [])

@@ -1,0 +1,13 @@
+"""Names and messages as plain text, since a model may call its parts whatever it likes."""
+
+from __future__ import annotations
+
+
+def one_line(text: str) -> str:
+    """Returns one line in which nothing steers a terminal: no escapes, no text direction."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def without_controls(text: str) -> str:
+    """Returns text without characters that take no room and steer a terminal; lines stay."""
+    return "".join(c for c in text if c == "\n" or c.isprintable())
