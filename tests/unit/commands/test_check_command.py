@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import msgspec
 import pytest
 from fake_shell import FakeShell
 
 from tests import canned
 from trtdbg.commands import check
 from trtdbg.commands.options import Choices
-from trtdbg.errors import ExitCode, WorkerError
+from trtdbg.errors import ExitCode, OutputError, UsageError, WorkerError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Level, Report
 
@@ -46,7 +48,9 @@ def test_select_and_ignore_take_beginnings_of_codes(
     model: str, select: tuple[str, ...], ignore: tuple[str, ...], left: list[str]
 ) -> None:
     shell = FakeShell({model: canned.UPSTREAM})
-    code = check.run(shell, (model,), CHOICES, select=select, ignore=ignore, style=check.Style.JSON)
+    code = check.run(
+        shell, (model,), CHOICES, select=select, ignore=ignore, style=check.Style.JSON
+    )
     assert [f["code"] for f in json.loads(shell.stdout)["findings"]] == left
     assert code is (ExitCode.FINDINGS if left else ExitCode.CLEAN)
 
@@ -80,3 +84,132 @@ def test_a_model_that_failed_is_not_counted_as_free_of_findings(
     shell = FakeShell({model: WorkerError("the worker died"), other: canned.CLEAN})
     check.run(shell, (model, other), CHOICES)
     assert shell.stdout == "no findings in 1 model; 1 model could not be checked\n"
+
+
+STARTS = {
+    check.Style.TEXT: "models/island.pt2: TD301 error",
+    check.Style.JSON: '{"schema":"trtdbg.check/1"',
+    check.Style.GITHUB: "::error file=models/island.py,line=41,",
+    check.Style.SARIF: '{\n  "$schema":',
+    check.Style.JUNIT: '<?xml version="1.0"',
+}
+
+
+@pytest.mark.parametrize("style", check.Style)
+def test_every_format_goes_to_stdout_with_the_same_exit_code(
+    model: str, style: check.Style
+) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    assert check.run(shell, (model,), CHOICES, style=style) is ExitCode.FINDINGS
+    assert shell.stdout.startswith(STARTS[style])
+
+
+@pytest.mark.parametrize("style", check.Style)
+def test_every_format_holds_the_source_line(model: str, style: check.Style) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    check.run(shell, (model,), CHOICES, style=style)
+    assert "island.py" in shell.stdout
+    assert "41" in shell.stdout
+    assert "y = x.double()" in shell.stdout
+
+
+@pytest.mark.parametrize("style", check.Style)
+def test_an_output_file_holds_the_format_and_stdout_the_text(
+    model: str, tmp_path: Path, style: check.Style
+) -> None:
+    path = str(tmp_path / "out")
+    shell = FakeShell({model: canned.UPSTREAM})
+    code = check.run(shell, (model,), CHOICES, style=style, output=path)
+    assert code is ExitCode.FINDINGS
+    assert Path(path).read_text().startswith(STARTS[style])
+    assert shell.stdout.startswith(STARTS[check.Style.TEXT])
+    assert shell.stdout.endswith("2 findings (1 error, 1 warning) in 1 model\n")
+    assert shell.notes == [f"wrote {path}"]
+
+
+def test_an_output_file_is_kept_without_force(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("mine")
+    shell = FakeShell({model: canned.UPSTREAM})
+    for option in ("output", "write_baseline"):
+        with pytest.raises(OutputError, match="--force"):
+            check.run(shell, (model,), CHOICES, **{option: str(path)})  # type: ignore[arg-type]
+    assert shell.requests == [], "refused before any work"
+    assert path.read_text() == "mine"
+    check.run(shell, (model,), CHOICES, output=str(path), force=True)
+    assert "TD301" in path.read_text()
+
+
+def test_after_a_baseline_is_written_only_new_findings_fail(
+    model: str, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "baseline.json")
+    old = msgspec.structs.replace(canned.UPSTREAM, findings=canned.UPSTREAM.findings[:1])
+    shell = FakeShell({model: old})
+    assert check.run(shell, (model,), CHOICES, write_baseline=path) is ExitCode.CLEAN
+    shell = FakeShell({model: old})
+    assert check.run(shell, (model,), CHOICES, baseline=path) is ExitCode.CLEAN
+    assert shell.stdout == "no findings in 1 model; 1 in the baseline\n"
+    shell = FakeShell({model: canned.UPSTREAM})
+    assert check.run(shell, (model,), CHOICES, baseline=path) is ExitCode.FINDINGS
+    assert "TD301" in shell.stdout
+    assert "TD101" not in shell.stdout
+
+
+def test_a_second_finding_of_the_same_kind_is_new(model: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "baseline.json")
+    first = canned.UPSTREAM.findings[:1]
+    once, twice = (
+        msgspec.structs.replace(canned.UPSTREAM, findings=first * times) for times in (1, 2)
+    )
+    check.run(FakeShell({model: once}), (model,), CHOICES, write_baseline=path)
+    shell = FakeShell({model: twice})
+    assert check.run(shell, (model,), CHOICES, baseline=path) is ExitCode.FINDINGS
+
+
+def test_a_baseline_of_several_models_tells_them_apart(
+    model: str, other: str, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "baseline.json")
+    renamed = msgspec.structs.replace(
+        canned.UPSTREAM,
+        model=msgspec.structs.replace(canned.UPSTREAM.model, path="models/other.pt2"),
+    )
+    shell = FakeShell({model: canned.UPSTREAM, other: canned.CLEAN})
+    check.run(shell, (model, other), CHOICES, write_baseline=path)
+    shell = FakeShell({model: canned.UPSTREAM, other: renamed})
+    assert check.run(shell, (model, other), CHOICES, baseline=path) is ExitCode.FINDINGS
+    assert "models/other.pt2: TD101" in shell.stdout
+    assert "models/island.pt2" not in shell.stdout
+
+
+@pytest.mark.parametrize("answer", [WorkerError("the worker died"), canned.LOWERING_FAILED])
+def test_no_baseline_is_written_that_would_forget_a_model(
+    model: str, other: str, tmp_path: Path, answer: Report | WorkerError
+) -> None:
+    path = tmp_path / "baseline.json"
+    shell = FakeShell({model: answer, other: canned.UPSTREAM})
+    code = check.run(shell, (model, other), CHOICES, write_baseline=str(path))
+    assert code is ExitCode.FAILED
+    assert not path.exists()
+    assert shell.notes == [f"did not write {path}: not every model could be checked"]
+
+
+def test_a_baseline_that_is_none_is_refused_before_any_work(
+    model: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "baseline.json"
+    path.write_text("{}")
+    shell = FakeShell({model: canned.UPSTREAM})
+    with pytest.raises(UsageError, match="is not a baseline"):
+        check.run(shell, (model,), CHOICES, baseline=str(path))
+    assert shell.requests == []
+
+
+def test_a_message_of_several_lines_is_one_line(model: str) -> None:
+    finding = msgspec.structs.replace(canned.UPSTREAM.findings[0], message="one\ntwo\r\nthree")
+    report = msgspec.structs.replace(canned.UPSTREAM, findings=(finding,))
+    shell = FakeShell({model: report})
+    check.run(shell, (model,), CHOICES)
+    assert "needless-rejection: one two three | y" in shell.stdout
+    assert len(shell.stdout.splitlines()) == 2
