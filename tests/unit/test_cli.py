@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests import canned
@@ -306,6 +308,52 @@ def test_a_path_cannot_steer_the_terminal(
 ) -> None:
     cli.main(["report", str(tmp_path / "\x1b[2Jgone\n.pt2")])
     assert "\x1b" not in capsys.readouterr().err
+
+
+STEERING = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\x00"
+
+
+def steering() -> Report:
+    """Returns a report with control characters wherever a model brings in its own words."""
+    text = msgspec.json.encode(canned.UPSTREAM).decode()
+    evil = json.dumps(STEERING)[1:-1]
+    for word in ("island", "_to_copy", "sin", "weight", "double", "run_decompositions"):
+        text = text.replace(word, f"{word}{evil}")
+    return msgspec.json.decode(text, type=Report)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "--all-nodes"],
+        ["build"],
+        ["check"],
+        ["check", "--format", "github"],
+        ["check", "--format", "junit"],
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+@pytest.mark.parametrize("colored", [False, True])
+def test_what_a_model_calls_its_parts_cannot_steer_the_terminal(
+    arguments: list[str],
+    colored: bool,
+    model: str,
+    capsys: pytest.CaptureFixture[str],
+    fake_client: type[FakeClient],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake_client.answer = steering()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1") if colored else monkeypatch.delenv(
+        "FORCE_COLOR", raising=False
+    )
+    cli.main([*arguments, model])
+    out = capsys.readouterr().out
+    assert "island" in out
+    # Colours alone are left, and they are ours.
+    plain = re.sub(r"\x1b\[[\d;]*m", "", out) if colored else out
+    assert {c for c in plain if not c.isprintable()} <= {"\n"}
 
 
 @pytest.mark.parametrize(
