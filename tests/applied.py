@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.fx import Node
+from torch.fx import GraphModule, Node
 from torch.fx.passes.shape_prop import _extract_tensor_metadata
 from torch.utils._pytree import tree_map_only
 
@@ -35,7 +35,7 @@ def accepts_changed(
     module: Any, name: str, found: Counterfactual, options: Any, inferred: Any = None
 ) -> bool:
     """Returns that answer on a copy of a module with the stated changes made."""
-    twin = copy.deepcopy(module)
+    twin = GraphModule(module, copy.deepcopy(module.graph))
     for node, original in zip(twin.graph.nodes, module.graph.nodes, strict=True):
         node.name = original.name
         node.meta = dict(original.meta)
@@ -47,7 +47,7 @@ def accepts_changed(
     for node in twin.graph.nodes:
         # What a changed node computes changes with it, up to the node that was refused.
         if node.name in called or (node.name == name and name not in given):
-            _compute(node)
+            compute(node)
     return accepts(twin, name, options)
 
 
@@ -111,7 +111,8 @@ def _read(text: str) -> Any:
     return ast.literal_eval(text)
 
 
-def _compute(node: Node) -> None:
+def compute(node: Node) -> None:
+    """Writes the value that fake tensors compute for a node."""
     args, kwargs = tree_map_only(Node, lambda n: n.meta["val"], (node.args, dict(node.kwargs)))
     fakes = [n.meta["val"] for n in node.all_input_nodes]
     mode = next((v.fake_mode for v in fakes if isinstance(v, FakeTensor)), None)

@@ -139,9 +139,9 @@ def _judge_node(node: Node, options: Any) -> Judgement:
     gates = tuple(_gates(node, options))
     if verdict is Verdict.REJECT and winner is not None:
         gates += tuple(_data_dependent_gate(answers[winner], options))
-    if not answers and not gates:
+    if not answers:
         reason = f"torch_tensorrt has no converter for {target_name(node)}"
-        return Judgement(Verdict.REJECT, (_registry(Verdict.NOT_APPLICABLE, reason),))
+        answers = (_registry(Verdict.NOT_APPLICABLE, reason),)
     answers = gates + answers
     if verdict is Verdict.CRASHED and not any(a.verdict is verdict for a in answers):
         answers += (_registry(Verdict.CRASHED, crash),)

@@ -19,7 +19,7 @@ from trtdbg.stages.graph import dtype_name, refresh_metadata, target_name, torch
 
 TRIED_DTYPES = {
     "float": ("float32", "float16", "bfloat16", "int32", "int64", "bool"),
-    "complex": ("complex64", "float32"),
+    "complex": ("float32", "int32", "bool"),
     "int": ("int32", "int64", "bool", "float32"),
     "uint": ("int32", "int64", "bool", "float32"),
     "bool": ("int32", "int64", "float32"),
