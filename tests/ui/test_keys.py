@@ -138,6 +138,20 @@ async def test_a_model_that_cannot_be_read_is_said_with_its_remedy_and_exit_code
         assert stage.app.exit_code is ExitCode.CLEAN
 
 
+async def test_a_first_analysis_that_failed_can_be_tried_under_another_timing() -> None:
+    stage = Stage(Timing.LATE)
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        stage.worker.fail(WorkerBugError("KeyError: 'x'"))
+        await settle(pilot)
+        assert notes(stage.app) == []
+        await press(pilot, "T")
+        assert stage.worker.requests[1].policy.timing is Timing.UPSTREAM
+        stage.worker.answer(report(Timing.UPSTREAM))
+        await settle(pilot)
+        assert stage.app.state.loaded is not None
+
+
 async def test_cancelling_the_first_analysis_leaves_a_way_to_start_again() -> None:
     stage = Stage()
     async with stage.app.run_test(size=NARROW) as pilot:
@@ -228,10 +242,12 @@ async def test_a_failed_analysis_says_why_and_keeps_the_report_shown() -> None:
         await settle(pilot)
         assert "killed by SIGSEGV during infer" in screen_text(stage.app)
         assert stage.app.state.policy.timing is Timing.LATE
+        await press(pilot, "escape")
+        assert "SIGSEGV" not in screen_text(stage.app)
         await press(pilot, "t")
         stage.worker.answer(report(Timing.OFF))
         await settle(pilot)
-        assert "SIGSEGV" not in screen_text(stage.app)
+        assert stage.app.state.loaded.report.policy.timing is Timing.OFF
 
 
 async def test_the_traceback_of_a_bug_goes_to_the_log_and_not_to_the_screen() -> None:

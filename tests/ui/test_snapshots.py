@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from tests.ui.canned import built, report
 from tests.ui.fakes import Stage, loaded_stage, saved_app, settle
-from trtdbg.errors import ModelError
+from trtdbg.errors import ModelError, WorkerError
 from trtdbg.policy import Timing
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=["80x24", "160x50"])
@@ -112,6 +112,26 @@ def test_building(snap_compare: Compare, size: tuple[int, int]) -> None:
 def test_built_with_a_failure(snap_compare: Compare, size: tuple[int, int]) -> None:
     stage = Stage(Timing.UPSTREAM, [built(report(Timing.UPSTREAM), failing=1)])
     assert snap_compare(stage.app, terminal_size=size, run_before=pressing("4"))
+
+
+@SIZES
+def test_worker_died(snap_compare: Compare, size: tuple[int, int]) -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+
+    async def before(pilot: Pilot[int]) -> None:
+        await pressing("b")(pilot)
+        stage.worker.fail(
+            WorkerError(
+                "the worker process died of SIGSEGV while building attention.pt2 "
+                "(build engine 0, 0 of 5)",
+                remedy="the next request starts a fresh worker",
+            )
+        )
+        await settle(pilot)
+        stage.app.clear_notifications()
+        await settle(pilot)
+
+    assert snap_compare(stage.app, terminal_size=size, run_before=before)
 
 
 @SIZES

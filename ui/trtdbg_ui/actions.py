@@ -169,7 +169,7 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "esc",
                 "leave",
                 "cancel",
-                "Close the search, or else cancel what runs in the worker.",
+                "Close the search, or else cancel what runs, or else dismiss an error.",
             ),
         ),
     ),

@@ -288,7 +288,8 @@ class TrtdbgApp(App[int]):
                 Log(source="worker", level=LogLevel.ERROR, text=text)
                 for text in failure.traceback.splitlines()
             )
-        self.notify(failure.message, title="Failed", severity="error", timeout=10)
+        if shown is not None:
+            self.notify(failure.message, title="Failed", severity="error")
 
     def _present(self, loaded: Loaded, news: Line | None = None) -> None:
         """Shows a report; place and node stay where they were if they still exist."""
@@ -331,7 +332,7 @@ class TrtdbgApp(App[int]):
         if known is None and self._desk.read_only:
             self.notify("A saved report holds one policy. Open the .pt2 to try others.")
             return
-        if self.state.loaded is None:
+        if self.state.loaded is None and self.state.failure is None:
             return
         self._change(policy=policy, failure=None)
         if known is not None:
@@ -500,6 +501,8 @@ class TrtdbgApp(App[int]):
             self._close_find()
         elif self.state.activity is not None:
             self._desk.cancel()
+        elif self.state.failure is not None and self.state.loaded is not None:
+            self._change(failure=None)
         else:
             self.action_pane(Pane.NODES.value)
 

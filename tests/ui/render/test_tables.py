@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from trtdbg_ui.compare import Mark, history, snapshot
 from trtdbg_ui.loaded import Loaded, ResultRows, SnapshotRows
 from trtdbg_ui.render import nodes, snapshots
-from trtdbg_ui.render.columns import Column, lay_out, title_line
+from trtdbg_ui.render.columns import Column, Extent, lay_out, title_line
 from trtdbg_ui.render.passes import Entry, Heading, entries, neighbour, pass_line, result_line
 from trtdbg_ui.render.text import Line, Tone, plain, width
 
@@ -44,16 +44,20 @@ def failed_report() -> Report:
 # Columns.
 
 
+def widths(**cells: int) -> dict[str, Extent]:
+    return {key: Extent(size, size) for key, size in cells.items()}
+
+
 def test_columns_get_what_they_need_when_there_is_room() -> None:
     columns = [Column("a", ("alpha",), 3, 20), Column("b", ("beta",), 3, 20)]
-    layout = lay_out(columns, {"a": 8, "b": 12}, 40)
+    layout = lay_out(columns, widths(a=8, b=12), 40)
     assert [size for _, size in layout] == [8, 12]
 
 
 def test_the_widest_column_shrinks_first_and_no_further_than_its_least() -> None:
     columns = [Column("a", ("alpha",), 5, 20), Column("b", ("beta",), 5, 20)]
-    assert [s for _, s in lay_out(columns, {"a": 8, "b": 20}, 20)] == [8, 11]
-    assert [s for _, s in lay_out(columns, {"a": 8, "b": 20}, 4)] == [5, 5]
+    assert [s for _, s in lay_out(columns, widths(a=8, b=20), 20)] == [8, 11]
+    assert [s for _, s in lay_out(columns, widths(a=8, b=20), 4)] == [5, 5]
 
 
 def test_optional_columns_go_before_others_get_less_than_their_least() -> None:
@@ -62,20 +66,35 @@ def test_optional_columns_go_before_others_get_less_than_their_least() -> None:
         Column("b", ("b",), 5, 20, goes=1),
         Column("c", ("c",), 5, 20, goes=2),
     ]
-    natural = {"a": 10, "b": 5, "c": 5}
+    natural = widths(a=10, b=5, c=5)
     assert [c.key for c, _ in lay_out(columns, natural, 17)] == ["a", "b"]
     assert [c.key for c, _ in lay_out(columns, natural, 12)] == ["a"]
 
 
 def test_an_extra_column_goes_before_any_other_shrinks() -> None:
     columns = [Column("a", ("a",), 4, 20), Column("x", ("x",), 4, 20, goes=10)]
-    assert [c.key for c, _ in lay_out(columns, {"a": 12, "x": 8}, 20)] == ["a"]
+    assert [c.key for c, _ in lay_out(columns, widths(a=12, x=8), 20)] == ["a"]
+
+
+def test_a_title_is_spelled_out_where_there_is_room() -> None:
+    columns = [Column("a", ("truncated", "trunc."), 3, 20)]
+    assert plain(title_line(lay_out(columns, widths(a=7), 20))) == "truncated "
+    assert plain(title_line(lay_out(columns, widths(a=7), 8))) == "trunc.  "
 
 
 def test_a_stretching_column_takes_what_is_left_over() -> None:
     columns = [Column("a", ("a",), 4, 20), Column("s", ("s",), 4, 4, stretch=True)]
-    assert [s for _, s in lay_out(columns, {"a": 6, "s": 30}, 20)] == [6, 13]
-    assert [s for _, s in lay_out(columns, {"a": 6, "s": 9}, 40)] == [6, 9]
+    assert [s for _, s in lay_out(columns, widths(a=6, s=30), 20)] == [6, 13]
+    assert [s for _, s in lay_out(columns, widths(a=6, s=9), 40)] == [6, 9]
+
+
+def test_a_few_long_contents_do_not_decide_unless_there_is_room() -> None:
+    extent = Extent.of([8] * 39 + [30])
+    assert extent == Extent(usual=8, longest=30)
+    column = [Column("a", ("a",), 4, 24)]
+    assert [size for _, size in lay_out(column, {"a": extent}, 12)] == [12]
+    assert [size for _, size in lay_out(column, {"a": extent}, 80)] == [24]
+    assert Extent.of([]) == Extent.whole([]) == Extent()
 
 
 # The node table.
@@ -135,8 +154,8 @@ def test_what_was_not_asked_is_never_shown_as_an_accept() -> None:
 
 def test_at_eighty_cells_all_eight_facts_are_shown() -> None:
     titles = plain(title_line(nodes.layout(result_rows(Timing.UPSTREAM), 78))).split()
-    assert titles == [
-        "node", "operator", "orig.", "infer.", "trunc.", "TRT", "verdict", "engine",
+    assert [title[:4] for title in titles] == [
+        "node", "oper", "orig", "infe", "trun", "TRT", "verd", "engi",
     ]  # fmt: skip
 
 

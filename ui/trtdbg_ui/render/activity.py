@@ -89,10 +89,30 @@ def _stage_line(
     )
 
 
+def failure_note(failure: Failure, size: int) -> list[Line]:
+    """Returns an error above a report that is still good."""
+    keys = line(("esc", Tone.KEY), (" back to the answer", Tone.DIM))
+    remedy = f"   {failure.remedy}  " if failure.remedy else "   "
+    return [
+        *wrap(line((f" ✖ {failure.message}", Tone.BAD)), size, indent=3),
+        *wrap(line(remedy, *keys), size, indent=3),
+    ]
+
+
 def failure_lines(failure: Failure, size: int) -> list[Line]:
     """Returns an error as message and remedy."""
     lines = wrap(line((f"  ✖ {failure.message}", Tone.BAD)), size, indent=4)
     if failure.remedy:
         lines += [BLANK, *wrap(line(f"    {failure.remedy}"), size, indent=4)]
-    keys = line("    ", ("ctrl+r", Tone.KEY), " tries again   ", ("6", Tone.KEY), " log   ")
-    return [*lines, BLANK, (*keys, ("q", Tone.KEY), (" quits", Tone.PLAIN))]
+    keys = line(
+        "    ",
+        ("ctrl+r", Tone.KEY),
+        " tries again   ",
+        ("t", Tone.KEY),
+        " with another timing   ",
+        ("6", Tone.KEY),
+        " log   ",
+        ("q", Tone.KEY),
+        " quits",
+    )
+    return [*lines, BLANK, keys]

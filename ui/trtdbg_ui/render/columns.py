@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trtdbg_ui.render.text import Line, Tone, cells, fit, fit_middle
@@ -38,7 +38,33 @@ GAP = 1
 EXTRA = 10
 
 
-def lay_out(columns: Sequence[Column], natural: Mapping[str, int], size: int) -> Layout:
+@dataclass(frozen=True)
+class Extent:
+    """How long the contents of a column are, in cells."""
+
+    usual: int = 0
+    """What all but one of twenty keep to: a few very long names must not push other columns
+    off the screen."""
+    longest: int = 0
+
+    @classmethod
+    def of(cls, lengths: Iterable[int]) -> Extent:
+        """Returns the extent of contents of these lengths."""
+        ordered = sorted(lengths)
+        return cls(ordered[(len(ordered) - 1) * 19 // 20], ordered[-1]) if ordered else cls()
+
+    def beside(self, other: Extent) -> Extent:
+        """Returns the extent of two kinds of contents, of which this one is the usual."""
+        return Extent(self.usual, max(self.longest, other.longest))
+
+    @classmethod
+    def whole(cls, lengths: Iterable[int]) -> Extent:
+        """Returns the extent of contents of which none should be cut."""
+        longest = max(lengths, default=0)
+        return cls(longest, longest)
+
+
+def lay_out(columns: Sequence[Column], natural: Mapping[str, Extent], size: int) -> Layout:
     """Returns the columns that fit into `size` cells, with their widths.
 
     Every column gets what its content needs if there is room. Otherwise optional columns are
@@ -46,13 +72,13 @@ def lay_out(columns: Sequence[Column], natural: Mapping[str, int], size: int) ->
 
     Args:
         columns: All columns, in the order of display.
-        natural: Widest content of each column, by key.
+        natural: How long the contents of each column are, by key.
         size: Cells available, gaps between the columns included.
     """
     kept = list(columns)
     while _room(kept, [c.least for c in kept], size) < 0 and any(c.goes for c in kept):
         kept.remove(max(kept, key=lambda column: column.goes))
-    widths = [_wanted(column, natural.get(column.key, 0)) for column in kept]
+    widths = [_wanted(column, natural.get(column.key, Extent()).usual) for column in kept]
     while _room(kept, widths, size) < 0 and any(c.goes >= EXTRA for c in kept):
         index = kept.index(max(kept, key=lambda column: column.goes))
         del kept[index], widths[index]
@@ -63,10 +89,14 @@ def lay_out(columns: Sequence[Column], natural: Mapping[str, int], size: int) ->
             break
         widths[widest] -= 1
     for index, column in enumerate(kept):
-        if column.stretch:
-            left = max(_room(kept, widths, size), 0)
-            wanted = max(natural.get(column.key, 0), widths[index])
-            widths[index] = min(widths[index] + left, wanted)
+        more = cells(column.titles[0]) - widths[index]
+        if 0 < more <= _room(kept, widths, size):
+            widths[index] += more
+    for index, column in enumerate(kept):
+        longest = natural.get(column.key, Extent()).longest
+        most = longest if column.stretch else min(longest, column.most)
+        more = min(most - widths[index], _room(kept, widths, size))
+        widths[index] += max(more, 0)
     return tuple(zip(kept, widths, strict=True))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from trtdbg.records import NodeRecord, Verdict, dtype_text, shape_text
 from trtdbg_ui.judged import judged, late_would_accept, saved_by_truncation
 from trtdbg_ui.loaded import ResultRows
-from trtdbg_ui.render.columns import Column, Layout, lay_out, row_line
+from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.signs import LEVEL_SIGN, VERDICT_SIGN, short_operator
 from trtdbg_ui.render.text import Line, Span, Tone
@@ -32,27 +32,26 @@ def layout(rows: ResultRows, size: int) -> Layout:
     return lay_out(COLUMNS, natural_widths(rows), size)
 
 
-def natural_widths(rows: ResultRows) -> Mapping[str, int]:
-    """Returns the widest content of each column, in characters."""
+def natural_widths(rows: ResultRows) -> Mapping[str, Extent]:
+    """Returns how long the contents of each column are."""
     nodes = rows.nodes
 
-    def dtypes(key: str) -> int:
-        return max((len(dtype_text(d)) for d in {getattr(n, key) for n in nodes}), default=0)
+    def dtypes(key: str) -> Extent:
+        return Extent.whole(len(dtype_text(d)) for d in {getattr(n, key) for n in nodes})
 
+    operators = Extent.of(len(node.name) for node in nodes if judged(node))
+    targets = {(node.op, node.target) for node in nodes}
+    tensorrt = {node.tensorrt for node in nodes}
     return {
-        "name": max((len(node.name) for node in nodes), default=0),
-        "operator": max(
-            (len(_operator(t)) for t in {(n.op, n.target) for n in nodes}), default=0
-        ),
+        # Parameters have the longest names, and nobody looks for them first.
+        "name": operators.beside(Extent.of(len(node.name) for node in nodes)),
+        "operator": Extent.of(len(_operator(each)) for each in targets),
         "original": dtypes("original"),
         "inferred": dtypes("inferred"),
         "truncated": dtypes("truncated"),
-        "tensorrt": max(
-            (len(tensorrt_span(d)[0]) for d in {n.tensorrt for n in nodes}), default=0
-        ),
-        "verdict": 8,
-        "shape": max((len(shape_text(s)) for s in {n.shape for n in nodes}), default=0),
-        "source": max((len(str(n.source)) for n in nodes if n.source), default=0),
+        "tensorrt": Extent.whole(len(tensorrt_span(dtype)[0]) for dtype in tensorrt),
+        "shape": Extent.of(len(shape_text(node.shape)) for node in nodes),
+        "source": Extent.of(len(str(node.source)) for node in nodes if node.source),
     }
 
 

@@ -8,7 +8,7 @@ from trtdbg.outputs.summary import count, seconds_text
 from trtdbg.records import GraphNode, PassRecord, dtype_text, shape_text
 from trtdbg_ui.compare import Mark
 from trtdbg_ui.loaded import SnapshotRows
-from trtdbg_ui.render.columns import Column, Layout, lay_out, row_line
+from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.signs import MARK_TONE, MARK_WORD, counts, short_operator
 from trtdbg_ui.render.text import Line, Tone, line, pack
@@ -30,19 +30,19 @@ def layout(rows: SnapshotRows, size: int) -> Layout:
     return lay_out(COLUMNS, natural_widths(rows), size)
 
 
-def natural_widths(rows: SnapshotRows) -> Mapping[str, int]:
-    """Returns the widest content of each column, in characters."""
+def natural_widths(rows: SnapshotRows) -> Mapping[str, Extent]:
+    """Returns how long the contents of each column are."""
     nodes = [r.node for r in rows.rows]
     dtypes = {d for r in rows.rows for d in (r.before, r.after)}
-    dtype_width = max((len(dtype_text(dtype)) for dtype in dtypes), default=0)
+    dtype = Extent.whole(len(dtype_text(each)) for each in dtypes)
     return {
-        "name": max((len(node.name) for node in nodes), default=0),
-        "operator": max((len(_operator(node)) for node in nodes), default=0),
-        "before": dtype_width,
-        "after": dtype_width,
-        "shape": max((len(shape_text(s)) for s in {n.shape for n in nodes}), default=0),
-        "args": max((len(node.args) for node in nodes), default=0),
-        "source": max((len(str(n.source)) for n in nodes if n.source), default=0),
+        "name": Extent.of(len(node.name) for node in nodes),
+        "operator": Extent.of({node.target: len(_operator(node)) for node in nodes}.values()),
+        "before": dtype,
+        "after": dtype,
+        "shape": Extent.of(len(shape_text(node.shape)) for node in nodes),
+        "args": Extent.of(len(node.args) for node in nodes),
+        "source": Extent.of(len(str(node.source)) for node in nodes if node.source),
     }
 
 

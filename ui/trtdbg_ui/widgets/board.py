@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from trtdbg.policy import Settings
 from trtdbg.session.messages import Log
 from trtdbg_ui.desk import Desk
-from trtdbg_ui.render.activity import activity_line, failure_lines, loading_lines
+from trtdbg_ui.render.activity import activity_line, failure_note, loading_lines
 from trtdbg_ui.render.answer import answer
 from trtdbg_ui.render.detail import detail
 from trtdbg_ui.render.find import find_line
@@ -268,7 +268,7 @@ def _news(state: State, now: float, size: int) -> Line:
 def _answer_lines(state: State, most: int, size: int) -> list[Line]:
     """Returns what went wrong, or else the answer, in at most `most` lines."""
     if state.failure is not None:
-        lines = failure_lines(state.failure, size)
+        lines = failure_note(state.failure, size)
     elif state.loaded is not None:
         lines = [line(" ", *each) for each in answer(state.loaded, size - 1)]
     else:
