@@ -39,7 +39,7 @@ from trtdbg.errors import (
 from trtdbg.outputs.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Analyze, Build, Describe, Log, Progress
+from trtdbg.session.messages import Ask, Log, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -139,7 +139,7 @@ class Terminal:
         self._status = ""
         self._lock = threading.RLock()
 
-    def submit(self, request: Describe | Analyze | Build) -> Future[Environment | Report]:
+    def submit(self, request: Ask) -> Future[Environment | Report]:
         """Sends a request to the worker, which the first one starts."""
         if self._client is None:
             from trtdbg.session.client import Client

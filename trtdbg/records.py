@@ -501,6 +501,75 @@ class Suggestion(Record, frozen=True, kw_only=True):
     """Operators to keep in PyTorch by name, because asking about them ends a compilation."""
 
 
+class Agreement(StrEnum):
+    """Whether a value agrees with the original within the tolerance."""
+
+    WITHIN = "within"
+    BEYOND = "beyond"
+    """At least one element differs by more than the tolerance."""
+    NOT_COMPARED = "not_compared"
+    """There were no two values to compare; the note says why."""
+
+
+class NodeError(Record, frozen=True, kw_only=True):
+    """How far truncation moves the value of one node, or one program output, in a run.
+
+    A value that several places read in different dtypes counts with the worst of them. Of a
+    node with several outputs the elements of all count.
+    """
+
+    name: str
+    """Node of the lowered graph, or program output."""
+    agreement: Agreement
+    original: Dtype = None
+    """The dtype that the original program computes."""
+    computed: Dtype = None
+    """The dtype that the truncated program computes; None if it was not run."""
+    max_abs_error: float | None = None
+    """Largest |computed - original| of elements finite in both; None where there are none."""
+    max_rel_error: float | None = None
+    """Largest error as a share of the original, 1.0 being 100%; where that is not 0."""
+    elements: int = 0
+    """Elements compared."""
+    beyond: int = 0
+    """Elements that differ by more than the tolerance."""
+    wrapped: int = 0
+    """Integers of the original that do not fit the narrow dtype."""
+    nan_mismatches: int = 0
+    """Elements that are nan in only one of both."""
+    inf_mismatches: int = 0
+    """Elements infinite in only one of both, or with opposite signs."""
+    overflowed: int = 0
+    """Elements that are finite in the original and infinite in the truncated program."""
+    note: str | None = None
+    """How it was run where not plainly, or why it was not compared."""
+
+
+class Numerics(Record, frozen=True, kw_only=True):
+    """The original and the truncated program on the same inputs, in PyTorch on the CPU.
+
+    Engines compute in the truncated dtypes here, with PyTorch's kernels and not TensorRT's.
+    """
+
+    inputs: str
+    """Where the inputs come from: `example inputs`, `random inputs, seed 0`, or a file."""
+    seed: int
+    """Seed of random operators, and of random inputs."""
+    atol: float
+    """A float may differ by `atol + rtol * |original|`; integers and bools not at all."""
+    rtol: float
+    outputs: tuple[NodeError, ...] = ()
+    """One row a program output, in order."""
+    nodes: tuple[NodeError, ...] = ()
+    """One row a node of the lowered graph, in graph order."""
+    first_beyond: str | None = None
+    """The first node in graph order whose error exceeds the tolerance."""
+    note: str | None = None
+    """That nothing is truncated, or why nothing could be run."""
+    seconds: float = 0.0
+    """Wall time of both runs and the comparison."""
+
+
 class Report(Record, frozen=True, kw_only=True):
     """Everything known about one model under one policy."""
 
@@ -523,6 +592,8 @@ class Report(Record, frozen=True, kw_only=True):
     """On request alone; None if nobody asked."""
     suggestion: Suggestion | None = None
     """On request alone; None if nobody asked."""
+    numerics: Numerics | None = None
+    """What truncation does to the numbers; on request alone, None if nobody asked."""
 
 
 class FailedReport(Record, frozen=True, kw_only=True):

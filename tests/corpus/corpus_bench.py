@@ -61,6 +61,11 @@ class Bench:
             self._reports[key] = self._session(model, settings).build(policy)
         return self._reports[key]
 
+    def numerics(self, model: Path, policy: TruncationPolicy) -> Report:
+        """Returns the report of a model with both programs run on its example inputs."""
+        report: Report = self._session(model, None).numerics(policy)
+        return report
+
     def _session(self, model: Path, settings: Settings | None) -> Any:
         # Only here: importing this module must not load torch while tests are collected.
         from trtdbg.session.session import Session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -13,8 +14,9 @@ from trtdbg.errors import CancelledError, ExitCode, ModelError, TrtdbgError, Usa
 from trtdbg.outputs.files import write_atomically
 from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
 from trtdbg.outputs.summary import broken_end
+from trtdbg.policy import TruncationPolicy
 from trtdbg.records import FailedReport, ModelPath, Report
-from trtdbg.session.messages import Analyze, Build, Job
+from trtdbg.session.messages import Analyze, Build, Job, Measure
 
 
 def job(model: str, choices: Choices) -> Job:
@@ -27,14 +29,40 @@ def job(model: str, choices: Choices) -> Job:
     )
 
 
-def analyse(shell: Shell, model: str, choices: Choices) -> Report:
-    """Returns the report of a model, or the one saved in a .json file.
+@dataclass(frozen=True)
+class Run:
+    """How the original and the truncated program are to be run and compared."""
+
+    inputs: str | None = None
+    """A .pt or .npz file; None takes example inputs, or random ones."""
+    seed: int | None = None
+    atol: float | None = None
+    rtol: float | None = None
+
+    def request(self, job: Job, policy: TruncationPolicy) -> Measure:
+        """Returns the worker's request, its own defaults where the user chose nothing."""
+        plain = Measure(job=job, policy=policy, inputs=self.inputs, seed=self.seed)
+        chosen = {"atol": self.atol, "rtol": self.rtol}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        return msgspec.structs.replace(plain, **given)
+
+
+def analyse(shell: Shell, model: str, choices: Choices, run: Run | None = None) -> Report:
+    """Returns the report of a model, with a `run` measured too, or one saved as .json.
 
     Raises:
         TrtdbgError: there is none; a class of `trtdbg.errors` says why.
     """
     if not is_saved_report(model):
-        return ask(shell, Analyze(job=job(model, choices), policy=choices.policy))
+        work = job(model, choices)
+        if run is not None:
+            return ask(shell, run.request(work, choices.policy))
+        return ask(shell, Analyze(job=work, policy=choices.policy))
+    if run is not None:
+        raise UsageError(
+            f"--numerics does not go with the saved report {model}, which holds no program",
+            remedy="give the .pt2 file",
+        )
     if choices.given:
         flag = choices.given[0].removesuffix("_file").replace("_", "-")
         raise UsageError(
@@ -45,7 +73,7 @@ def analyse(shell: Shell, model: str, choices: Choices) -> Report:
     return read_report(model)
 
 
-def ask(shell: Shell, request: Analyze | Build) -> Report:
+def ask(shell: Shell, request: Analyze | Build | Measure) -> Report:
     """Returns the worker's report on a model, after a look whether the file is there at all.
 
     Raises:

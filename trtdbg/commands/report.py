@@ -2,28 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import click
 
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
     Choices,
+    Command,
     SectionedCommand,
+    SectionedOption,
     analysis_options,
     force_option,
     json_option,
     verbose_option,
 )
 from trtdbg.commands.shell import Shell
-from trtdbg.errors import ExitCode
+from trtdbg.errors import ExitCode, UsageError
 from trtdbg.outputs.files import refuse_existing
 from trtdbg.outputs.report import Entry
 from trtdbg.records import Report
+from trtdbg.session.messages import DEFAULT_ATOL, DEFAULT_RTOL
+
+INPUT_FILES = (".pt", ".npz")
+"""Endings by which `--inputs` means a file of values rather than a list of dtypes."""
 
 
-@click.command(cls=SectionedCommand)
+class ReportCommand(SectionedCommand):
+    """Takes `--inputs` for the policy's list and, by its ending, for a file of values."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the arguments with `--inputs FILE` spelled `--input-values FILE`."""
+        return super().parse_args(ctx, spelled_out(args))
+
+
+def spelled_out(args: Sequence[str]) -> list[str]:
+    """Returns arguments in which every `--inputs` with a file of values is unambiguous."""
+    spelled = list(args)
+    for place, word in enumerate(spelled):
+        name, equals, value = word.partition("=")
+        if not equals and place + 1 < len(spelled):
+            value = spelled[place + 1]
+        if name == "--inputs" and value.lower().endswith(INPUT_FILES):
+            spelled[place] = f"--input-values{equals}{value if equals else ''}"
+    return spelled
+
+
+def _numerics_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    return click.option(*names, cls=SectionedOption, section="Numerics", **attributes)
+
+
+@click.command(cls=ReportCommand)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @analysis_options
 @click.option("--all-nodes", is_flag=True, help="Show all nodes, not only those that matter.")
+@_numerics_option(
+    "--numerics",
+    is_flag=True,
+    help="Run the original and the truncated program in PyTorch and compare every value.",
+)
+@_numerics_option(
+    "--input-values",
+    metavar="FILE",
+    help="Values to run on: a .pt file (a tensor, tuple or dict) or an .npz; --inputs FILE is "
+    "the same.  [default: the model's example inputs]",
+)
+@_numerics_option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Run on random values made with this seed.",
+)
+@_numerics_option(
+    "--atol",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    help=f"A float may differ by this much  [default: {DEFAULT_ATOL:g}]",
+)
+@_numerics_option(
+    "--rtol",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    help="and by this share of the original; integers not at all.  "
+    f"[default: {DEFAULT_RTOL:g}]",
+)
 @json_option
 @force_option
 @verbose_option
@@ -33,6 +96,11 @@ def command(
     models: tuple[str, ...],
     choices: Choices,
     all_nodes: bool,
+    numerics: bool,
+    input_values: str | None,
+    seed: int | None,
+    atol: float | None,
+    rtol: float | None,
     json_to: str | None,
     force: bool,
 ) -> ExitCode:
@@ -41,7 +109,21 @@ def command(
     MODEL is a .pt2 file that torch.export saved, or a report that --json saved. With --json
     and one model the records are an object, with several a list in the order given.
     """
-    return run(shell, models, choices, all_nodes=all_nodes, json_to=json_to, force=force)
+    measured = shared.Run(input_values, seed, atol, rtol)
+    if not numerics and measured != shared.Run():
+        raise UsageError(
+            "--input-values, --seed, --atol and --rtol say how to run the program",
+            remedy="add --numerics",
+        )
+    return run(
+        shell,
+        models,
+        choices,
+        all_nodes=all_nodes,
+        measured=measured if numerics else None,
+        json_to=json_to,
+        force=force,
+    )
 
 
 def run(
@@ -50,14 +132,22 @@ def run(
     choices: Choices,
     *,
     all_nodes: bool = False,
+    measured: shared.Run | None = None,
     json_to: str | None = None,
     force: bool = False,
 ) -> ExitCode:
-    """Reports on each model; returns 4 where lowering or partitioning failed."""
+    """Reports on each model, run too if `measured` says how.
+
+    Returns 4 where lowering or partitioning failed.
+    """
     if json_to not in (None, "-"):
         refuse_existing(json_to, force=force)
     entries: list[Entry] = []
-    for entry in shared.each(shell, models, lambda m: shared.analyse(shell, m, choices)):
+
+    def analyse(model: str) -> Report:
+        return shared.analyse(shell, model, choices, measured)
+
+    for entry in shared.each(shell, models, analyse):
         if json_to != "-" and isinstance(entry, Report):
             _show(shell, entry, all_nodes=all_nodes, first=not entries)
         entries.append(entry)

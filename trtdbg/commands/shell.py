@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Analyze, Build, Describe
+from trtdbg.session.messages import Ask
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,7 +20,7 @@ class Shell(Protocol):
     verbose: bool
     """Whether progress and log lines are wanted on stderr, one a line."""
 
-    def submit(self, request: Describe | Analyze | Build) -> Future[Environment | Report]:
+    def submit(self, request: Ask) -> Future[Environment | Report]:
         """Sends a request to the program's one worker, which starts with the first."""
 
     def working_on(self, subject: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from trtdbg.dtypes import NARROWED, family, is_wide
 from trtdbg.outputs.explain import explain
+from trtdbg.outputs.numerics import damages
 from trtdbg.outputs.summary import answer_in_force
 from trtdbg.policy import Timing, VerdictSource
 from trtdbg.records import (
@@ -58,6 +59,13 @@ def find(report: Report, evidence: Evidence) -> tuple[Finding, ...]:
         *_boundaries(report, evidence, nodes),
         *_constants(report),
         *_scalars(report, evidence),
+    ]
+    said = {(finding.code, finding.node) for finding in found}
+    found += [
+        _finding(damage.code, damage.message, nodes.get(damage.node))
+        for damage in damages(report)
+        # What truncation alone tells, or a converter's coercion explains, is not said twice.
+        if not said & {(damage.code, damage.node), ("TD403", damage.node)}
     ]
     order = {level: i for i, level in enumerate(reversed(Level))}
     return tuple(sorted(found, key=lambda finding: (order[finding.level], finding.code)))

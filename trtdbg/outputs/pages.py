@@ -51,6 +51,7 @@ def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
     parts: list[RenderableType] = [header(report, summary.headline(report))]
     parts += _section("Left to PyTorch", _left_to_pytorch(report))
     parts += _section("Findings", findings(report.findings, most=SAME_FINDINGS))
+    parts += _section(*tables.numerics(report))
     parts += _section(*tables.passes(report))
     parts += _section(*tables.nodes(report, all_nodes=all_nodes))
     parts += _section(*tables.engines(report))

@@ -10,13 +10,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from trtdbg.outputs import numerics as values
 from trtdbg.outputs import summary
 from trtdbg.records import (
+    Agreement,
     BoundaryCast,
     BuildStatus,
     Direction,
     Dtype,
     EngineRecord,
+    NodeError,
     NodeRecord,
     Report,
     Verdict,
@@ -43,6 +46,8 @@ _VERDICT_STYLE = {
     Verdict.NOT_APPLICABLE: "yellow",
     Verdict.NOT_CHECKED: "dim",
 }
+
+_AGREEMENT_STYLE = {Agreement.WITHIN: "green", Agreement.BEYOND: "bold red"}
 
 _STATUS_STYLE = {BuildStatus.BUILT: "green", BuildStatus.FAILED: "bold red"}
 
@@ -236,16 +241,67 @@ def constants(report: Report) -> Section:
             constant.name,
             _dtype(constant.original),
             _dtype(constant.truncated),
-            _error(constant.max_abs_error),
-            _error(constant.max_rel_error),
+            values.error_text(constant.max_abs_error),
+            values.error_text(constant.max_rel_error),
             str(constant.overflowed or "-"),
             str(constant.underflowed or "-"),
         )
     return title, table
 
 
-def _error(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1e}" if value else "0"
+def numerics(report: Report) -> Section:
+    """Returns what truncation did to values in a run: outputs, then the nodes that differ."""
+    measured = report.numerics
+    if measured is None:
+        return "Numerics", None
+    title = f"Numerics ({values.conditions(measured)})"
+    parts: list[RenderableType] = [Text(values.headline(measured), style="bold")]
+    if measured.outputs:
+        parts.append(_errors("output", measured.outputs))
+    if measured.first_beyond is not None:
+        first = next(row for row in measured.nodes if row.name == measured.first_beyond)
+        node = next((n for n in report.nodes if n.name == first.name), None)
+        place = f" ({node.source})" if node is not None and str(node.source or "") else ""
+        parts.append(
+            Text(
+                f"The first node beyond the tolerance is {first.name}{place}: "
+                f"{values.largest_error(first)}"
+            )
+        )
+    worst = values.worst_nodes(measured)
+    if worst:
+        rest = (
+            f", the worst {values.WORST} of {len(worst)}" if len(worst) > values.WORST else ""
+        )
+        parts.append(Text(f"Nodes that differ{rest}:"))
+        parts.append(_errors("node", worst[: values.WORST]))
+    parts += [
+        Text(f"{row.name}: {row.note}", style="dim")
+        for row in values.unusual_nodes(measured)[: values.WORST]
+    ]
+    return title, Group(*parts)
+
+
+def _errors(kind: str, rows: Sequence[NodeError]) -> Table:
+    table = make_table(kind, "original", "computed", "agreement", "max error", "relative")
+    for name in ("beyond", "wrapped"):
+        table.add_column(name)
+    for column in table.columns[4:]:
+        column.justify = "right"
+        column.no_wrap = True
+    for row in rows:
+        word = row.agreement.value.replace("_", " ")
+        table.add_row(
+            row.name,
+            _dtype(row.original),
+            _dtype(row.computed),
+            Text(word, style=_AGREEMENT_STYLE.get(row.agreement, "yellow")),
+            values.worst_error(row),
+            values.percent_text(row.max_rel_error),
+            f"{row.beyond}/{row.elements}" if row.elements else "-",
+            str(row.wrapped or "-"),
+        )
+    return table
 
 
 def build_results(report: Report) -> RenderableType:

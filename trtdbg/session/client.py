@@ -21,8 +21,7 @@ from trtdbg import errors
 from trtdbg.errors import CancelledError, TrtdbgError, WorkerBugError
 from trtdbg.records import Environment, Report
 from trtdbg.session.messages import (
-    Analyze,
-    Build,
+    Ask,
     Describe,
     Done,
     Event,
@@ -37,7 +36,6 @@ _logger = logging.getLogger(__name__)
 _GRACE_SECONDS: Final = 0.5
 """How long `close` lets a worker end by itself; importing torch can keep it from listening."""
 
-_Ask = Describe | Analyze | Build
 _Answer = Environment | Report
 
 
@@ -49,7 +47,7 @@ _MOST_PROBE_CRASHES: Final = 8
 class _Pending:
     """A request and the future that its answer goes to."""
 
-    request: _Ask
+    request: Ask
     future: Future[_Answer]
     stage: str = ""
     """What the worker said last that it was doing for it."""
@@ -98,7 +96,7 @@ class Client:
             if self._running is None:
                 self._living_worker()
 
-    def submit(self, request: Describe | Analyze | Build) -> Future[Environment | Report]:
+    def submit(self, request: Ask) -> Future[Environment | Report]:
         """Queues a request; its future ends with the answer or a class of trtdbg.errors."""
         pending = _Pending(request, Future())
         with self._lock:
@@ -211,7 +209,7 @@ class Client:
         return pending.stage == _PROBE_STAGE and pending.crashes <= _MOST_PROBE_CRASHES
 
 
-def _unpack(request: _Ask, answer: Done | Failed) -> _Answer:
+def _unpack(request: Ask, answer: Done | Failed) -> _Answer:
     """Returns the record of an answer, or raises what it says went wrong."""
     if isinstance(answer, Failed):
         raise _as_error(answer)

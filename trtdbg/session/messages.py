@@ -48,11 +48,33 @@ class Build(Message, frozen=True, kw_only=True):
     """Folder that takes the engines and a manifest; None saves nothing."""
 
 
+DEFAULT_ATOL = 1e-5
+DEFAULT_RTOL = 1e-4
+"""float32 keeps seven digits; three of them are left to the sums of a whole model."""
+
+
+class Measure(Message, frozen=True, kw_only=True):
+    """Asks to run the original and the truncated program, for the `Report` with the errors."""
+
+    job: Job
+    policy: TruncationPolicy
+    inputs: str | None = None
+    """Path of a .pt or .npz file; None takes example inputs, or random ones."""
+    seed: int | None = None
+    """Asks for random inputs made with it; None prefers the model's example inputs."""
+    atol: float = DEFAULT_ATOL
+    """A float may differ by `atol + rtol * |original|`."""
+    rtol: float = DEFAULT_RTOL
+
+
 class Shutdown(Message, frozen=True, kw_only=True):
     """Asks the worker to end."""
 
 
-Request = Describe | Analyze | Build | Shutdown
+Ask = Describe | Analyze | Build | Measure
+"""What is answered: with an `Environment`, or a `Report`."""
+
+Request = Ask | Shutdown
 
 
 class Progress(Message, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ from trtdbg.errors import StageError, TrtdbgError, WorkerBugError, WorkerError
 from trtdbg.records import Environment, Report
 from trtdbg.session.messages import (
     Analyze,
+    Ask,
     Build,
     Describe,
     Done,
@@ -38,6 +39,7 @@ from trtdbg.session.messages import (
     Job,
     Log,
     LogLevel,
+    Measure,
     Progress,
     Request,
     Shutdown,
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
 _KEPT_SESSIONS: Final = 3
 """Each holds a model's weights; enough to switch between two settings and back."""
 
-_Ask = Describe | Analyze | Build
-
 
 class RequestHandler(Protocol):
     """What answers requests; made with the function that sends progress and log lines."""
@@ -58,7 +58,7 @@ class RequestHandler(Protocol):
     def prepare(self) -> None:
         """Does the slow imports, before the first request is looked at; must not raise."""
 
-    def handle(self, request: Describe | Analyze | Build) -> Environment | Report:
+    def handle(self, request: Ask) -> Environment | Report:
         """Returns the record that answers `request`."""
 
 
@@ -84,7 +84,7 @@ class Handler:
         else:
             host.attach_log(self._emit_log)
 
-    def handle(self, request: Describe | Analyze | Build) -> Environment | Report:
+    def handle(self, request: Ask) -> Environment | Report:
         """Returns the environment of this machine, or the report that was asked for."""
         from trtdbg.stages import host
 
@@ -96,6 +96,9 @@ class Handler:
                     return self._session(job).analyze(policy)
                 case Build(job=job, policy=policy, engines=engines, save=save):
                     return self._session(job).build(policy, engines, save)
+                case Measure(job=job, policy=policy, inputs=inputs, seed=seed):
+                    session, tolerance = self._session(job), (request.atol, request.rtol)
+                    return session.numerics(policy, inputs, seed, *tolerance)
                 case _:
                     assert_never(request)
         except MemoryError:
@@ -143,7 +146,7 @@ def serve(
     _redirect(stdout, stderr)
     _share_no_semaphores()
     channel = _Channel(connection)
-    requests: queue.SimpleQueue[_Ask] = queue.SimpleQueue()
+    requests: queue.SimpleQueue[Ask] = queue.SimpleQueue()
     threading.Thread(
         target=_receive, args=(connection, requests), name="trtdbg-requests", daemon=True
     ).start()
@@ -170,7 +173,7 @@ class _Channel:
                 _follow_parent()
 
 
-def _receive(connection: Connection, requests: queue.SimpleQueue[_Ask]) -> None:
+def _receive(connection: Connection, requests: queue.SimpleQueue[Ask]) -> None:
     """Reads requests while another is answered, so that the parent's end is always noticed."""
     decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
     while True:
@@ -242,7 +245,7 @@ def _load(handler: str) -> Callable[[Callable[[Progress | Log], None]], RequestH
     return made
 
 
-def _answer(handler: RequestHandler, request: _Ask) -> Done | Failed:
+def _answer(handler: RequestHandler, request: Ask) -> Done | Failed:
     """Answers a request; no exception, not even SystemExit, ends the worker."""
     try:
         return Done(payload=msgspec.msgpack.encode(handler.handle(request)))
@@ -256,7 +259,7 @@ def _answer(handler: RequestHandler, request: _Ask) -> Done | Failed:
         return _explain(error, request)
 
 
-def _explain(error: BaseException, request: _Ask) -> Failed:
+def _explain(error: BaseException, request: Ask) -> Failed:
     subject = "the request" if isinstance(request, Describe) else _model_name(request)
     if _is_out_of_memory(error):
         return Failed(
@@ -310,7 +313,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _model_name(request: Analyze | Build) -> str:
+def _model_name(request: Analyze | Build | Measure) -> str:
     return PurePath(request.job.model).name
 
 

@@ -27,12 +27,15 @@ from trtdbg.records import (
     TypingKind,
 )
 from trtdbg.session import reasons
-from trtdbg.session.messages import Job, Log, Progress
+from trtdbg.session.measured import measure
+from trtdbg.session.messages import DEFAULT_ATOL, DEFAULT_RTOL, Job, Log, Progress
 from trtdbg.session.probe_cache import ProbeCache
 from trtdbg.session.steps import Analysed, Context, Lowered, Steps
 from trtdbg.stages import engine, host, infer, validate
 from trtdbg.stages.capture import Captured, capture, compilation_settings
+from trtdbg.stages.deviations import Tolerance
 from trtdbg.stages.graph import recorded_dtype
+from trtdbg.stages.inputs import program_inputs
 from trtdbg.stages.load import load
 
 
@@ -132,6 +135,44 @@ class Session:
                 flavour=self.environment.flavour,
                 target=self._target,
             )
+        return analysis.report
+
+    def numerics(
+        self,
+        policy: TruncationPolicy,
+        inputs: str | None = None,
+        seed: int | None = None,
+        atol: float = DEFAULT_ATOL,
+        rtol: float = DEFAULT_RTOL,
+    ) -> Report:
+        """Runs the original and the truncated program and returns the report with the errors.
+
+        Args:
+            policy: what is truncated.
+            inputs: a `.pt` or `.npz` file; None takes the example inputs of the model.
+            seed: of random inputs, which a seed asks for; None takes them, with seed 0, only
+                where the model holds no example inputs.
+            atol: a float may differ by `atol + rtol * |original|`.
+            rtol: see atol.
+
+        Raises:
+            UsageError: the inputs cannot be read or are not what the program takes, or the
+                policy cannot be followed.
+            UnavailableError: the file needs a library that is not installed.
+        """
+        # First, so that a wrong file is refused before the analysis.
+        given = program_inputs(self._loaded.program, self._loaded.example_inputs, inputs, seed)
+        analysis = self._analysis(policy)
+        measured = measure(
+            self._lower(truncate_double=False),
+            analysis.analysed,
+            analysis.report,
+            given,
+            Tolerance(atol, rtol),
+            self._progress,
+        )
+        report = msgspec.structs.replace(analysis.report, numerics=measured)
+        analysis.report = analysis.judged(report)
         return analysis.report
 
     def _build_one(self, analysed: Analysed, index: int) -> tuple[BuildRecord, bytes | None]:

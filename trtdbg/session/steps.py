@@ -105,6 +105,9 @@ class Analysed:
     casts: tuple[BoundaryCast, ...] = ()
     constants: tuple[ConstantRecord, ...] = ()
     outputs: tuple[Binding, ...] = ()
+    truncated: Typing | None = None
+    program: Program | None = None
+    """Partitioned and repaired; None if the partitioner failed, here and above."""
 
 
 class Steps:
@@ -236,8 +239,8 @@ class Steps:
             assert self.captured.module is not None
             return infer.infer(self.captured.module)
         self.context.progress("infer", "under the policy")
-        # Upstream narrows the same dtypes, only behind the validators' back.
-        policy = msgspec.structs.replace(self.policy, timing=Timing.LATE)
+        # Upstream narrows float64 behind the validators' back, whatever the lists say.
+        policy = self.policy if self.policy.timing is Timing.LATE else TruncationPolicy()
         truncated = infer.infer_truncated(self.base.inferred, policy)
         if self.policy.timing is Timing.LATE:
             seconds = time.perf_counter() - start
@@ -379,6 +382,8 @@ class Steps:
             casts=program.casts if program is not None else (),
             constants=self._constants(truncated),
             outputs=output_rows(self.context.program, self.promised, outputs),
+            truncated=truncated,
+            program=program,
         )
 
     def _is_upstream(self) -> bool:

@@ -33,6 +33,7 @@ from trtdbg.session.messages import (
     Event,
     Log,
     LogLevel,
+    Measure,
     Progress,
     Request,
     Shutdown,
@@ -358,6 +359,8 @@ def _activity(request: Request | None) -> str:
             return f"analysing {PurePath(job.model).name}"
         case Build(job=job):
             return f"building {PurePath(job.model).name}"
+        case Measure(job=job):
+            return f"running {PurePath(job.model).name}"
         case Shutdown():
             return "ending"
         case _:

@@ -10,7 +10,7 @@ from rich.console import Console
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Analyze, Build, Describe
+from trtdbg.session.messages import Ask, Describe
 
 Answer = Report | Environment | TrtdbgError
 
@@ -20,7 +20,7 @@ class FakeShell:
 
     def __init__(self, answers: dict[str, Answer] | None = None) -> None:
         self.answers = answers or {}
-        self.requests: list[Describe | Analyze | Build] = []
+        self.requests: list[Ask] = []
         self.notes: list[str] = []
         self.failures: list[tuple[str, str]] = []
         self.opened: list[tuple[str, TruncationPolicy, Settings, str | None]] = []
@@ -32,7 +32,7 @@ class FakeShell:
     def stdout(self) -> str:
         return self._stdout.getvalue()
 
-    def submit(self, request: Describe | Analyze | Build) -> Future[Environment | Report]:
+    def submit(self, request: Ask) -> Future[Environment | Report]:
         self.requests.append(request)
         key = "" if isinstance(request, Describe) else request.job.model
         answer = self.answers[key]

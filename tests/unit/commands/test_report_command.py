@@ -9,11 +9,12 @@ from fake_shell import FakeShell
 
 from tests import canned
 from trtdbg.commands import report
+from trtdbg.commands.models import Run
 from trtdbg.commands.options import Choices
-from trtdbg.errors import CancelledError, ExitCode, OutputError, WorkerError
+from trtdbg.errors import CancelledError, ExitCode, OutputError, UsageError, WorkerError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Report
-from trtdbg.session.messages import Analyze, Job
+from trtdbg.session.messages import Analyze, Job, Measure
 
 CHOICES = Choices(
     policy=TruncationPolicy(timing=Timing.UPSTREAM), settings=Settings(), target="sm89"
@@ -105,3 +106,47 @@ def test_what_cannot_be_a_model_never_reaches_the_worker(
     assert report.run(shell, (str(path),), CHOICES) is ExitCode.USAGE
     assert word in shell.failures[0][1]
     assert shell.requests == []
+
+
+def invoke(shell: FakeShell, *args: str) -> None:
+    """Runs the command as the command line does, with its own parsing."""
+    report.command.main(list(args), obj=shell, standalone_mode=False)
+
+
+def test_numerics_asks_for_a_run_with_the_tolerance_chosen(model: str) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    invoke(shell, model, "--numerics", "--seed", "7", "--atol", "0.5", "--timing", "upstream")
+    policy = TruncationPolicy(timing=Timing.UPSTREAM)
+    job = Job(model=model, settings=Settings())
+    assert shell.requests == [Measure(job=job, policy=policy, seed=7, atol=0.5)]
+
+
+@pytest.mark.parametrize("spelling", ["--inputs {}", "--inputs={}", "--input-values {}"])
+@pytest.mark.parametrize("file", ["values.npz", "folder/values.PT"])
+def test_inputs_means_a_file_by_its_ending_and_else_the_policy(
+    model: str, spelling: str, file: str
+) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    words = spelling.format(file).split()
+    invoke(shell, model, "--numerics", "--inputs", "float64,int64", *words)
+    (request,) = shell.requests
+    assert isinstance(request, Measure)
+    assert request.inputs == file
+    assert request.policy.inputs == ("float64", "int64")
+
+
+@pytest.mark.parametrize(
+    "words", [["--seed", "1"], ["--atol", "1"], ["--rtol", "1"], ["--inputs", "x.npz"]]
+)
+def test_what_says_how_to_run_wants_numerics(model: str, words: list[str]) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    with pytest.raises(UsageError, match="add --numerics"):
+        invoke(shell, model, *words)
+    assert shell.requests == []
+
+
+def test_numerics_of_a_saved_report_is_refused() -> None:
+    shell = FakeShell()
+    default = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
+    assert report.run(shell, ("saved.json",), default, measured=Run()) is ExitCode.USAGE
+    assert "--numerics does not go with the saved report" in shell.failures[0][1]

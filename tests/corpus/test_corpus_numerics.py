@@ -1,0 +1,127 @@
+"""Every corpus case run in both programs under every timing, and what some must show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from corpus_bench import CORPUS, SAMPLES, Bench, read_manifest
+
+from trtdbg.policy import Timing, TruncationPolicy
+from trtdbg.records import Agreement, NodeError, Report
+
+MANIFEST = read_manifest()
+
+COERCED = ("int_times_float_scalar",)
+"""Cases whose outputs TensorRT computes otherwise than PyTorch under any timing."""
+
+needs_corpus = pytest.mark.skipif(not MANIFEST, reason=f"no corpus at {CORPUS}")
+
+Model = Callable[[str], Path]
+
+
+def measured(bench: Bench, path: Path, timing: Timing) -> Report:
+    report = bench.numerics(path, TruncationPolicy(timing=timing))
+    assert report.numerics is not None
+    return report
+
+
+def row(report: Report, name: str) -> NodeError:
+    assert report.numerics is not None
+    return next(row for row in report.numerics.nodes if row.name == name)
+
+
+@needs_corpus
+@pytest.mark.parametrize("timing", list(Timing))
+@pytest.mark.parametrize("case", MANIFEST)
+def test_every_output_agrees_within_float32_or_a_finding_says_why_not(
+    case: str, timing: Timing, corpus_model: Model, bench: Bench
+) -> None:
+    report = measured(bench, corpus_model(case), timing)
+    assert report.numerics is not None
+    codes = {finding.code for finding in report.findings}
+    if not report.numerics.outputs:
+        assert report.numerics.note is not None
+        assert report.numerics.note.startswith("not measured: ")
+        assert codes & {"TD302", "TD502"}
+        return
+    assert len(report.numerics.outputs) == len(report.model.outputs)
+    wanted = Agreement.BEYOND if case in COERCED else Agreement.WITHIN
+    assert {output.agreement for output in report.numerics.outputs} == {wanted}
+    if wanted is Agreement.BEYOND:
+        assert "TD403" in codes
+    if timing in (Timing.LATE, Timing.OFF):
+        promised = [output.original for output in report.numerics.outputs]
+        assert [output.computed for output in report.numerics.outputs] == promised
+
+
+@needs_corpus
+@pytest.mark.parametrize("timing", [Timing.LATE, Timing.EARLY, Timing.UPSTREAM])
+def test_the_masks_minus_infinity_is_found_and_named(
+    timing: Timing, corpus_model: Model, bench: Bench
+) -> None:
+    report = measured(bench, corpus_model("where_double_scalar_tensor"), timing)
+    assert row(report, "neg").overflowed == 1
+    assert report.numerics is not None
+    assert report.numerics.first_beyond == "neg"
+    assert {"neg"} == {f.node for f in report.findings if f.code == "TD402"}
+
+
+@needs_corpus
+@pytest.mark.parametrize("timing", list(Timing))
+def test_the_lost_half_shows_in_the_numbers_as_it_does_in_the_finding(
+    timing: Timing, corpus_model: Model, bench: Bench
+) -> None:
+    report = measured(bench, corpus_model("int_times_float_scalar"), timing)
+    assert report.numerics is not None
+    assert report.numerics.first_beyond == "mul"
+    assert row(report, "mul").max_abs_error == 5.5, "11 * 0.5, all of it"
+    coerced = {f.node for f in report.findings if f.code == "TD403"}
+    assert "mul" in coerced
+    assert not coerced & {f.node for f in report.findings if f.code == "TD402"}
+
+
+@needs_corpus
+def test_a_missing_restoring_cast_shows_as_a_narrow_output_under_upstream_alone(
+    corpus_model: Model, bench: Bench
+) -> None:
+    case = corpus_model("double_constant_only")
+    computed = {
+        timing: measured(bench, case, timing).numerics.outputs[0].computed  # type: ignore[union-attr]
+        for timing in Timing
+    }
+    assert computed == dict.fromkeys(Timing, "float64") | {Timing.UPSTREAM: "float32"}
+
+
+@needs_corpus
+def test_with_nothing_truncated_the_error_is_zero_and_said_to_be_for_that_reason(
+    corpus_model: Model, bench: Bench
+) -> None:
+    report = measured(bench, corpus_model("double_in_out"), Timing.OFF)
+    assert report.numerics is not None
+    assert report.numerics.note == "nothing is truncated"
+    assert [o.max_abs_error for o in report.numerics.outputs] == [0.0]
+
+
+@needs_corpus
+@pytest.mark.parametrize("timing", [Timing.LATE, Timing.EARLY, Timing.UPSTREAM])
+def test_numbers_move_where_float64_is_narrowed(
+    timing: Timing, corpus_model: Model, bench: Bench
+) -> None:
+    report = measured(bench, corpus_model("double_in_out"), timing)
+    assert report.numerics is not None
+    errors = [output.max_abs_error or 0.0 for output in report.numerics.outputs]
+    assert all(0 < error < 1e-6 for error in errors)
+
+
+@pytest.mark.parametrize("timing", [Timing.LATE, Timing.EARLY, Timing.UPSTREAM])
+@pytest.mark.parametrize("sample", sorted(path.stem for path in SAMPLES.glob("*.pt2")))
+def test_every_node_of_a_sample_is_compared_and_agrees(
+    sample: str, timing: Timing, bench: Bench
+) -> None:
+    report = measured(bench, SAMPLES / f"{sample}.pt2", timing)
+    assert report.numerics is not None
+    disagreeing = [r for r in report.numerics.nodes if r.agreement is not Agreement.WITHIN]
+    assert disagreeing == []
+    assert len(report.numerics.nodes) == len([n for n in report.nodes if n.op != "output"])

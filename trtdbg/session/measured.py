@@ -1,0 +1,91 @@
+"""Brings what an analysis made and the inputs together for the stage that compares values."""
+
+from __future__ import annotations
+
+import msgspec
+
+from trtdbg.policy import Timing
+from trtdbg.records import Agreement, NodeError, Numerics, Report
+from trtdbg.session.steps import Analysed, Lowered
+from trtdbg.stages.deviations import Tolerance
+from trtdbg.stages.graph import Emit
+from trtdbg.stages.numerics import Truncated, measure_programs, same_nodes
+from trtdbg.stages.replay import ProgramInputs
+
+SCALAR_COERCED = "TD403"
+"""The finding of a converter that makes a fractional Python number an integer."""
+
+
+def measure(
+    original: Lowered,
+    analysed: Analysed,
+    report: Report,
+    given: ProgramInputs,
+    tolerance: Tolerance,
+    emit: Emit,
+) -> Numerics:
+    """Returns what the truncation of a report does to the numbers on the inputs given.
+
+    Where there is no truncated program to run, or nothing that it changes, the note says so.
+    """
+    blank = Numerics(
+        inputs=given.origin, seed=given.seed, atol=tolerance.atol, rtol=tolerance.rtol
+    )
+    obstacle = _obstacle(original, analysed)
+    if obstacle is not None:
+        return msgspec.structs.replace(blank, note=f"not measured: {obstacle}")
+    coerced = {f.node for f in report.findings if f.code == SCALAR_COERCED}
+    nothing_truncated = report.policy.timing is Timing.OFF
+    if nothing_truncated and not coerced:
+        return msgspec.structs.replace(
+            blank, note="nothing is truncated", outputs=_without_error(report)
+        )
+    assert original.inferred is not None
+    assert analysed.captured.module is not None
+    assert analysed.program is not None
+    truncated = Truncated(
+        module=analysed.program.module,
+        nodes=tuple(node.name for node in report.nodes if node.op != "output"),
+        same_node=same_nodes(original.inferred.module, analysed.captured.module),
+        engine_typing=analysed.truncated if report.policy.timing is Timing.UPSTREAM else None,
+        coerced=frozenset(name for name in coerced if name is not None),
+    )
+    return measure_programs(
+        original.inferred.module,
+        truncated,
+        given,
+        tuple(output.name for output in report.model.outputs),
+        tolerance=tolerance,
+        emit=emit,
+    )
+
+
+def _obstacle(original: Lowered, analysed: Analysed) -> str | None:
+    """Returns why there is no truncated program to run; None if there is one."""
+    evidence = analysed.evidence
+    if original.inferred is None:
+        name, error = original.captured.failed_pass, original.captured.error
+        return f"lowering pass {name} raised {error}"
+    if evidence.lowering_error is not None:
+        return (
+            f"lowering pass {evidence.lowering_error[0]} raised {evidence.lowering_error[1]}"
+        )
+    if evidence.partition_error is not None:
+        return f"torch_tensorrt's partitioner raised {evidence.partition_error}"
+    if evidence.repair_crash is not None:
+        return f"torch_tensorrt's boundary repair raised {evidence.repair_crash}"
+    return None
+
+
+def _without_error(report: Report) -> tuple[NodeError, ...]:
+    return tuple(
+        NodeError(
+            name=output.name,
+            agreement=Agreement.WITHIN,
+            original=output.declared,
+            computed=output.declared,
+            max_abs_error=0.0,
+            max_rel_error=0.0,
+        )
+        for output in report.model.outputs
+    )

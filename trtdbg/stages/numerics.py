@@ -1,0 +1,378 @@
+"""Runs the original and the truncated program on the same inputs and compares node by node."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+from torch.utils._pytree import tree_map_only
+
+from trtdbg.dtypes import NARROWED, is_wide
+from trtdbg.records import Agreement, Dtype, NodeError, Numerics
+from trtdbg.stages.deviations import Deviation, IncomparableError, Tolerance, deviation
+from trtdbg.stages.flat import Step, flatten
+from trtdbg.stages.graph import (
+    Emit,
+    Typing,
+    dtype_name,
+    origin_name,
+    target_name,
+    torch_dtype,
+    value_dtype,
+)
+from trtdbg.stages.replay import Missing, ProgramInputs, Replay, cast, is_drawn
+
+CASTS = (torch.ops.aten._to_copy.default, torch.ops.aten.to.dtype)
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """A partitioned and repaired program, and how its engines compute."""
+
+    module: GraphModule
+    nodes: tuple[str, ...]
+    """Nodes of the graph that was partitioned, in order: what a row is given to."""
+    same_node: Mapping[str, str]
+    """Those nodes to the ones of the original lowered graph that make the same value."""
+    engine_typing: Typing | None = None
+    """Dtypes inside engines where the graph itself still says the wide ones (`upstream`)."""
+    coerced: frozenset[str] = frozenset()
+    """Nodes whose converter makes a fractional Python number an integer."""
+
+
+def measure_programs(
+    original: GraphModule,
+    truncated: Truncated,
+    given: ProgramInputs,
+    output_names: Iterable[str],
+    *,
+    tolerance: Tolerance,
+    emit: Emit,
+) -> Numerics:
+    """Runs both programs in lockstep in PyTorch on the CPU; neither is changed.
+
+    1. The truncated program is run step by step, engines through their own nodes. With each
+       step the original's node is run, both values are compared, and what is not read again
+       is dropped.
+    2. An operator that PyTorch refuses in the narrow dtypes is run on its operands' original
+       dtypes, its result narrowed, and noted.
+    3. A random operator is drawn once; the truncated program gets that draw, narrowed. So it
+       is with memory that nobody has written (`empty`).
+    4. What cannot run on a CPU at all leaves its node and all that follow from it uncompared.
+
+    Raises:
+        MemoryError: two values and what is still to be read do not fit.
+    """
+    start = time.perf_counter()
+    run = _Lockstep(original, truncated, given, tolerance)
+    with torch.no_grad():
+        run.run(emit)
+    nodes = tuple(run.row(name) for name in truncated.nodes)
+    first = next((row.name for row in nodes if row.agreement is Agreement.BEYOND), None)
+    return Numerics(
+        inputs=given.origin,
+        seed=given.seed,
+        atol=tolerance.atol,
+        rtol=tolerance.rtol,
+        outputs=run.output_rows(output_names),
+        nodes=nodes,
+        first_beyond=first,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def same_nodes(original: GraphModule, other: GraphModule) -> dict[str, str]:
+    """Returns the nodes of a graph lowered otherwise that make the value of an original node.
+
+    Nodes of the same operator from the same exported node correspond in order, where both
+    graphs have equally many of them; else those of the same name do.
+    """
+    before, after = _by_origin(original), _by_origin(other)
+    found: dict[str, str] = {}
+    for key, names in after.items():
+        candidates = before.get(key, [])
+        if len(candidates) == len(names):
+            found.update(zip(names, candidates, strict=True))
+        else:
+            found.update({name: name for name in names if name in candidates})
+    return found
+
+
+def _by_origin(module: GraphModule) -> dict[tuple[str, str, str | None], list[str]]:
+    groups: dict[tuple[str, str, str | None], list[str]] = defaultdict(list)
+    for node in module.graph.nodes:
+        # A constant's target is its name; what it descends from says no more.
+        origin = None if node.op == "get_attr" else origin_name(node) or node.name
+        groups[node.op, target_name(node), origin].append(node.name)
+    return groups
+
+
+@dataclass
+class _Found:
+    """What the comparisons of one value came to."""
+
+    deviation: Deviation | None = None
+    original: Dtype = None
+    computed: Dtype = None
+    notes: list[str] = field(default_factory=list)
+
+    def compare(self, original: Any, computed: Any, tolerance: Tolerance) -> None:
+        for value in (original, computed):
+            if isinstance(value, Missing):
+                self.notes.append(value.reason)
+                return
+        self.original, self.computed = value_dtype(original), value_dtype(computed)
+        if isinstance(original, torch.nn.Module):
+            return
+        try:
+            seen = deviation(*_both_real(original, computed), tolerance)
+        except IncomparableError as error:
+            self.notes.append(str(error))
+            return
+        self.deviation = self.deviation.worst(seen) if self.deviation else seen
+
+    def row(self, name: str) -> NodeError:
+        note = "; ".join(dict.fromkeys(self.notes)) or None
+        seen = self.deviation
+        if seen is None:
+            return NodeError(
+                name=name,
+                agreement=Agreement.NOT_COMPARED,
+                original=self.original,
+                computed=self.computed,
+                note=note or "it is no value",
+            )
+        return NodeError(
+            name=name,
+            agreement=Agreement.BEYOND if seen.beyond else Agreement.WITHIN,
+            original=self.original,
+            computed=self.computed,
+            max_abs_error=seen.max_abs_error,
+            max_rel_error=seen.max_rel_error,
+            elements=seen.elements,
+            beyond=seen.beyond,
+            wrapped=seen.wrapped,
+            nan_mismatches=seen.nan_mismatches,
+            inf_mismatches=seen.inf_mismatches,
+            overflowed=seen.overflowed,
+            note=note,
+        )
+
+
+class _Lockstep:
+    def __init__(
+        self,
+        original: GraphModule,
+        truncated: Truncated,
+        given: ProgramInputs,
+        tolerance: Tolerance,
+    ) -> None:
+        self.truncated = truncated
+        self.tolerance = tolerance
+        typing = truncated.engine_typing
+        program = flatten(truncated.module, entries=typing is not None)
+        reference = flatten(original)
+        self.edited: dict[str, Node] = {}
+        if typing is not None:
+            self.edited = {
+                n.name: n for n in typing.module.graph.nodes if n.name in typing.edits
+            }
+        by_name = {step.node.name: step.node for step in reference.steps}
+        self.mark_of = _marks(program.steps)
+        self.stands_for = {
+            node: by_name[name]
+            for node, mark in self.mark_of.items()
+            if (name := truncated.same_node.get(mark)) in by_name
+        }
+        self.compared = {s.node for s in program.steps if self._is_compared(s)}
+        reads = Counter(self.stands_for[node] for node in self.compared)
+        self.theirs = Replay(reference, given.values, reads, given.seed)
+        self.mine = Replay(program, given.values, Counter(), given.seed)
+        self.ran: set[Node] = set()
+        self.found: dict[str, _Found] = defaultdict(_Found)
+        self.outputs: list[_Found] = []
+
+    def _is_compared(self, step: Step) -> bool:
+        """A cast back to the wide dtype says nothing that its operand does not."""
+        if step.node not in self.stands_for:
+            return False
+        dtype = step.node.kwargs.get("dtype")
+        inserted = step.mark is None and isinstance(dtype, torch.dtype)
+        return not (inserted and is_wide(dtype_name(dtype)))
+
+    def run(self, emit: Emit) -> None:
+        steps = self.mine.flat.steps
+        for index, step in enumerate(steps):
+            if index % 16 == 0:
+                emit("numerics", step.node.name, index, len(steps))
+            self._step(step)
+        for mine, theirs in zip(self.mine.flat.outputs, self.theirs.flat.outputs, strict=True):
+            self.outputs.append(self._compare_output(mine, theirs))
+
+    def _step(self, step: Step) -> None:
+        original = self.stands_for[step.node] if step.node in self.compared else None
+        if original is not None:
+            self._run_original(original)
+        value = self._run_truncated(step, original)
+        if original is not None:
+            found = self.found[self.mark_of[step.node]]
+            found.compare(self.theirs.values[original], value, self.tolerance)
+            self.theirs.done(original)
+        self.mine.keep(step.node, value)
+
+    def _compare_output(self, mine: Any, theirs: Any) -> _Found:
+        found = _Found()
+        if isinstance(theirs, Node):
+            self._run_original(theirs)
+        original = self.theirs.values[theirs] if isinstance(theirs, Node) else theirs
+        computed = self.mine.values[mine] if isinstance(mine, Node) else mine
+        found.compare(original, computed, self.tolerance)
+        if isinstance(theirs, Node):
+            self.theirs.done(theirs)
+        if isinstance(mine, Node):
+            self.mine.done(mine)
+        return found
+
+    def _run_original(self, wanted: Node) -> None:
+        """Runs an original node, after those before it that have not been run."""
+        waiting, missing = [wanted], set[Node]()
+        while waiting:
+            node = waiting.pop()
+            if node not in self.ran and node not in missing:
+                missing.add(node)
+                waiting += self.theirs.step(node).operands()
+        for node in sorted(missing, key=self.theirs.place.__getitem__):
+            step = self.theirs.step(node)
+            value = self.theirs.compute(step, *self.theirs.operands(step))
+            self.theirs.keep(node, _as_recorded(value, node))
+        self.ran |= missing
+
+    def _run_truncated(self, step: Step, original: Node | None) -> Any:
+        args, kwargs = self.mine.operands(step)
+        dtype = self._engine_dtype(step)
+        if step.entry:
+            return cast(args[0], dtype)
+        if original is not None and is_drawn(step):
+            self._note(step, "random or unset: both programs are given the same values")
+            return cast(self.theirs.values[original], dtype or _recorded_dtype(step))
+        args, kwargs = self._as_engine(step, args, kwargs)
+        value = self.mine.compute(step, args, kwargs)
+        if isinstance(value, Missing):
+            value = self._run_widened(step, args, kwargs, value)
+            return cast(value, dtype or _recorded_dtype(step))
+        if step.mark in self.truncated.coerced:
+            self._note(step, "run as its converter does it, with the number cast to integer")
+            return cast(value, dtype or _recorded_dtype(step))
+        return cast(value, dtype)
+
+    def _engine_dtype(self, step: Step) -> Dtype:
+        """Returns the dtype that an engine gives a value although the graph says another."""
+        typing = self.truncated.engine_typing
+        if typing is None or step.engine is None or step.node not in self.mark_of:
+            return None
+        return typing.dtypes.get(self.mark_of[step.node])
+
+    def _as_engine(
+        self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the arguments with the dtypes and numbers that the engine computes with."""
+        if step.engine is None or step.mark is None:
+            return args, kwargs
+        if step.mark in self.edited:
+            edited = self.edited[step.mark]
+            pairs = zip(args, edited.args, strict=True)
+            args = tuple(new if _is_edit(new) else old for old, new in pairs)
+            kwargs = {**kwargs, **{k: v for k, v in edited.kwargs.items() if _is_edit(v)}}
+        if step.mark in self.truncated.coerced:
+            args, kwargs = tree_map_only(float, int, (args, kwargs))
+        return args, kwargs
+
+    def _run_widened(
+        self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: Missing
+    ) -> Any:
+        """Runs an operator on its operands' original dtypes, integers alone if that does."""
+        wide = self._wide_dtypes(step)
+        for names in ({n for n in wide if n == "int32"}, set(wide)):
+            if not names:
+                continue
+            arguments = tree_map_only(
+                torch.Tensor, lambda t, names=names: _widened(t, wide, names), (args, kwargs)
+            )
+            value = self.mine.compute(step, *arguments)
+            if not isinstance(value, Missing):
+                self._note(step, f"run on {' and '.join(sorted(wide[n] for n in names))}")
+                self._note(step, f"PyTorch refuses otherwise: {refusal.reason}")
+                return value
+        return refusal
+
+    def _note(self, step: Step, note: str) -> None:
+        if step.node in self.mark_of:
+            self.found[self.mark_of[step.node]].notes.append(note)
+
+    def _wide_dtypes(self, step: Step) -> dict[str, str]:
+        """Returns the narrow dtypes of operands that are wide in the original program."""
+        found: dict[str, str] = {}
+        for operand in step.operands():
+            original = self.stands_for.get(operand)
+            names = value_dtype(original.meta.get("val")) if original is not None else None
+            for name in (names,) if isinstance(names, str) else names or ():
+                if name in NARROWED:
+                    found[NARROWED[name]] = name
+        return found
+
+    def row(self, name: str) -> NodeError:
+        if name in self.found:
+            return self.found[name].row(name)
+        known = name in self.truncated.same_node
+        why = "no output needs it" if known else "the original program has no such node"
+        return NodeError(name=name, agreement=Agreement.NOT_COMPARED, note=why)
+
+    def output_rows(self, names: Iterable[str]) -> tuple[NodeError, ...]:
+        return tuple(found.row(name) for name, found in zip(names, self.outputs, strict=True))
+
+
+def _marks(steps: Iterable[Step]) -> dict[Node, str]:
+    """Returns the lowered node that each step makes; an inserted cast makes its operand."""
+    marks: dict[Node, str] = {}
+    for step in steps:
+        source = step.args[0] if step.args else None
+        if step.entry or (step.mark is None and step.node.target in CASTS):
+            if source in marks:
+                marks[step.node] = marks[source]
+        elif step.mark is not None:
+            marks[step.node] = step.mark
+    return marks
+
+
+def _as_recorded(value: Any, node: Node) -> Any:
+    """Returns an input as lowering left it: a complex one can have become a real pair."""
+    return _both_real(value, node.meta.get("val"))[0] if node.op == "placeholder" else value
+
+
+def _both_real(one: Any, other: Any) -> tuple[Any, Any]:
+    """Returns two tensors, a complex one as a real pair if the other one is real."""
+    if not (isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)):
+        return one, other
+    if one.is_complex() and not other.is_complex():
+        return torch.view_as_real(one.resolve_conj()), other
+    if other.is_complex() and not one.is_complex():
+        return one, torch.view_as_real(other.resolve_conj())
+    return one, other
+
+
+def _recorded_dtype(step: Step) -> Dtype:
+    return value_dtype(step.node.meta.get("val"))
+
+
+def _is_edit(argument: Any) -> bool:
+    return isinstance(argument, (torch.dtype, float))
+
+
+def _widened(tensor: torch.Tensor, wide: Mapping[str, str], names: set[str]) -> torch.Tensor:
+    name = dtype_name(tensor.dtype)
+    return tensor.to(torch_dtype(wide[name])) if name in names else tensor
