@@ -11,11 +11,11 @@ import re
 from pathlib import Path
 
 from textual.pilot import Pilot
+from trtdbg_ui.app import TrtdbgApp
 
 from trtdbg.errors import StageError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.session.client import Client
-from trtdbg_ui.app import TrtdbgApp
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "samples/attention_float64.pt2"

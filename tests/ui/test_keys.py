@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import Input
 from trtdbg_ui.actions import ACTIONS
@@ -648,6 +649,25 @@ async def test_light_and_dark_switch() -> None:
         assert stage.app.current_theme.dark
         await press(pilot, "L")
         assert not stage.app.current_theme.dark
+
+
+async def test_names_and_messages_of_a_model_are_text_and_nothing_else() -> None:
+    base = report(Timing.UPSTREAM)
+    evil = "[/red]\x1b]52;c;x\x07[@click=app.quit]"
+    node = replace(base.nodes[-2], name=evil, verdicts=())
+    nasty = replace(base, nodes=(*base.nodes[:-2], node, base.nodes[-1]))
+    stage = Stage(Timing.UPSTREAM, [nasty])
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "G", "k", "v")
+        assert stage.app.state.node == evil
+        assert "[/red]?]52;c;x?" in page_text(stage.app)
+        await press(pilot, "v", "e", "t")
+        stage.worker.fail(WorkerError(f"died of {evil}"))
+        await settle(pilot)
+        shown = screen_text(stage.app)
+        assert "died of [/red]?]52;c;x?[@click=app.quit]" in shown
+        assert "\x1b" not in shown + "".join(notes(stage.app))
 
 
 async def test_without_colour_everything_is_still_told_apart(

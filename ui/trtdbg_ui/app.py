@@ -13,11 +13,13 @@ from textual import events, on
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 
 from trtdbg.errors import CancelledError, ExitCode
+from trtdbg.outputs.plain import one_line
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.outputs.summary import build_line
 from trtdbg.policy import Settings, TruncationPolicy
@@ -264,7 +266,7 @@ class TrtdbgApp(App[int]):
         )
         words = build_line(loaded.report)
         self._present(loaded, line((words, Tone.BAD if failed else Tone.GOOD)))
-        self.notify(words, title="Build", severity="error" if failed else "information")
+        self._tell(words, title="Build", severity="error" if failed else "information")
 
     def _cancelled(self, request: Ask) -> None:
         what = "build" if isinstance(request, Build) else "analysis"
@@ -274,7 +276,7 @@ class TrtdbgApp(App[int]):
             known = self._desk.report(shown.report.policy)
             self._change(policy=shown.report.policy)
             self._present(known or shown, line((f"{what} cancelled", Tone.WARN)))
-        self.notify(f"The {what} was cancelled.", severity="warning")
+        self._tell(f"The {what} was cancelled.", severity="warning")
 
     def _failed(self, request: Ask, failure: Failure) -> None:
         shown = self.state.loaded
@@ -289,7 +291,7 @@ class TrtdbgApp(App[int]):
                 for text in failure.traceback.splitlines()
             )
         if shown is not None:
-            self.notify(failure.message, title="Failed", severity="error")
+            self._tell(failure.message, title="Failed", severity="error")
 
     def _present(self, loaded: Loaded, news: Line | None = None) -> None:
         """Shows a report; place and node stay where they were if they still exist."""
@@ -321,7 +323,7 @@ class TrtdbgApp(App[int]):
     def action_again(self) -> None:
         """Analyses the current policy again."""
         if self._desk.read_only:
-            self.notify("This is a saved report: there is nothing to analyse again.")
+            self._tell("This is a saved report: there is nothing to analyse again.")
             return
         if self._desk.running is None:
             self._desk.forget()
@@ -330,7 +332,7 @@ class TrtdbgApp(App[int]):
     def _switch(self, policy: TruncationPolicy) -> None:
         known = self._desk.report(policy)
         if known is None and self._desk.read_only:
-            self.notify("A saved report holds one policy. Open the .pt2 to try others.")
+            self._tell("A saved report holds one policy. Open the .pt2 to try others.")
             return
         if self.state.loaded is None and self.state.failure is None:
             return
@@ -377,7 +379,7 @@ class TrtdbgApp(App[int]):
             self._change(place=None)
             rows = self.state.rows
         if rows is None or name not in rows.position:
-            self.notify(f"{name} is not a node of this graph.", severity="warning")
+            self._tell(f"{name} is not a node of this graph.", severity="warning")
             return
         pane = self.state.pane if self.state.pane is not Pane.PASSES else Pane.NODES
         self._change(node=name, pane=pane)
@@ -387,7 +389,7 @@ class TrtdbgApp(App[int]):
         row = next(iter(rows), None)
         table = self.state.rows
         if row is None or table is None:
-            self.notify(none)
+            self._tell(none)
         else:
             self._change(node=table.names[row])
 
@@ -413,7 +415,7 @@ class TrtdbgApp(App[int]):
         """Selects the next hit of the search."""
         state = self.state
         if state.find is None or state.rows is None:
-            self.notify("Press / to search first.")
+            self._tell("Press / to search first.")
             return
         hits = frozenset(state.hits)
         rows = (i for i in _around(len(state.rows.names), state.row, step) if i in hits)
@@ -454,7 +456,7 @@ class TrtdbgApp(App[int]):
             return
         found = state.loaded.findings_of.get(state.node, ())
         if not found:
-            self.notify(f"{state.node} has no findings; f goes to the next node that has.")
+            self._tell(f"{state.node} has no findings; f goes to the next node that has.")
             return
         self._open(f"Findings of {state.node}", partial(explanation, found), "e")
 
@@ -465,7 +467,7 @@ class TrtdbgApp(App[int]):
         if state.loaded is None or state.node is None:
             return
         if node is None:
-            self.notify(f"{state.node} is not in the lowered graph: no validator sees it.")
+            self._tell(f"{state.node} is not in the lowered graph: no validator sees it.")
             return
         make = partial(validators, state.loaded, node)
         self._open(f"Validators of {node.name}", make, "v")
@@ -479,13 +481,13 @@ class TrtdbgApp(App[int]):
         """Builds all engines."""
         state = self.state
         if self._desk.read_only:
-            self.notify("This is a saved report: engines are built from a .pt2.")
+            self._tell("This is a saved report: engines are built from a .pt2.")
         elif state.loaded is None or state.activity is not None:
-            self.notify("The worker is busy; press b when it is done, or esc to cancel.")
+            self._tell("The worker is busy; press b when it is done, or esc to cancel.")
         elif not state.loaded.report.engines:
-            self.notify("There are no engines to build.")
+            self._tell("There are no engines to build.")
         elif all(e.build.status is BuildStatus.BUILT for e in state.loaded.report.engines):
-            self.notify("All engines are built. ctrl+r starts over.")
+            self._tell("All engines are built. ctrl+r starts over.")
         else:
             self._desk.build(state.policy)
             pane = state.pane
@@ -545,6 +547,12 @@ class TrtdbgApp(App[int]):
         if pane is not None and pane is not self.state.pane:
             self._change(pane=pane, bottom=pane if pane in BOTTOM else self.state.bottom)
 
+    def _tell(
+        self, message: str, *, title: str = "", severity: SeverityLevel = "information"
+    ) -> None:
+        """Shows a toast; what a model's names hold is text and never markup."""
+        self.notify(one_line(message), title=title, severity=severity, markup=False)
+
     def action_theme(self) -> None:
         """Switches between light and dark."""
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name
@@ -558,7 +566,7 @@ class TrtdbgApp(App[int]):
             else command(self._model, state.policy, self._settings, self._target)
         )
         self.copy_to_clipboard(text)
-        self.notify(text, title="Copied", markup=False)
+        self._tell(text, title="Copied")
 
     async def action_quit(self) -> None:
         """Ends the app."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trtdbg.errors import ExitCode, TrtdbgError, WorkerBugError
+from trtdbg.outputs.plain import one_line
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,9 @@ class Failure:
         """Returns what to show for an exception that a request ended with."""
         if isinstance(error, TrtdbgError):
             trace = error.traceback if isinstance(error, WorkerBugError) else ""
-            return cls(_one_line(error.message), error.remedy, error.exit_code, trace)
+            return cls(one_line(error.message), error.remedy, error.exit_code, trace)
         return cls(
-            _one_line(f"{type(error).__name__}: {error}"),
+            one_line(f"{type(error).__name__}: {error}"),
             "this is a bug of trtdbg: please report it",
             ExitCode.BUG,
         )
-
-
-def _one_line(message: str) -> str:
-    """Joins the lines that messages of libraries have."""
-    return " ".join(message.split())

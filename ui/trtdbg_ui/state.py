@@ -105,7 +105,7 @@ def visible(pane: Pane, bottom: Pane, columns: int, lines: int) -> frozenset[Pan
     """
     if pane in TOP:
         shown = {pane}
-        if columns >= 100:
+        if columns >= 116:
             shown = {Pane.NODES, Pane.PASSES if pane is Pane.PASSES else Pane.DETAIL}
         if columns >= 140:
             shown = set(TOP)

@@ -421,6 +421,7 @@ def test_help_names_every_key() -> None:
         (Pane.NODES, 80, 24, {Pane.NODES}),
         (Pane.LOG, 80, 24, {Pane.LOG}),
         (Pane.DETAIL, 80, 50, {Pane.DETAIL, Pane.ENGINES}),
+        (Pane.NODES, 115, 24, {Pane.NODES}),
         (Pane.NODES, 120, 24, {Pane.NODES, Pane.DETAIL}),
         (Pane.PASSES, 120, 24, {Pane.NODES, Pane.PASSES}),
         (Pane.FINDINGS, 120, 24, {Pane.FINDINGS}),

@@ -98,7 +98,7 @@ def _build(
     if building is not None and build.status is not BuildStatus.BUILT:
         return _running(engine, building, now)
     sign = BUILD_SIGN[build.status]
-    if build.status is BuildStatus.NOT_BUILT:
+    if build.status not in (BuildStatus.BUILT, BuildStatus.FAILED):
         return (sign,)
     facts = []
     if build.seconds is not None:

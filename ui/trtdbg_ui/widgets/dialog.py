@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.screen import ModalScreen
 
 from trtdbg_ui.render.text import Line
@@ -54,7 +55,8 @@ class Dialog(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Yields the text."""
         view = Page()
-        view.border_title = self._title
+        # Content, because a string would be read as markup.
+        view.border_title = Content(self._title)
         view.border_subtitle = "j k scroll · esc closes"
         yield view
 

@@ -128,7 +128,7 @@ class LineView(ScrollView, can_focus=True):
             over += self.get_component_rich_style(name, partial=True)
         segments = [
             Segment(
-                text,
+                text if text.isprintable() else _printable(text),
                 base
                 + self.get_component_rich_style(f"tone--{tone.value}", partial=True)
                 + over,
@@ -137,3 +137,8 @@ class LineView(ScrollView, can_focus=True):
             if text
         ]
         return Strip(segments).adjust_cell_length(size, base + over)
+
+
+def _printable(text: str) -> str:
+    """Replaces control characters: no name of a model may steer the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
