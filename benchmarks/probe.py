@@ -42,11 +42,15 @@ def main() -> None:
             without.append(plain)
             cold.append((first - plain) / plain)
             warm.append((again - plain) / plain)
-    print(f"{nodes} nodes, {options.rounds} rounds; analysis without the probe: "
-          f"median {statistics.median(without):.2f} s")
+    print(
+        f"{nodes} nodes, {options.rounds} rounds; analysis without the probe: "
+        f"median {statistics.median(without):.2f} s"
+    )
     for name, ratios, goal in (("cold", cold, 0.50), ("warm", warm, 0.05)):
-        print(f"probe, {name} cache: {statistics.median(ratios):.2f} of the analysis "
-              f"({min(ratios):.2f} to {max(ratios):.2f}), goal {goal:.2f}")
+        print(
+            f"probe, {name} cache: {statistics.median(ratios):.2f} of the analysis "
+            f"({min(ratios):.2f} to {max(ratios):.2f}), goal {goal:.2f}"
+        )
 
 
 def export_sample(layers: int, folder: Path) -> Path:

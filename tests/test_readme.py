@@ -134,3 +134,17 @@ def test_policy_file_of_the_readme_is_understood(tmp_path: Path) -> None:
     )
     policy = make_choices(dict.fromkeys(names) | {"policy_file": str(path)}).policy
     assert policy == TruncationPolicy(constants=("float64", "int64"), computed=())
+
+
+def test_project_table_of_the_readme_is_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trtdbg.commands.project import PROJECT_KEYS, read_project
+
+    block = re.search(r"```toml\n(\[tool\.trtdbg\].*?)```", README, re.DOTALL)
+    assert block is not None
+    (tmp_path / "pyproject.toml").write_text(block[1])
+    monkeypatch.chdir(tmp_path)
+    assert read_project()["fail_on"] == "error"
+    for key in PROJECT_KEYS:
+        assert f"`{key.replace('_', '-')}`" in README
