@@ -498,7 +498,9 @@ class Suggestion(Record, frozen=True, kw_only=True):
     tried: int
     """Policies that were compared."""
     torch_executed_ops: tuple[str, ...] = ()
-    """Operators to keep in PyTorch by name, because asking about them ends a compilation."""
+    """Operators to keep in PyTorch by name: asking about them, or building them, fails."""
+    refused_upstream: int = 0
+    """Operators accepted under the policy that plain torch_tensorrt refuses as float64."""
 
 
 class Agreement(StrEnum):
@@ -588,6 +590,8 @@ class Report(Record, frozen=True, kw_only=True):
     boundary_casts: tuple[BoundaryCast, ...] = ()
     constants: tuple[ConstantRecord, ...] = ()
     findings: tuple[Finding, ...] = ()
+    validators: tuple[ValidatorSource, ...] = ()
+    """Source text of every validator in the nodes' verdicts, each once, found by its name."""
     consequences: Consequences | None = None
     """On request alone; None if nobody asked."""
     suggestion: Suggestion | None = None

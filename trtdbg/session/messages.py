@@ -67,11 +67,22 @@ class Measure(Message, frozen=True, kw_only=True):
     rtol: float = DEFAULT_RTOL
 
 
+class Weigh(Message, frozen=True, kw_only=True):
+    """Asks what to do about refusals, for the `Report` with the answers."""
+
+    job: Job
+    policy: TruncationPolicy
+    consequences: bool = True
+    """What accepting each refused node alone would change."""
+    suggestion: bool = False
+    """The least truncation that accepts the most nodes."""
+
+
 class Shutdown(Message, frozen=True, kw_only=True):
     """Asks the worker to end."""
 
 
-Ask = Describe | Analyze | Build | Measure
+Ask = Describe | Analyze | Build | Measure | Weigh
 """What is answered: with an `Environment`, or a `Report`."""
 
 Request = Ask | Shutdown

@@ -43,6 +43,7 @@ from trtdbg.session.messages import (
     Progress,
     Request,
     Shutdown,
+    Weigh,
 )
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class Handler:
                 case Measure(job=job, policy=policy, inputs=inputs, seed=seed):
                     session, tolerance = self._session(job), (request.atol, request.rtol)
                     return session.numerics(policy, inputs, seed, *tolerance)
+                case Weigh(job=job, policy=policy, consequences=each, suggestion=best):
+                    return self._session(job).weigh(policy, consequences=each, suggestion=best)
                 case _:
                     assert_never(request)
         except MemoryError:
@@ -313,7 +316,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _model_name(request: Analyze | Build | Measure) -> str:
+def _model_name(request: Analyze | Build | Measure | Weigh) -> str:
     return PurePath(request.job.model).name
 
 

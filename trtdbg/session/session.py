@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from torch.fx import GraphModule
 
 from trtdbg.errors import UnavailableError, UsageError
 from trtdbg.outputs.findings import Evidence, find
@@ -26,7 +27,7 @@ from trtdbg.records import (
     Report,
     TypingKind,
 )
-from trtdbg.session import reasons
+from trtdbg.session import advice, reasons
 from trtdbg.session.measured import measure
 from trtdbg.session.messages import DEFAULT_ATOL, DEFAULT_RTOL, Job, Log, Progress
 from trtdbg.session.probe_cache import ProbeCache
@@ -175,6 +176,59 @@ class Session:
         analysis.report = analysis.judged(report)
         return analysis.report
 
+    def weigh(
+        self, policy: TruncationPolicy, *, consequences: bool, suggestion: bool
+    ) -> Report:
+        """Returns the report with what to do about refusals; empty if lowering failed.
+
+        Args:
+            policy: the analysis to weigh.
+            consequences: say what accepting each refused node alone would change.
+            suggestion: search the least truncation that accepts the most nodes.
+        """
+        analysis = self._analysis(policy)
+        lowered = self._lower(policy.timing is Timing.UPSTREAM)
+        if analysis.analysed.captured.module is None or lowered.inferred is None:
+            return analysis.report
+        report = analysis.report
+        if consequences:
+            weighed = advice.weigh_refusals(
+                report,
+                self._partitioned(policy, analysis.analysed, lowered),
+                compilation_settings(self._settings, policy.timing is Timing.UPSTREAM),
+                self._progress,
+            )
+            report = msgspec.structs.replace(report, consequences=weighed)
+        if suggestion:
+            plain = self._lower(truncate_double=False).inferred
+            assert plain is not None
+            suggested = advice.suggest(
+                plain,
+                compilation_settings(self._settings, truncate_double=False),
+                policy.verdicts,
+                self.analyze,
+                self._progress,
+            )
+            report = msgspec.structs.replace(report, suggestion=suggested)
+        analysis.report = report
+        return report
+
+    def _partitioned(
+        self, policy: TruncationPolicy, analysed: Analysed, lowered: Lowered
+    ) -> GraphModule:
+        """Returns the graph that is partitioned under a policy, in its typing."""
+        assert lowered.inferred is not None
+        assert analysed.captured.module is not None
+        match policy.timing:
+            case Timing.UPSTREAM:
+                return analysed.captured.module
+            case Timing.EARLY:
+                return infer.infer(analysed.captured.module).module
+            case Timing.LATE:
+                return infer.infer_truncated(lowered.inferred, policy).module
+            case Timing.OFF:
+                return lowered.inferred.module
+
     def _build_one(self, analysed: Analysed, index: int) -> tuple[BuildRecord, bytes | None]:
         crash = analysed.evidence.repair_crash
         if crash is not None:
@@ -243,6 +297,7 @@ class Session:
             torch_ops=analysed.torch_ops,
             boundary_casts=analysed.casts,
             constants=analysed.constants,
+            validators=validate.validator_sources(analysed.captured.module),
         )
         model = msgspec.structs.replace(report.model, outputs=analysed.outputs)
         return _Analysis(msgspec.structs.replace(report, model=model), analysed)

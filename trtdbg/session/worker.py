@@ -37,6 +37,7 @@ from trtdbg.session.messages import (
     Progress,
     Request,
     Shutdown,
+    Weigh,
 )
 
 _READ_BYTES: Final = 1 << 20
@@ -361,6 +362,8 @@ def _activity(request: Request | None) -> str:
             return f"building {PurePath(job.model).name}"
         case Measure(job=job):
             return f"running {PurePath(job.model).name}"
+        case Weigh(job=job):
+            return f"weighing refusals in {PurePath(job.model).name}"
         case Shutdown():
             return "ending"
         case _:

@@ -116,7 +116,10 @@ def explain_refusals(
     if not refusals:
         return {}
     search = _Search(copy_graph_module(module), oracle, kind, dict(values or {}))
-    with captured_log("torch_tensorrt.dynamo", logging.CRITICAL):
+    with (
+        captured_log("torch_tensorrt.dynamo", logging.CRITICAL),
+        captured_log("torch._subclasses.fake_tensor", logging.CRITICAL),
+    ):
         return {name: search.explain(name, refusal) for name, refusal in refusals.items()}
 
 

@@ -123,11 +123,7 @@ def recorded_dtype(node: Node) -> Dtype:
 
 def target_name(node: Node) -> str:
     """Returns a node's target as users write it: `aten.add.Tensor`, `operator.getitem`."""
-    return callable_name(node.target)
-
-
-def callable_name(target: Any) -> str:
-    """Returns the target of a node, or the key of a converter, as users write it."""
+    target = node.target
     if isinstance(target, str):
         return target
     if isinstance(target, (torch._ops.OpOverload, torch._ops.HigherOrderOperator)):

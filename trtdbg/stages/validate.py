@@ -11,11 +11,13 @@ from typing import Any
 
 from torch.fx import GraphModule, Node
 
-from trtdbg.errors import UsageError
 from trtdbg.records import ValidatorSource, Verdict
-from trtdbg.stages.graph import callable_name, captured_log, first_line, target_name
+from trtdbg.stages.graph import captured_log, first_line, target_name
 
 VALIDATOR_LOGGER = "torch_tensorrt.dynamo.conversion"
+
+NO_VALIDATOR = "always"
+"""Name in place of a validator's where a converter has none and takes every node."""
 
 
 @dataclass(frozen=True)
@@ -275,39 +277,28 @@ def validator_name(validator: Any) -> str:
     module = getattr(function, "__module__", "").rsplit(".", 1)[-1]
     name = getattr(function, "__qualname__", type(function).__name__).replace(".<locals>", "")
     if name.startswith("ConverterSupport.<lambda>"):
-        return "always"
+        return NO_VALIDATOR
     code = getattr(inspect.unwrap(function), "__code__", None)
     return f"{module}.{name}:{code.co_firstlineno}" if code is not None else f"{module}.{name}"
 
 
-def validator_source(target: str, candidate: int) -> ValidatorSource:
-    """Returns the source text of a candidate's validator.
+def validator_sources(module: GraphModule) -> tuple[ValidatorSource, ...]:
+    """Returns the source text of every validator that judges a node of a graph, each once.
 
-    A closure is shown with the function that makes it. The functions of the same module that
-    it calls follow, so that the conditions themselves can be read.
-
-    Args:
-        target: an operator as the report spells it, like `aten._to_copy.default`.
-        candidate: the place in the registry's order.
-
-    Raises:
-        UsageError: the registry has no such candidate.
+    A closure is shown with the function that makes it. The functions of torch_tensorrt that
+    it calls follow, so that the conditions themselves can be read. A converter without a
+    validator has none.
     """
-    from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
+    targets = dict.fromkeys(n.target for n in module.graph.nodes if n.op == "call_function")
+    supports = (support for target in targets for support in _supports(target))
+    sources = (_source(s) for s in supports if _describe(s).validator != NO_VALIDATOR)
+    return tuple({source.validator: source for source in sources}.values())
 
-    supports = [
-        support
-        for key in DYNAMO_CONVERTERS.unique_targets()
-        if callable_name(key) == target
-        for support in _supports(key)
-    ]
-    if not 0 <= candidate < len(supports):
-        raise UsageError(
-            f"{target} has no converter candidate {candidate}",
-            remedy=f"the registry has {len(supports)}",
-        )
-    validator = supports[candidate].capability_validator
-    described = _describe(supports[candidate])
+
+@functools.cache
+def _source(support: Any) -> ValidatorSource:
+    validator = support.capability_validator
+    described = _describe(support)
     parts = [_source_text(function) for function in _with_callees(_function(validator))]
     bound = getattr(validator, "keywords", {})
     if bound:

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from staging import export, lower, module, options, torch, typed
 
-from trtdbg.errors import UsageError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Verdict
 from trtdbg.stages.infer import infer
-from trtdbg.stages.validate import VALIDATOR_LOGGER, judge, validator_source
+from trtdbg.stages.validate import VALIDATOR_LOGGER, judge, validator_sources
 
 DOUBLE = torch.float64
 
@@ -168,18 +167,23 @@ def test_a_data_dependent_operator_is_refused_by_a_gate_that_names_the_setting(
 
 
 def test_the_source_of_a_closure_is_that_of_the_function_that_makes_it() -> None:
-    source = validator_source("aten._to_copy.default", 0)
+    sources = validator_sources(infer(lower(widening())).module)
+    (source,) = (s for s in sources if "to_copy" in s.validator)
     assert "allowed_casts" in source.text
     assert "def is_only_operator_on_placeholder" in source.text, "called, so shown too"
     assert source.file == "torch_tensorrt/dynamo/conversion/aten_ops_converters.py"
+    assert source.validator.endswith(f":{source.line}")
 
 
 def test_the_source_of_a_lambda_comes_with_the_validators_that_it_calls() -> None:
-    text = validator_source("aten.index.Tensor", 0).text
+    gm = lower(export(module(lambda self, x, i: x[i]), torch.randn(4), torch.arange(2)))
+    text = validator_sources(gm)[0].text
     assert "def index_dtype_validator" in text
     assert "def index_has_bool_indices" in text
 
 
-def test_there_is_no_source_of_a_candidate_that_the_registry_does_not_have() -> None:
-    with pytest.raises(UsageError, match="has no converter candidate 7"):
-        validator_source("aten.relu.default", 7)
+def test_every_validator_of_a_verdict_has_its_source_once() -> None:
+    gm = infer(lower(widening())).module
+    asked = {a.validator for j in judge(gm, options()).values() for a in j.answers}
+    sources = [source.validator for source in validator_sources(gm)]
+    assert sorted(sources) == sorted(asked - {"always"})
