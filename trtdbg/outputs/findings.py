@@ -177,7 +177,7 @@ def _crashes(node: NodeRecord) -> Iterator[Finding]:
         (
             v
             for v in node.verdicts
-            if v.validator != PARTITIONER
+            if v.validator not in (PARTITIONER, PROBE)
             and Verdict.CRASHED in (v.original, v.inferred, v.truncated)
         ),
         None,
