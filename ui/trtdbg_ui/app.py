@@ -111,15 +111,15 @@ class TrtdbgApp(App[int]):
         self.theme = DARK.name
         self._inbox = Inbox(lambda: self.post_message(self.Woken()))
         self._worker = make_worker(self._inbox.put) if make_worker is not None else None
+        self._job = Job(
+            model=model, settings=settings, target=target, probe_seconds=probe_seconds
+        )
         self._desk = Desk(
-            Job(model=model, settings=settings, target=target, probe_seconds=probe_seconds),
+            self._job,
             self._worker,
             lambda request, future: self.post_message(self.Settled(request, future)),
             reports,
         )
-        self._model = model
-        self._settings = settings
-        self._target = target
         self._clock = clock
         self._ticker: Timer | None = None
         self.set_reactive(TrtdbgApp.state, State(policy))
@@ -133,7 +133,8 @@ class TrtdbgApp(App[int]):
 
     def compose(self) -> ComposeResult:
         """Yields the board."""
-        yield Board(self._model, self._settings, self._target, self._desk, id="board")
+        job = self._job
+        yield Board(job.model, job.settings, job.target, self._desk, id="board")
 
     def on_mount(self) -> None:
         """Shows the first frame, and only then starts the worker."""
@@ -561,9 +562,9 @@ class TrtdbgApp(App[int]):
         """Copies the command line that shows this again."""
         state = self.state
         text = (
-            saved_command(self._model)
+            saved_command(self._job.model)
             if self._desk.read_only
-            else command(self._model, state.policy, self._settings, self._target)
+            else command(self._job, state.policy)
         )
         self.copy_to_clipboard(text)
         self._tell(text, title="Copied")
@@ -654,7 +655,8 @@ def run(
     """Runs the UI on a .pt2 file, or read-only on a saved report, and returns the exit code.
 
     Raises:
-        ModelError: a saved report that cannot be read.
+        TrtdbgError: a saved report that cannot be read; or what kept the UI from ever showing
+            anything but this error, so that it still stands in the terminal after `q`.
     """
     if is_saved_report(model):
         report = read_report(model)
@@ -691,5 +693,8 @@ def run(
 
 def _run(app: TrtdbgApp) -> int:
     code = app.run()
+    failure = app.state.failure
+    if app.state.loaded is None and failure is not None and failure.error is not None:
+        raise failure.error
     # None means that Textual ended the app on an exception, which it has printed.
     return int(ExitCode.BUG if code is None else code)

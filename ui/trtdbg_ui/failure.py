@@ -17,13 +17,15 @@ class Failure:
     exit_code: ExitCode
     traceback: str = ""
     """For the log pane, where a bug report can be copied from."""
+    error: TrtdbgError | None = None
+    """The error itself, for whoever started the UI; None if it is none of trtdbg's."""
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """Returns what to show for an exception that a request ended with."""
         if isinstance(error, TrtdbgError):
             trace = error.traceback if isinstance(error, WorkerBugError) else ""
-            return cls(one_line(error.message), error.remedy, error.exit_code, trace)
+            return cls(one_line(error.message), error.remedy, error.exit_code, trace, error)
         return cls(
             one_line(f"{type(error).__name__}: {error}"),
             "this is a bug of trtdbg: please report it",

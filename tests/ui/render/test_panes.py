@@ -35,9 +35,20 @@ from trtdbg_ui.state import Pane, State, visible
 
 from tests.ui.canned import ENVIRONMENT, built, report
 from tests.ui.render.test_tables import failed_report
-from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
-from trtdbg.records import ConstantRecord, Finding, Gpu, Level, NodeRecord, Report, Verdict
-from trtdbg.session.messages import Log, LogLevel, Progress
+from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.records import (
+    ConstantRecord,
+    Counterfactual,
+    Finding,
+    Gpu,
+    Level,
+    NodeRecord,
+    RefusalKind,
+    Report,
+    TypingKind,
+    Verdict,
+)
+from trtdbg.session.messages import Job, Log, LogLevel, Progress
 
 
 def text(lines: list[Line]) -> str:
@@ -456,9 +467,32 @@ def test_the_copied_command_has_every_flag_and_says_what_has_none() -> None:
     settings = Settings(
         min_block_size=5, torch_executed_ops=("aten.add.Tensor",), use_fp32_acc=True
     )
-    assert command("my model.pt2", TruncationPolicy(inputs=()), settings, "sm89") == (
+    job = Job(model="my model.pt2", settings=settings, target="sm89", probe_seconds=5.0)
+    assert command(job, TruncationPolicy(inputs=())) == (
         "trtdbg 'my model.pt2' --timing late --inputs none --constants float64 "
         "--computed float64 --verdicts validators --min-block-size 5 --partitioner global "
         "--torch-executed-ops aten.add.Tensor --target sm89"
         "  # with --settings FILE: use_fp32_acc = true"
     )
+    probed = command(job, TruncationPolicy(verdicts=VerdictSource.TENSORRT))
+    assert "--verdicts tensorrt" in probed
+    assert "--probe-seconds 5" in probed
+
+
+def test_what_would_turn_a_refusal_stands_in_the_answer_and_in_the_details() -> None:
+    base = left_for_another_reason(report(Timing.LATE))
+    why = Counterfactual(
+        kind=RefusalKind.FEATURE,
+        typing=TypingKind.TRUNCATED,
+        text="rejects because half_to_float=True; accepts with False",
+        sentence="",
+    )
+    nodes = tuple(
+        replace(node, verdict=Verdict.REJECT, counterfactual=why)
+        if node.name == "_softmax"
+        else node
+        for node in base.nodes
+    )
+    told = replace(base, nodes=nodes)
+    assert "1× _softmax rejects because half_to_float=True" in text(answer(Loaded(told), 160))
+    assert "rejects because half_to_float=True" in node_text(told, "_softmax", 60)

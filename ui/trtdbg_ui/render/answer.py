@@ -116,10 +116,17 @@ def causes(loaded: Loaded) -> tuple[Cause, ...]:
         if node.name not in loaded.left:
             continue
         wide = _wide_of(loaded, node) if late_would_accept(node, report) else None
-        reason = "" if wide else refusal(report, node)
+        reason = "" if wide else _reason(report, node)
         groups.setdefault((node.target, reason, wide), []).append(node)
     found = [Cause(t, r, w, tuple(nodes)) for (t, r, w), nodes in groups.items()]
     return tuple(sorted(found, key=lambda cause: -len(cause.nodes)))
+
+
+def _reason(report: Report, node: NodeRecord) -> str:
+    """Returns why a node is refused: what would turn the verdict, if that is known."""
+    if node.verdict in REFUSED and node.counterfactual is not None:
+        return node.counterfactual.text
+    return refusal(report, node)
 
 
 def _saved(loaded: Loaded, size: int) -> list[Line]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import shlex
 
-from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
+from trtdbg.session.messages import Job
 
 
-def command(
-    model: str, policy: TruncationPolicy, settings: Settings, target: str | None
-) -> str:
+def command(job: Job, policy: TruncationPolicy) -> str:
     """Returns the command that opens the same model with the same policy and settings."""
-    words = ["trtdbg", model, *policy.flags().split()]
+    settings = job.settings
+    words = ["trtdbg", job.model, *policy.flags().split()]
     words += ["--min-block-size", str(settings.min_block_size)]
     words += ["--partitioner", settings.partitioner.value]
     if settings.torch_executed_ops:
         words += ["--torch-executed-ops", ",".join(settings.torch_executed_ops)]
-    if target is not None:
-        words += ["--target", target]
+    if job.target is not None:
+        words += ["--target", job.target]
+    if policy.verdicts is VerdictSource.TENSORRT:
+        words += ["--probe-seconds", f"{job.probe_seconds:g}"]
     default = Settings()
     in_file = [
         f"{name} = {_toml(getattr(settings, name))}"

@@ -165,6 +165,8 @@ def _fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
         return wrap(line(verdict), size)
     lines = wrap(line(verdict, (", stays in PyTorch", Tone.BAD)), size, indent=2)
     lines += wrap(line(refusal(loaded.report, node)), size, indent=2)
+    if node.counterfactual is not None:
+        lines += wrap(line((node.counterfactual.text, Tone.WARN)), size, indent=2)
     if late_would_accept(node, loaded.report):
         note = "accepted on truncated dtypes: timing late would take it"
         lines += wrap(line((note, Tone.GOOD)), size, indent=2)
