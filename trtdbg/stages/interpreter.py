@@ -5,11 +5,12 @@ This is ground for the stages that define networks, not a stage.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -47,7 +48,8 @@ def recording_interpreter() -> Any:
         def run_node(self, n: Node) -> Any:
             mark = n.meta.get(NODE_MARK, n.name)
             self.current_mark = mark if n.op != "output" else None
-            result = super().run_node(n)
+            with _kept_module_stack(n):
+                result = super().run_node(n)
             added = self.ctx.net.num_layers - len(self.layer_owner)
             self.layer_owner += [self.current_mark] * added
             dtype = tensorrt_dtype(result)
@@ -57,6 +59,24 @@ def recording_interpreter() -> Any:
             return result
 
     return RecordingInterpreter
+
+
+@contextlib.contextmanager
+def _kept_module_stack(node: Node) -> Iterator[None]:
+    """Lends a node a copy of its module stack, which copies of the node share.
+
+    Source: torch_tensorrt 2.13, `dynamo/conversion/converter_utils.py` get_node_name, which
+    names a layer by the stack's last item and takes that item away.
+    """
+    stack = node.meta.get("nn_module_stack")
+    if not stack:
+        yield
+        return
+    node.meta["nn_module_stack"] = stack.copy()
+    try:
+        yield
+    finally:
+        node.meta["nn_module_stack"] = stack
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import pytest
 from staging import Late, export, late, module, options, torch
 
 from trtdbg.policy import TruncationPolicy
+from trtdbg.stages.graph import source_of
 from trtdbg.stages.network import Network, define_network
 
 DOUBLE = torch.float64
@@ -87,3 +88,16 @@ def test_narrow_dtypes_are_bound_as_they_are(dtype: str) -> None:
     network = of(lambda self, x: x.reshape(4), x)
     assert network.error is None
     assert [b.bound for b in (*network.inputs, *network.outputs)] == [dtype, dtype]
+
+
+def test_defining_a_network_leaves_every_node_in_its_module() -> None:
+    class Block(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return torch.relu(x)
+
+    model = torch.nn.Sequential(torch.nn.Sequential(Block())).eval()
+    repaired = late(export(model, torch.randn(4)))
+    names = [[layer.name for layer in define(repaired).layers] for _ in range(2)]
+    assert names[0] == names[1]
+    (relu,) = (n for n in repaired.engine(0).graph.nodes if n.op == "call_function")
+    assert source_of(relu).module == "0.0"
