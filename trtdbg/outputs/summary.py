@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     BuildStatus,
     ConstantRecord,
@@ -173,6 +173,9 @@ def refusal(report: Report, node: NodeRecord) -> str:
     """Returns why no engine holds a node, in one sentence."""
     # A converter's own validator says more than the partitioner, which repeats the result.
     for verdict in sorted(node.verdicts, key=lambda v: v.candidate is None):
+        if verdict.validator == PROBE and report.policy.verdicts is VerdictSource.VALIDATORS:
+            # TensorRT was asked, but did not decide.
+            continue
         answer = answer_in_force(report.policy, verdict)
         if answer in (Verdict.REJECT, Verdict.CRASHED, Verdict.NOT_APPLICABLE):
             return _refusal_of(verdict, answer)

@@ -5,7 +5,7 @@ import pytest
 
 from tests import canned
 from trtdbg.outputs import summary
-from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     ConstantRecord,
     Phase,
@@ -63,6 +63,22 @@ def test_a_refusal_is_told_by_the_answer_in_force() -> None:
     late = replace(canned.UPSTREAM, policy=TruncationPolicy(timing=Timing.LATE))
     accepted = replace(node, verdict=Verdict.ACCEPT)
     assert "partitioner left it out" in summary.refusal(late, accepted)
+
+
+def test_tensorrts_own_no_is_the_reason_where_it_decides() -> None:
+    answer = ValidatorVerdict(
+        validator="tensorrt",
+        candidate=None,
+        scope=Scope.SUBGRAPH,
+        original=Verdict.NOT_CHECKED,
+        truncated=Verdict.REJECT,
+        reason="PROD is not allowed between types Bool and Bool",
+    )
+    node = replace(canned.LATE.nodes[2], verdicts=(answer,), engine=None)
+    policy = TruncationPolicy(verdicts=VerdictSource.TENSORRT)
+    decided = replace(canned.LATE, policy=policy)
+    assert summary.refusal(decided, node) == f"TensorRT refuses it: {answer.reason}"
+    assert "TensorRT" not in summary.refusal(canned.LATE, node)
 
 
 @pytest.mark.parametrize(
