@@ -56,6 +56,7 @@ from trtdbg.stages.graph import (
 )
 from trtdbg.stages.network import Network
 from trtdbg.stages.splits import Program
+from trtdbg.stages.tensors import Narrowings
 
 
 @dataclass
@@ -66,6 +67,8 @@ class Lowered:
     inferred: Typing | None = None
     original: dict[str, validate.Judgement] = field(default_factory=dict)
     refreshed: dict[str, validate.Judgement] = field(default_factory=dict)
+    narrowings: Narrowings = field(default_factory=Narrowings, kw_only=True)
+    """Narrow copies of constants, shared by the engines of all policies."""
     why_original: dict[str, Counterfactual] = field(default_factory=dict)
     """Why nodes are refused on the metadata that lowering leaves."""
     why_refreshed: dict[str, Counterfactual] = field(default_factory=dict)
@@ -214,7 +217,7 @@ class Steps:
         start = time.perf_counter()
         self.context.progress("truncate", "early, in the exported program")
         self.early = early.narrow_program(
-            copy_program(program), self.policy, infer.infer_in_place
+            copy_program(program), self.policy, self.base.narrowings
         )
         seconds = time.perf_counter() - start
         recorder.snapshot(
@@ -276,7 +279,7 @@ class Steps:
             case Timing.LATE:
                 assert self.base.inferred is not None
                 program = boundary.repair_late(split.module, self.base.inferred, truncated)
-                narrowing.narrow_engines(split.module, truncated)
+                narrowing.narrow_engines(split.module, truncated, self.base.narrowings)
             case Timing.EARLY:
                 assert self.early is not None
                 program = boundary.repair_program(
@@ -380,7 +383,7 @@ class Steps:
             engines=engine_rows(split, networks, self.context.target),
             torch_ops=split.torch_ops if split is not None else (),
             casts=program.casts if program is not None else (),
-            constants=self._constants(truncated),
+            constants=self._constants(truncated, program),
             outputs=output_rows(self.context.program, self.promised, outputs),
             truncated=truncated,
             program=program,
@@ -429,13 +432,17 @@ class Steps:
         )
         return {**original, **refreshed, **in_force}
 
-    def _constants(self, truncated: Typing) -> tuple[ConstantRecord, ...]:
+    def _constants(
+        self, truncated: Typing, program: Program | None
+    ) -> tuple[ConstantRecord, ...]:
         assert self.base.inferred is not None
         if self.policy.timing is Timing.EARLY:
             # They were narrowed before lowering: what the lists do to them shows here.
             policy = msgspec.structs.replace(self.policy, timing=Timing.LATE)
             truncated = infer.infer_truncated(self.base.inferred, policy)
-        return narrowing.constant_records(self.base.inferred, truncated)
+            return narrowing.constant_records(self.base.inferred, truncated)
+        held = narrowing.held_constants(program.module) if program is not None else None
+        return narrowing.constant_records(self.base.inferred, truncated, held)
 
     def _judge_inside(self, program: Program) -> None:
         """Judges each node again inside its engine, as conversion does."""

@@ -19,10 +19,12 @@ from trtdbg.stages.graph import (
     refresh_metadata,
 )
 from trtdbg.stages.splits import (
+    CAST,
     CastLedger,
     Program,
     describe_calls,
     differ,
+    engine_dtype,
     engine_values,
     fake_mode_of,
     is_engine,
@@ -48,37 +50,23 @@ def repair_late(split: GraphModule, inferred: Typing, truncated: Typing) -> Prog
        by all operators of the PyTorch part and program outputs that read it. Engines go on
        reading the narrow value, so that nothing is cast between two engines and no two casts
        cancel.
-    4. A constant that an engine merely hands on is read from the original tensor instead.
-    5. Symbolic sizes and numbers are never cast. A value that is returned twice is cast once.
+    4. A constant that an engine merely hands on is read from the original tensor instead, and
+       one that an engine reads from the PyTorch part is converted once, not cast in each run.
+    5. Symbolic sizes and numbers are never cast. A value that is returned twice is cast once,
+       and a program input that is returned is returned as it came.
+    6. An operator of the PyTorch part that is a cast itself reads the engine's narrow value,
+       and an engine reads what such a cast widened: widening changes no value, so a boundary
+       cast next to it would only undo it.
+    7. TensorRT has no float64: where the policy keeps it inside an engine, it crosses the
+       border as float32, and rules 2 to 6 hold for it as for a truncated value.
 
     Before: `x: float64 -> engine(float32) -> i0 -> engine(float32) -> output`
     After:  `x -> cast -> engine -> cast -> i0 -> cast -> engine -> cast -> output`
     """
-    restored = _PytorchPart(inferred, truncated)
-    restored.restore(split)
+    _PytorchPart(inferred, truncated).restore(split)
     casts = CastLedger(split)
-    wide = dict(_values(inferred.module))
-    for call, engine in engine_nodes(split):
-        for operand, placeholder in zip(call.args, placeholders(engine), strict=True):
-            given = operand.meta.get("val") if isinstance(operand, Node) else None
-            wanted = placeholder.meta.get("val")
-            if not isinstance(operand, Node) or made_by_engine(operand):
-                continue
-            if differ(given, wanted):
-                cast = casts.insert(operand, wanted.dtype, Direction.INTO_ENGINE, [call])
-                call.replace_input_with(operand, cast)
-    for value, source in engine_values(split):
-        readers = [user for user in value.users if not is_engine(user)]
-        if not readers or source is None:
-            continue
-        if source.op == "get_attr":
-            _read_original_constant(split, value, source, readers, inferred)
-            continue
-        wanted = wide.get(source.meta.get(NODE_MARK, ""))
-        if isinstance(wanted, torch.Tensor) and differ(value.meta.get("val"), wanted):
-            cast = casts.insert(value, wanted.dtype, Direction.OUT_OF_ENGINE, readers)
-            for reader in readers:
-                reader.replace_input_with(value, cast)
+    _cast_into_engines(split, casts)
+    _cast_out_of_engines(split, casts, dict(_values(inferred.module)), inferred)
     _restore_complex(split)
     return casts.finish()
 
@@ -88,15 +76,27 @@ def repair_program(
 ) -> Program:
     """Casts at the program's inputs and outputs, in place, for timing `early`.
 
-    The graph was lowered with narrow inputs; callers still pass and expect what export
-    promised.
+    Reads inference only: no subgraph is executed. The graph was lowered with narrow inputs;
+    callers still pass and expect what export promised.
+
+    1. An input that the graph reads narrower than it is passed gets one cast for all who read
+       it, except the program's output, which returns it as it came.
+    2. An output that is not of the promised dtype is cast to it, once however often it is
+       returned.
+    3. What the policy keeps in float64 crosses the borders of engines as float32, by the rules
+       2 to 7 of `repair_late`.
+
+    Before: `x: float32 -> engine -> output: float32`
+    After:  `x: float64 -> cast -> engine -> cast -> output: float64`
 
     Args:
         split: the partitioned graph.
         promised_inputs: dtype that the caller passes, by placeholder.
         promised: the exported outputs' fake values, in order.
     """
+    describe_calls(split)
     casts = CastLedger(split)
+    output = output_node(split.graph)
     for node in placeholders(split):
         passed = promised_inputs.get(node.name)
         value = node.meta.get("val")
@@ -104,22 +104,69 @@ def repair_program(
             continue
         if passed.is_complex and not value.dtype.is_complex:
             continue
-        readers = list(node.users)
-        cast = casts.insert(node, value.dtype, Direction.PROGRAM_INPUT, readers, given=passed)
         refresh_metadata(node, value.to(passed))
-        for reader in readers:
-            reader.replace_input_with(node, cast)
+        readers = [reader for reader in node.users if reader is not output]
+        casts.insert(node, value.dtype, Direction.PROGRAM_INPUT, readers)
+    _cast_into_engines(split, casts)
+    made = {
+        source.meta[NODE_MARK]: source.meta.get("val")
+        for _, source in engine_values(split)
+        if source is not None and NODE_MARK in source.meta
+    }
+    _cast_out_of_engines(split, casts, made, None)
     _restore_complex(split)
-    output = output_node(split.graph)
-    for value, wanted in zip(output_values(split.graph), promised, strict=True):
+    returned = list(output_values(split.graph))
+    for i, (value, wanted) in enumerate(zip(returned, promised, strict=True)):
+        # By place: one node may stand for outputs of different dtypes.
         if isinstance(value, Node) and differ(value.meta.get("val"), wanted):
-            cast = casts.insert(value, wanted.dtype, Direction.PROGRAM_OUTPUT, [output])
-            output.replace_input_with(value, cast)
+            returned[i] = casts.cast(value, wanted.dtype, Direction.PROGRAM_OUTPUT, [output])
+    first = output.args[0]
+    output.args = (returned if isinstance(first, (tuple, list)) else returned[0],)
     return casts.finish()
+
+
+def _cast_into_engines(split: GraphModule, casts: CastLedger) -> None:
+    for call, engine in engine_nodes(split):
+        for operand, placeholder in zip(call.args, placeholders(engine), strict=True):
+            if not isinstance(operand, Node) or made_by_engine(operand):
+                continue
+            bound = engine_dtype(placeholder.meta.get("val"))
+            if bound is not None and operand.meta["val"].dtype != bound:
+                casts.insert(operand, bound, Direction.INTO_ENGINE, [call])
+
+
+def _cast_out_of_engines(
+    split: GraphModule, casts: CastLedger, wide: Mapping[str, Any], inferred: Typing | None
+) -> None:
+    """Casts what engines return narrower than it is promised.
+
+    Args:
+        split: the partitioned graph, in place.
+        casts: takes the casts.
+        wide: what the PyTorch part is promised, by name in the lowered graph.
+        inferred: holds the original constants; None if they are narrow themselves.
+    """
+    for value, source in engine_values(split):
+        if source is None:
+            continue
+        bound = engine_dtype(value.meta.get("val"))
+        if bound is not None and bound != value.meta["val"].dtype:
+            refresh_metadata(value, value.meta["val"].to(bound))
+        readers = [user for user in value.users if not is_engine(user)]
+        if not readers or bound is None:
+            continue
+        if source.op == "get_attr" and inferred is not None:
+            _read_original_constant(split, value, source, readers, inferred)
+            continue
+        wanted = wide.get(source.meta.get(NODE_MARK, ""))
+        readers = [reader for reader in readers if reader.target is not CAST]
+        if isinstance(wanted, torch.Tensor) and wanted.dtype != bound and readers:
+            casts.insert(value, wanted.dtype, Direction.OUT_OF_ENGINE, readers)
 
 
 def leave_unrepaired(split: GraphModule) -> Program:
     """Restores the complex interface only, in place, for timing `off`."""
+    describe_calls(split)
     _restore_complex(split)
     return CastLedger(split).finish()
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx import Node
 
-from trtdbg.dtypes import NARROWED
 from trtdbg.policy import TruncationPolicy
-from trtdbg.stages.graph import Typing, dtype_name, torch_dtype
+from trtdbg.stages.graph import (
+    Typing,
+    dtype_name,
+    refresh_metadata,
+    value_dtype,
+)
+from trtdbg.stages.inference import Inference, RefusedError, names_of, narrowed_where
+from trtdbg.stages.tensors import Narrowings
+
+CAST = torch.ops.aten._to_copy.default
 
 ASSERTIONS = (torch.ops.aten._assert_tensor_metadata.default,)
 """Checks of the exported dtype; lowering removes them, and narrowing makes them false."""
@@ -32,22 +42,31 @@ class NarrowedProgram:
 
 
 def narrow_program(
-    program: ExportedProgram,
-    policy: TruncationPolicy,
-    infer_in_place: Callable[[Any, TruncationPolicy, set[str]], Typing],
+    program: ExportedProgram, policy: TruncationPolicy, narrowings: Narrowings
 ) -> NarrowedProgram:
     """Returns a narrowed copy of a program; the loaded one is untouched.
 
     1. User inputs, and the values computed from them, are narrow as the policy says.
     2. Parameters, buffers and lifted constants are converted; shared ones stay shared.
-    3. An operator that refuses what it then reads is given the wide dtype by a cast, its
-       wide result is cast back, and it stands in `refused`.
-    4. Assertions of the exported dtypes are removed, as torch_tensorrt's lowering does.
+    3. A dtype keyword is narrow; an operator that creates a wide dtype without a keyword
+       (argmax) is followed by a cast.
+    4. An operator that refuses narrow operands is given wide ones, integers alone if that is
+       enough, and stands in `refused`. What then comes out wide although its operands were
+       narrowed is cast back.
+    5. A wide operand is read where it still exists: before the cast that narrowed it, or from
+       an input or constant that stays wide itself and is cast for its other readers. Otherwise
+       it is cast once for all who need it. So no two casts cancel.
+    6. What the program returns as it stands, or writes to, keeps its dtype: an input, a
+       constant, a value that an operator creates wide.
+    7. Assertions of the exported dtypes are removed, as torch_tensorrt's lowering does.
+
+    Before: `ids: int64 -> add -> gather(table, .)`, `ids -> gather(table, .)`
+    After:  `ids: int64 -> cast int32 -> add -> cast int64 -> gather`, `ids -> gather`
 
     Args:
         program: a copy whose graph may be changed; its tensors are shared with the original.
         policy: what is narrowed.
-        infer_in_place: the inference that makes an exported graph obey the policy.
+        narrowings: the narrow copies of constants that exist already.
     """
     signature = program.graph_signature
     promised = promised_outputs(program)
@@ -62,18 +81,18 @@ def narrow_program(
     for node in list(program.graph.nodes):
         if node.op == "call_function" and node.target in ASSERTIONS:
             program.graph.erase_node(node)
-    typing = infer_in_place(program.graph_module, policy, user_inputs)
+    typing = _Obedience(program, policy, user_inputs).run()
     program.graph_module.recompile()
-    converted = _Converter(policy)
+    state_dict, constants = _converted_tensors(program, narrowings)
     narrowed = ExportedProgram(
         root=program.graph_module,
         graph=program.graph,
         graph_signature=signature,
-        state_dict={k: converted(v) for k, v in program.state_dict.items()},
+        state_dict=state_dict,
         range_constraints=program.range_constraints,
         module_call_graph=program.module_call_graph,
         example_inputs=None,
-        constants={k: converted(v) for k, v in program.constants.items()},
+        constants=constants,
         verifiers=program.verifiers,
     )
     inputs = {name: dtype for name, dtype in before.items() if name in user_inputs}
@@ -90,22 +109,159 @@ def promised_outputs(program: ExportedProgram) -> tuple[Any, ...]:
     )
 
 
-class _Converter:
-    """Converts tensors as the policy's constants say; one that is shared is converted once."""
+class _Obedience(Inference):
+    """Inference over an exported graph, in place, that inserts the casts it needs."""
 
-    def __init__(self, policy: TruncationPolicy) -> None:
-        self.policy = policy
-        self.done: dict[int, Any] = {}
+    def __init__(
+        self, program: ExportedProgram, policy: TruncationPolicy, user_inputs: set[str]
+    ) -> None:
+        values = {node.name: node.meta.get("val") for node in program.graph.nodes}
+        super().__init__(program.graph_module, policy, values)
+        self.graph = program.graph
+        self.user_inputs = user_inputs
+        self.kept = _written(program) | {
+            node.name
+            for node in self.graph.output_node().all_input_nodes
+            if node.op == "placeholder" and node.name not in user_inputs
+        }
+        self.last_input = next(n for n in reversed(self.graph.nodes) if n.op == "placeholder")
+        self.sources: dict[Node, Node] = {}
+        """Narrowing casts, with the wide value that each reads."""
+        self.widened: dict[Node, Node] = {}
+        """Narrow values, with the cast that widens them."""
+        self.inserted: set[Node] = set()
 
-    def __call__(self, value: Any) -> Any:
+    def visit(self, node: Node) -> None:
+        """Types one node; casts inserted on the way are typed already."""
+        if node in self.inserted:
+            return
+        super().visit(node)
+
+    def enter(self, node: Node, path: str) -> None:
+        """Narrows an input or constant, or what reads it if the program itself needs it."""
+        path = "inputs" if node.name in self.user_inputs else "constants"
+        super().enter(node, path)
+        if node in self.changed and node.name in self.kept:
+            self._keep(node)
+
+    def stand_in(self, node: Node) -> Any:
+        """Widens what the operator refuses, integers alone if that is enough."""
+        narrowed = [
+            operand
+            for operand in node.all_input_nodes
+            if operand in self.changed
+            and isinstance(self.wide_values.get(operand.name), torch.Tensor)
+        ]
+        integers = [o for o in narrowed if not _is_floating(self.wide_values[o.name])]
+        for operands in (integers, narrowed):
+            try:
+                value = self.evaluate(node, {o: self.wide_values[o.name] for o in operands})
+            except RefusedError:
+                continue
+            break
+        else:
+            operands, value = narrowed, self.wide_values[node.name]
+            edit = self.typing.edits.pop(node.name, None)
+            if edit is not None:
+                node.args, node.kwargs = edit.args, edit.kwargs
+        lost = {name for o in operands for name in names_of(self.wide_values[o.name])}
+        for operand in operands:
+            node.replace_input_with(operand, self._wide(operand))
+        self._narrow_behind(node, value, lost)
+        return value
+
+    def retype_created(self, node: Node, value: Any, created: frozenset[str]) -> Any:
+        """Casts the wide results of an operator that has no keyword for it."""
+        self._narrow_behind(node, value, created)
+        return value
+
+    def _wide(self, value: Node) -> Node:
+        """Returns a node that holds a narrowed value in its wide dtype."""
+        if value in self.sources:
+            return self.sources[value]
+        if value.op == "placeholder":
+            self._keep(value)
+            return value
+        if value not in self.widened:
+            wide = self.wide_values[value.name]
+            self.widened[value] = self._insert_cast(value, wide)
+        return self.widened[value]
+
+    def _keep(self, value: Node) -> None:
+        """Lets a narrowed placeholder be wide again, and casts it for all who read it."""
+        narrow, wide = value.meta["val"], self.wide_values[value.name]
+        readers = [reader for reader in value.users if reader.op != "output"]
+        refresh_metadata(value, wide)
+        self.typing.dtypes[value.name] = value_dtype(wide)
+        self.changed.discard(value)
+        self._narrow_for(readers, value, narrow)
+
+    def _narrow_behind(self, node: Node, value: Any, names: Iterable[str]) -> None:
+        """Casts a node's results of some wide dtypes for all who read them but the output."""
+        made = {node: value}
         if not isinstance(value, torch.Tensor):
-            return value
-        name = dtype_name(value.dtype)
-        if name not in NARROWED or not self.policy.narrows("constants", name):
-            return value
-        if id(value) not in self.done:
-            narrow = value.detach().to(torch_dtype(NARROWED[name]))
-            if isinstance(value, torch.nn.Parameter):
-                narrow = torch.nn.Parameter(narrow, requires_grad=False)
-            self.done[id(value)] = narrow
-        return self.done[id(value)]
+            taken = [user for user in node.users if user.target is operator.getitem]
+            made = {user: value[user.args[1]] for user in taken}
+        for each, wide in made.items():
+            if not isinstance(wide, torch.Tensor) or dtype_name(wide.dtype) not in names:
+                continue
+            readers = [r for r in each.users if r.op != "output" and r not in self.sources]
+            self.wide_values[each.name] = wide
+            self._narrow_for(readers, each, narrowed_where(wide, {dtype_name(wide.dtype)}))
+
+    def _narrow_for(self, readers: list[Node], value: Node, narrow: Any) -> None:
+        if not readers:
+            return
+        cast = self._insert_cast(value, narrow)
+        self.sources[cast] = value
+        self.wide_values[cast.name] = self.wide_values[value.name]
+        self.changed.add(cast)
+        for reader in readers:
+            reader.replace_input_with(value, cast)
+
+    def _insert_cast(self, value: Node, result: torch.Tensor) -> Node:
+        place = self.last_input if value.op == "placeholder" else value
+        with self.graph.inserting_after(place):
+            cast = self.graph.call_function(CAST, (value,), {"dtype": result.dtype})
+        self.inserted.add(cast)
+        refresh_metadata(cast, result)
+        self.typing.dtypes[cast.name] = value_dtype(result)
+        for key in ("from_node", "stack_trace", "nn_module_stack"):
+            if key in value.meta:
+                cast.meta[key] = value.meta[key]
+        return cast
+
+
+def _written(program: ExportedProgram) -> set[str]:
+    """Returns the inputs and buffers that the program writes to, as placeholder names."""
+    signature = program.graph_signature
+    targets = {spec.target for spec in signature.output_specs if spec.target is not None}
+    return {
+        spec.arg.name
+        for spec in signature.input_specs
+        if spec.target in targets or spec.arg.name in targets
+    }
+
+
+def _converted_tensors(
+    program: ExportedProgram, narrowings: Narrowings
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns state dict and constants with the dtypes that the graph's placeholders have."""
+    wanted = {
+        node.name: node.meta["val"].dtype
+        for node in program.graph.nodes
+        if node.op == "placeholder" and isinstance(node.meta.get("val"), torch.Tensor)
+    }
+    state_dict, constants = dict(program.state_dict), dict(program.constants)
+    for spec in program.graph_signature.input_specs:
+        dtype = wanted.get(spec.arg.name)
+        for tensors in (state_dict, constants):
+            tensor = tensors.get(spec.target)
+            if dtype is None or not isinstance(tensor, torch.Tensor) or dtype == tensor.dtype:
+                continue
+            tensors[spec.target] = narrowings.narrowed(tensor, dtype)
+    return state_dict, constants
+
+
+def _is_floating(value: torch.Tensor) -> bool:
+    return bool(value.dtype.is_floating_point or value.dtype.is_complex)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
 from trtdbg.dtypes import NARROWED
 from trtdbg.records import ConstantRecord, Dtype
@@ -18,75 +20,156 @@ from trtdbg.stages.graph import (
     refresh_metadata,
     torch_dtype,
 )
+from trtdbg.stages.splits import engine_values, is_engine
+from trtdbg.stages.tensors import Narrowings
 
-FITS = {torch.int32: (-(2**31), 2**31 - 1)}
+CHUNK_ELEMENTS = 1 << 20
+"""Errors are computed this many elements at a time: a few copies in float64, 8 MB each."""
 
 
-def narrow_engines(split: GraphModule, truncated: Typing) -> None:
+def narrow_engines(split: GraphModule, truncated: Typing, narrowings: Narrowings) -> None:
     """Makes the submodules of a split graph compute in the truncated dtypes, in place.
 
-    1. A constant that truncation narrows is converted, once per engine; the tensor of the
+    1. A constant that truncation narrows is converted, once for all engines; the tensor of the
        loaded program, which the PyTorch part shares, stays as it is.
     2. A node that creates a wide dtype without a `dtype` keyword (argmax, topk) is followed by
        a cast, so that TensorRT's value has the dtype that the rest of the engine was judged
        with.
     """
     for _, engine in engine_nodes(split):
-        _narrow_constants(engine, truncated.narrowed_constants)
+        _narrow_constants(engine, truncated.narrowed_constants, narrowings)
         _narrow_results(engine, truncated.narrowed_results)
         engine.recompile()
 
 
-def _narrow_constants(engine: GraphModule, narrowed: dict[str, str]) -> None:
+def held_constants(split: GraphModule) -> frozenset[str]:
+    """Returns the lowered names of the constants that engines compute with.
+
+    One that an engine merely hands on to the PyTorch part is not among them, one that it hands
+    to another engine is.
+    """
+    handed_on = {
+        source
+        for value, source in engine_values(split)
+        if source is not None and any(map(is_engine, value.users))
+    }
+    return frozenset(
+        node.meta.get(NODE_MARK, node.name)
+        for _, engine in engine_nodes(split)
+        for node in engine.graph.nodes
+        if node.op == "get_attr"
+        and (node in handed_on or any(user.op != "output" for user in node.users))
+    )
+
+
+def _narrow_constants(
+    engine: GraphModule, narrowed: dict[str, str], narrowings: Narrowings
+) -> None:
     converted: dict[str, str] = {}
     for node in engine.graph.nodes:
         if node.op != "get_attr" or node.meta.get(NODE_MARK) not in narrowed:
             continue
         target = str(node.target)
         if target not in converted:
-            name = f"{target.replace('.', '_')}_narrowed"
             dtype = torch_dtype(narrowed[node.meta[NODE_MARK]])
-            tensor = fetch_attr(engine, target).detach().to(dtype)
-            engine.register_buffer(name, tensor)
-            converted[target] = name
+            converted[target] = _free_name(engine, f"{target.replace('.', '_')}_narrowed")
+            tensor = narrowings.narrowed(fetch_attr(engine, target), dtype)
+            engine.register_buffer(converted[target], tensor)
         node.target = converted[target]
+
+
+def _free_name(engine: GraphModule, name: str) -> str:
+    while hasattr(engine, name):
+        name += "_"
+    return name
 
 
 def _narrow_results(engine: GraphModule, results: dict[str, Dtype]) -> None:
     for node in list(engine.graph.nodes):
         if node.op != "call_function" or node.meta.get(NODE_MARK) not in results:
             continue
-        values = [node]
-        if isinstance(node.meta.get("val"), (tuple, list)):
-            values = [user for user in node.users if user.op == "call_function"]
-        for value in values:
-            fake = value.meta.get("val")
-            if not isinstance(fake, torch.Tensor):
-                continue
-            users = list(value.users)
-            with engine.graph.inserting_after(value):
-                cast = engine.graph.call_function(
-                    torch.ops.aten._to_copy.default, (value,), {"dtype": fake.dtype}
-                )
-            refresh_metadata(cast, fake)
-            cast.meta[NODE_MARK] = value.meta.get(NODE_MARK)
-            for user in users:
-                user.replace_input_with(value, cast)
+        for value, name in _created(node, results[node.meta[NODE_MARK]]):
+            _cast_behind(engine, value, torch_dtype(name))
 
 
-def constant_records(inferred: Typing, truncated: Typing) -> tuple[ConstantRecord, ...]:
-    """Returns a row per constant of the lowered graph, with what narrowing does to it."""
+def _created(node: Node, dtypes: Dtype) -> list[tuple[Node, str]]:
+    """Returns the nodes that hold what `node` creates, each with its narrow dtype."""
+    if isinstance(dtypes, str):
+        return [(node, dtypes)]
+    found = []
+    for user in node.users:
+        index = user.args[1] if user.op == "call_function" and len(user.args) > 1 else None
+        name = dtypes[index] if isinstance(index, int) and dtypes is not None else None
+        if name is not None:
+            found.append((user, name))
+    return found
+
+
+def _cast_behind(engine: GraphModule, value: Node, dtype: torch.dtype) -> None:
+    readers = list(value.users)
+    with engine.graph.inserting_after(value):
+        cast = engine.graph.call_function(
+            torch.ops.aten._to_copy.default, (value,), {"dtype": dtype}
+        )
+    refresh_metadata(cast, value.meta["val"])
+    cast.meta[NODE_MARK] = value.meta.get(NODE_MARK)
+    for reader in readers:
+        reader.replace_input_with(value, cast)
+
+
+def constant_records(
+    inferred: Typing, truncated: Typing, held: Container[str] | None = None
+) -> tuple[ConstantRecord, ...]:
+    """Returns a row per constant of the lowered graph, with what narrowing does to it.
+
+    Args:
+        inferred: the lowered graph with its original constants.
+        truncated: says which constants the policy narrows.
+        held: names of the constants that are really narrowed, being in an engine; what the
+            PyTorch part alone reads keeps its dtype. None stands for all constants.
+    """
     rows: dict[str, ConstantRecord] = {}
     for node in inferred.module.graph.nodes:
-        if node.op != "get_attr" or str(node.target) in rows:
+        if node.op != "get_attr":
             continue
         tensor = fetch_attr(inferred.module, str(node.target))
-        if isinstance(tensor, torch.Tensor):
-            narrow = truncated.narrowed_constants.get(node.name)
-            rows[str(node.target)] = _constant_record(
-                str(node.target), tensor.detach(), narrow
-            )
+        if not isinstance(tensor, torch.Tensor):
+            continue
+        narrow = truncated.narrowed_constants.get(node.name)
+        if held is not None and node.name not in held:
+            narrow = None
+        name = str(node.target)
+        if name not in rows or (narrow is not None and rows[name].max_abs_error is None):
+            rows[name] = _constant_record(name, tensor.detach(), narrow)
     return tuple(rows.values())
+
+
+@dataclass
+class _Damage:
+    """What narrowing does to a constant, gathered chunk by chunk."""
+
+    absolute: float | None = None
+    relative: float | None = None
+    overflowed: int = 0
+    underflowed: int = 0
+
+    def add(self, wide: torch.Tensor) -> None:
+        """Takes a chunk of float64 or int64 values into account."""
+        narrow = wide.to(torch_dtype(NARROWED[dtype_name(wide.dtype)]))
+        kept = torch.isfinite(wide) & torch.isfinite(narrow)
+        error = (narrow.to(torch.float64) - wide.to(torch.float64)).abs()[kept]
+        scale = wide.to(torch.float64).abs()[kept]
+        if wide.dtype.is_floating_point:
+            tiny = torch.finfo(narrow.dtype).tiny
+            self.overflowed += int((torch.isinf(narrow) & torch.isfinite(wide)).sum())
+            self.underflowed += int(((narrow.abs() < tiny) & (wide != 0)).sum())
+        else:
+            self.overflowed += int((narrow != wide).sum())
+        if error.numel() == 0:
+            return
+        relative = torch.where(scale > 0, error / scale, 0.0)
+        self.absolute = max(self.absolute or 0.0, float(error.max()))
+        self.relative = max(self.relative or 0.0, float(relative.max()))
 
 
 def _constant_record(name: str, tensor: torch.Tensor, narrow: str | None) -> ConstantRecord:
@@ -94,46 +177,33 @@ def _constant_record(name: str, tensor: torch.Tensor, narrow: str | None) -> Con
     row = ConstantRecord(
         name=name, original=original, truncated=original, elements=tensor.numel()
     )
-    if narrow is None or tensor.numel() == 0 or tensor.is_meta:
+    if narrow is None or tensor.is_meta:
         return row
     assert NARROWED[original] == narrow
-    errors = _integer_errors if not tensor.dtype.is_floating_point else _float_errors
-    if tensor.is_complex():
-        tensor = torch.view_as_real(tensor)
-        errors = _float_errors
-    absolute, relative, overflowed, underflowed = errors(tensor)
+    damage = _Damage()
+    for chunk in _chunks(tensor):
+        damage.add(chunk)
     return ConstantRecord(
         name=name,
         original=original,
         truncated=narrow,
-        max_abs_error=absolute,
-        max_rel_error=relative,
-        overflowed=overflowed,
-        underflowed=underflowed,
+        max_abs_error=damage.absolute,
+        max_rel_error=damage.relative,
+        overflowed=damage.overflowed,
+        underflowed=damage.underflowed,
         elements=row.elements,
     )
 
 
-def _float_errors(wide: torch.Tensor) -> tuple[float | None, float | None, int, int]:
-    narrow = wide.to(torch.float32)
-    overflowed = int((torch.isinf(narrow) & torch.isfinite(wide)).sum())
-    tiny = torch.finfo(torch.float32).tiny
-    underflowed = int(((narrow.abs() < tiny) & (wide != 0)).sum())
-    kept = torch.isfinite(narrow) & torch.isfinite(wide)
-    if not bool(kept.any()):
-        return None, None, overflowed, underflowed
-    error = (narrow[kept].to(torch.float64) - wide[kept]).abs()
-    scale = wide[kept].abs()
-    relative = torch.where(scale > 0, error / scale, torch.zeros_like(error))
-    return float(error.max()), float(relative.max()), overflowed, underflowed
-
-
-def _integer_errors(wide: torch.Tensor) -> tuple[float | None, float | None, int, int]:
-    low, high = FITS[torch.int32]
-    overflowed = int(((wide < low) | (wide > high)).sum())
-    if overflowed == 0:
-        return 0.0, 0.0, 0, 0
-    error = (wide.to(torch.int32).to(torch.float64) - wide.to(torch.float64)).abs()
-    scale = wide.to(torch.float64).abs()
-    relative = float((error[scale > 0] / scale[scale > 0]).max())
-    return float(error.max()), relative if math.isfinite(relative) else None, overflowed, 0
+def _chunks(tensor: torch.Tensor) -> Any:
+    """Yields the values of a tensor, complex ones by their parts, a chunk at a time."""
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    if tensor.is_contiguous():
+        yield from tensor.view(-1).split(CHUNK_ELEMENTS)
+    elif tensor.numel() <= CHUNK_ELEMENTS or tensor.dim() == 0:
+        yield tensor.reshape(-1)
+    else:
+        # Flattening it would copy it whole.
+        for part in tensor:
+            yield from _chunks(part)

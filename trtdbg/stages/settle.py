@@ -21,7 +21,14 @@ from trtdbg.stages.graph import (
     output_values,
     torch_dtype,
 )
-from trtdbg.stages.splits import Program, differ, engine_values, fake_mode_of, value_of
+from trtdbg.stages.splits import (
+    Program,
+    differ,
+    engine_dtype,
+    engine_values,
+    fake_mode_of,
+    value_of,
+)
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,9 @@ def settle(program: Program, bound: Mapping[str, tuple[str | None, ...]]) -> Set
 
     Args:
         program: the repaired program.
-        bound: engine name to the dtypes of its output bindings; one that is missing keeps what
-            the graph declares.
+        bound: engine name to the dtypes of its output bindings, None where its network could
+            not be defined: that is taken to return what the graph declares. An engine that is
+            missing here was not tried: it does too, except float64, which TensorRT lacks.
     """
     return _Settling(program.module, bound).run()
 
@@ -95,8 +103,8 @@ class _Settling:
     def _call_module(self, module: GraphModule, node: Node) -> Any:
         submodule = getattr(module, str(node.target))
         if str(node.target).startswith(ENGINE_PREFIX):
-            dtypes = self.bound.get(str(node.target), ())
             values = [value_of(value) for value in output_values(submodule.graph)]
+            dtypes = self.bound.get(str(node.target), tuple(map(_untried, values)))
             values = [
                 _retyped(value, dtypes[i]) if i < len(dtypes) else value
                 for i, value in enumerate(values)
@@ -127,6 +135,11 @@ class _Settling:
                 dtypes = (dtype_name(promised.dtype), dtype_name(now.dtype))
                 self.narrowed[node.name] = (self.names.get(operand, operand.name), *dtypes)
         return value
+
+
+def _untried(value: Any) -> str | None:
+    dtype = engine_dtype(value)
+    return dtype_name(dtype) if dtype is not None else None
 
 
 def _retyped(value: Any, dtype: str | None) -> Any:

@@ -11,18 +11,22 @@ from torch._guards import detect_fake_mode
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx import GraphModule, Node
 
-from trtdbg.dtypes import SIZE_BYTES
+from trtdbg.dtypes import NARROWED, SIZE_BYTES
 from trtdbg.records import BoundaryCast, Direction
 from trtdbg.stages.graph import (
     ENGINE_PREFIX,
     NODE_MARK,
     dtype_name,
     engine_nodes,
+    fetch_attr,
     output_node,
     output_values,
     refresh_metadata,
     target_name,
 )
+
+CAST = torch.ops.aten._to_copy.default
+"""The operator that torch_tensorrt's own repair casts with, and so does this."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,17 @@ def made_by_engine(node: Node) -> bool:
     return is_engine(node)
 
 
+def engine_dtype(value: Any) -> torch.dtype | None:
+    """Returns the dtype of a value's binding where it crosses an engine's border.
+
+    TensorRT has no float64: what a policy keeps in float64 is bound as float32 all the same.
+    None for a number.
+    """
+    if not isinstance(value, torch.Tensor):
+        return None
+    return torch.float32 if value.dtype == torch.float64 else value.dtype
+
+
 def differ(given: Any, wanted: Any) -> bool:
     """Tells whether two values are tensors of different dtypes."""
     if isinstance(given, torch.Tensor) and isinstance(wanted, torch.Tensor):
@@ -63,7 +78,11 @@ def value_of(item: Any) -> Any:
 
 
 def describe_calls(module: GraphModule) -> None:
-    """Writes the value of every submodule call from the submodule's own outputs."""
+    """Writes the values that the partitioners leave out of a split graph's metadata, in place.
+
+    Those of submodule calls, from the submodule's own outputs, and of what is taken from them;
+    those of constants that the program returns as they are.
+    """
     for node in module.graph.nodes:
         if node.op == "call_module":
             submodule = getattr(module, str(node.target))
@@ -74,6 +93,11 @@ def describe_calls(module: GraphModule) -> None:
             node.meta["val"] = (
                 tuple(values) if isinstance(returned, (tuple, list)) else values[0]
             )
+        elif node.op == "get_attr" and "val" not in node.meta:
+            constant = fetch_attr(module, str(node.target))
+            if isinstance(constant, torch.Tensor):
+                mode = fake_mode_of(module)
+                refresh_metadata(node, mode.from_tensor(constant, static_shapes=True))
         elif node.op == "call_function" and node.target is operator.getitem:
             source, index = node.args[0], node.args[1]
             if isinstance(source, Node) and source.op == "call_module":
@@ -109,41 +133,50 @@ class CastLedger:
         self.ledger: dict[tuple[Node, torch.dtype], BoundaryCast] = {}
 
     def insert(
-        self,
-        value: Node,
-        dtype: torch.dtype,
-        direction: Direction,
-        readers: list[Node],
-        *,
-        given: torch.dtype | None = None,
+        self, value: Node, dtype: torch.dtype, direction: Direction, readers: list[Node]
+    ) -> None:
+        """Lets some readers of a value read it in another dtype, by one cast for all."""
+        if not readers:
+            return
+        cast = self.cast(value, dtype, direction, readers)
+        for reader in readers:
+            reader.replace_input_with(value, cast)
+
+    def cast(
+        self, value: Node, dtype: torch.dtype, direction: Direction, readers: list[Node]
     ) -> Node:
-        """Returns the one cast of a value to a dtype, inserting it at its first reader."""
+        """Returns the one node that holds a value in another dtype, for some readers.
+
+        Where the value itself is the result of a cast that widened that very dtype, this is
+        what stood before it, and nothing is cast.
+        """
+        narrow = _before_widening(value, dtype)
+        if narrow is not None:
+            return narrow
         key = (value, dtype)
         cast = self.inserted.get(key)
         fake = value.meta["val"]
         if cast is None:
             with self.split.graph.inserting_after(self._place(value)):
-                cast = self.split.graph.call_function(
-                    torch.ops.aten._to_copy.default, (value,), {"dtype": dtype}
-                )
+                cast = self.split.graph.call_function(CAST, (value,), {"dtype": dtype})
             refresh_metadata(cast, fake.to(dtype))
             self.inserted[key] = cast
         earlier = self.ledger.get(key)
         asked_by = (*(earlier.asked_by if earlier else ()), *map(self._reader_name, readers))
         self.ledger[key] = self._record(
-            value,
-            given or fake.dtype,
-            dtype,
-            direction,
-            readers,
-            tuple(dict.fromkeys(asked_by)),
+            value, fake.dtype, dtype, direction, readers, tuple(dict.fromkeys(asked_by))
         )
         return cast
 
     def note_foreign(self, cast: Node) -> None:
-        """Enters a cast that torch_tensorrt's repair inserted."""
+        """Enters a cast that torch_tensorrt's repair inserted.
+
+        A cast of a cast is entered as a cast of the value behind both.
+        """
         value = cast.args[0]
         dtype = cast.kwargs["dtype"]
+        while isinstance(value, Node) and value.target is CAST and NODE_MARK not in value.meta:
+            value = value.args[0]
         if not isinstance(value, Node) or not isinstance(dtype, torch.dtype):
             return
         fake = value.meta.get("val")
@@ -211,6 +244,17 @@ class CastLedger:
             call = value.args[0] if value.target is operator.getitem else value
             return self.index.get(str(call.target)) if isinstance(call, Node) else None
         return None
+
+
+def _before_widening(value: Node, dtype: torch.dtype) -> Node | None:
+    """Returns the operand of a cast that widened `dtype`; None for any other node."""
+    if value.target is not CAST or not isinstance(value.args[0], Node):
+        return None
+    before, after = value.args[0].meta.get("val"), value.meta.get("val")
+    if not isinstance(before, torch.Tensor) or not isinstance(after, torch.Tensor):
+        return None
+    widened = NARROWED.get(dtype_name(after.dtype)) == dtype_name(before.dtype)
+    return value.args[0] if widened and before.dtype == dtype else None
 
 
 def _bytes(value: Any, dtype: torch.dtype) -> int | None:

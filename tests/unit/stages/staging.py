@@ -14,6 +14,7 @@ from trtdbg.policy import Settings, TruncationPolicy  # noqa: E402
 from trtdbg.stages import boundary, capture, infer, narrow, partition  # noqa: E402
 from trtdbg.stages.graph import Typing  # noqa: E402
 from trtdbg.stages.splits import Program  # noqa: E402
+from trtdbg.stages.tensors import Narrowings  # noqa: E402
 
 BOTH = ("float64", "int64")
 
@@ -93,7 +94,7 @@ def late(
     both = typed(program, policy or TruncationPolicy(), settings)
     split = partition.partition(both.truncated.module, options(settings), tolerant=True)
     program = boundary.repair_late(split.module, both.inferred, both.truncated)
-    narrow.narrow_engines(split.module, both.truncated)
+    narrow.narrow_engines(split.module, both.truncated, Narrowings())
     return Late(both, split, program)
 
 

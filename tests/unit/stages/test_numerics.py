@@ -8,15 +8,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from staging import BOTH, export, late, lower, module, quiet  # noqa: E402
+from staging import BOTH, export, late, lower, module, options, quiet  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 
 from trtdbg.policy import TruncationPolicy  # noqa: E402
 from trtdbg.records import Agreement, NodeError, Numerics  # noqa: E402
 from trtdbg.stages import infer  # noqa: E402
+from trtdbg.stages.boundary import leave_unrepaired  # noqa: E402
 from trtdbg.stages.deviations import Tolerance  # noqa: E402
 from trtdbg.stages.numerics import Truncated, measure_programs, same_nodes  # noqa: E402
+from trtdbg.stages.partition import partition  # noqa: E402
 from trtdbg.stages.replay import ProgramInputs  # noqa: E402
 
 EVERYTHING = TruncationPolicy(inputs=BOTH, constants=BOTH, computed=BOTH)
@@ -185,12 +187,9 @@ def test_upstream_engines_compute_in_the_typing_given_and_hand_out_narrow_values
     stages = late(export(module(lambda self, x: x * 3.0), x))
     original = stages.typing.inferred.module
     nodes = names(original)
-    unrepaired = late(
-        export(module(lambda self, x: x * 3.0), x),
-        TruncationPolicy(inputs=(), constants=(), computed=()),
-    )
+    unrepaired = leave_unrepaired(partition(original, options(), tolerant=True).module)
     same = {n: n for n in nodes}
-    truncated = Truncated(unrepaired.program.module, nodes, same, stages.typing.truncated)
+    truncated = Truncated(unrepaired.module, nodes, same, stages.typing.truncated)
     output = only_output(run(original, truncated, x))
     assert output.computed == "float32", "nothing casts it back, and that is shown"
     assert output.max_abs_error > 0

@@ -26,11 +26,20 @@ def unrepaired(model: Any, *args: Any, settings: Settings | None = None) -> Any:
 
 
 def test_without_bindings_the_declared_dtypes_flow() -> None:
-    _, program = unrepaired(module(in_two_parts), torch.randn(4, dtype=DOUBLE))
+    _, program = unrepaired(module(in_two_parts), torch.randn(4))
     settled = settle(program, {})
-    assert settled.outputs == ("float64", "float64")
+    assert settled.outputs == ("float32", "float32")
     assert settled.refused == {}
     assert settled.narrowed_readers == {}
+
+
+def test_an_engine_that_declares_float64_returns_float32_whether_it_is_defined_or_not() -> (
+    None
+):
+    _, program = unrepaired(module(in_two_parts), torch.randn(4, dtype=DOUBLE))
+    settled = settle(program, {})
+    assert settled.outputs == ("float32", "float32")
+    assert list(settled.narrowed_readers) == ["i0"]
 
 
 @pytest.mark.parametrize("partitioner", list(Partitioner))
@@ -40,7 +49,8 @@ def test_a_narrow_binding_flows_through_the_pytorch_part(partitioner: Partitione
         torch.randn(4, dtype=DOUBLE),
         settings=Settings(partitioner=partitioner),
     )
-    settled = settle(program, {split.engine_names[0]: ("float32",)})
+    first, second = split.engine_names
+    settled = settle(program, {first: ("float32",), second: ("float64",)})
     assert settled.outputs == ("float64", "float32")
     assert list(settled.narrowed_readers) == ["i0"]
     assert settled.narrowed_readers["i0"][1:] == ("float64", "float32")
