@@ -19,7 +19,9 @@ from trtdbg_ui.render.header import header_line
 from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.log import log_line
 from trtdbg_ui.render.policy import (
-    Change,
+    Change as PolicyChange,
+)
+from trtdbg_ui.render.policy import (
     Tally,
     change,
     change_line,
@@ -37,6 +39,8 @@ from tests.ui.canned import ENVIRONMENT, built, report
 from tests.ui.render.test_tables import failed_report
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
+    Change,
+    ChangePlace,
     ConstantRecord,
     Counterfactual,
     Finding,
@@ -177,11 +181,11 @@ def test_the_policy_bar_fits_eighty_cells_at_its_longest(timing: Timing) -> None
 
 def test_a_change_names_what_changed_and_only_that() -> None:
     before, after = Tally(13, 12, 24, 12), Tally(1, 0, 24, 12)
-    spans = change_line(Change("late", before, after), 80)
+    spans = change_line(PolicyChange("late", before, after), 80)
     assert plain(spans) == "late: engines 13 → 1, PyTorch ops 12 → 0"
     assert spans[1] == ("engines 13 → 1", Tone.GOOD)
-    assert "same engines" in plain(change_line(Change("late", before, before), 80))
-    worse = change_line(Change("off", after, before), 80)
+    assert "same engines" in plain(change_line(PolicyChange("late", before, before), 80))
+    worse = change_line(PolicyChange("off", after, before), 80)
     assert worse[1] == ("engines 1 → 13", Tone.WARN)
 
 
@@ -484,6 +488,15 @@ def test_what_would_turn_a_refusal_stands_in_the_answer_and_in_the_details() -> 
     why = Counterfactual(
         kind=RefusalKind.FEATURE,
         typing=TypingKind.TRUNCATED,
+        changes=(
+            Change(
+                place=ChangePlace.ARGUMENT,
+                node="_softmax",
+                name="2",
+                before="True",
+                after="False",
+            ),
+        ),
         text="rejects because half_to_float=True; accepts with False",
         sentence="",
     )

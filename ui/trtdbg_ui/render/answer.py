@@ -124,8 +124,9 @@ def causes(loaded: Loaded) -> tuple[Cause, ...]:
 
 def _reason(report: Report, node: NodeRecord) -> str:
     """Returns why a node is refused: what would turn the verdict, if that is known."""
-    if node.verdict in REFUSED and node.counterfactual is not None:
-        return node.counterfactual.text
+    why = node.counterfactual
+    if node.verdict in REFUSED and why is not None and why.changes:
+        return why.text
     return refusal(report, node)
 
 

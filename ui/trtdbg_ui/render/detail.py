@@ -165,7 +165,7 @@ def _fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
         return wrap(line(verdict), size)
     lines = wrap(line(verdict, (", stays in PyTorch", Tone.BAD)), size, indent=2)
     lines += wrap(line(refusal(loaded.report, node)), size, indent=2)
-    if node.counterfactual is not None:
+    if node.counterfactual is not None and node.counterfactual.changes:
         lines += wrap(line((node.counterfactual.text, Tone.WARN)), size, indent=2)
     if late_would_accept(node, loaded.report):
         note = "accepted on truncated dtypes: timing late would take it"
