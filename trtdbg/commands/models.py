@@ -16,7 +16,7 @@ from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
 from trtdbg.outputs.summary import broken_end
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import FailedReport, ModelPath, Report
-from trtdbg.session.messages import Analyze, Build, Job, Measure
+from trtdbg.session.messages import Analyze, Build, Job, Measure, Weigh
 
 
 def job(model: str, choices: Choices) -> Job:
@@ -73,7 +73,30 @@ def analyse(shell: Shell, model: str, choices: Choices, run: Run | None = None) 
     return read_report(model)
 
 
-def ask(shell: Shell, request: Analyze | Build | Measure) -> Report:
+def weigh(
+    shell: Shell, model: str, choices: Choices, *, consequences: bool, suggestion: bool
+) -> Report:
+    """Returns the report of a model with what to do about refusals.
+
+    Raises:
+        TrtdbgError: there is none; a class of `trtdbg.errors` says why.
+    """
+    if is_saved_report(model):
+        raise UsageError(
+            f"--consequences and --suggest do not go with the saved report {model}, which "
+            "holds no program",
+            remedy="give the .pt2 file",
+        )
+    request = Weigh(
+        job=job(model, choices),
+        policy=choices.policy,
+        consequences=consequences,
+        suggestion=suggestion,
+    )
+    return ask(shell, request)
+
+
+def ask(shell: Shell, request: Analyze | Build | Measure | Weigh) -> Report:
     """Returns the worker's report on a model, after a look whether the file is there at all.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from trtdbg.commands.options import (
 )
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
+from trtdbg.outputs import bisect, trace
 from trtdbg.outputs.files import refuse_existing
 from trtdbg.outputs.report import Entry
 from trtdbg.records import Report
@@ -51,6 +53,37 @@ def spelled_out(args: Sequence[str]) -> list[str]:
 
 def _numerics_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     return click.option(*names, cls=SectionedOption, section="Numerics", **attributes)
+
+
+def _reason_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    return click.option(*names, cls=SectionedOption, section="Reasons", **attributes)
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is asked about a report besides the report itself."""
+
+    consequences: bool = False
+    suggestion: bool = False
+    traces: tuple[str, ...] = ()
+    """Nodes whose wide dtype is followed to where it begins."""
+    bisections: tuple[str, ...] = ()
+    """Nodes whose passes are told."""
+
+    def is_open(self, report: Report) -> bool:
+        """Tells whether the worker has to be asked for more than the report holds."""
+        return (self.consequences and report.consequences is None) or (
+            self.suggestion and report.suggestion is None
+        )
+
+    def answers(self, report: Report) -> list[list[str]]:
+        """Returns the lines about each node asked about.
+
+        Raises:
+            UsageError: the report has no such node, or nothing to tell about it.
+        """
+        traced = [trace.lines(report, name) for name in self.traces]
+        return traced + [bisect.lines(report, name) for name in self.bisections]
 
 
 @click.command(cls=ReportCommand)
@@ -87,6 +120,30 @@ def _numerics_option(*names: str, **attributes: Any) -> Callable[[Command], Comm
     help="and by this share of the original; integers not at all.  "
     f"[default: {DEFAULT_RTOL:g}]",
 )
+@_reason_option(
+    "--consequences",
+    is_flag=True,
+    help="Say what each refused operator costs: engines and operators if it were accepted.",
+)
+@_reason_option(
+    "--suggest",
+    is_flag=True,
+    help="Search the least truncation under which the most operators are accepted.",
+)
+@_reason_option(
+    "--trace",
+    "traces",
+    metavar="NODE",
+    multiple=True,
+    help="Show, instead of the tables, what made NODE wide.",
+)
+@_reason_option(
+    "--bisect",
+    "bisections",
+    metavar="NODE",
+    multiple=True,
+    help="Show, instead of the tables, which passes brought NODE, its dtype, its refusal.",
+)
 @json_option
 @force_option
 @verbose_option
@@ -101,6 +158,10 @@ def command(
     seed: int | None,
     atol: float | None,
     rtol: float | None,
+    consequences: bool,
+    suggest: bool,
+    traces: tuple[str, ...],
+    bisections: tuple[str, ...],
     json_to: str | None,
     force: bool,
 ) -> ExitCode:
@@ -121,6 +182,7 @@ def command(
         choices,
         all_nodes=all_nodes,
         measured=measured if numerics else None,
+        questions=Questions(consequences, suggest, traces, bisections),
         json_to=json_to,
         force=force,
     )
@@ -133,6 +195,7 @@ def run(
     *,
     all_nodes: bool = False,
     measured: shared.Run | None = None,
+    questions: Questions | None = None,
     json_to: str | None = None,
     force: bool = False,
 ) -> ExitCode:
@@ -140,26 +203,53 @@ def run(
 
     Returns 4 where lowering or partitioning failed.
     """
+    asked = questions or Questions()
+    if json_to == "-" and (asked.traces or asked.bisections):
+        raise UsageError(
+            "--trace and --bisect are text, and --json - leaves no room for it",
+            remedy="give --json a file",
+        )
     if json_to not in (None, "-"):
         refuse_existing(json_to, force=force)
     entries: list[Entry] = []
+    answers: list[list[str]] = []
 
     def analyse(model: str) -> Report:
-        return shared.analyse(shell, model, choices, measured)
+        report = shared.analyse(shell, model, choices, measured)
+        if asked.is_open(report):
+            report = shared.weigh(
+                shell,
+                model,
+                choices,
+                consequences=asked.consequences,
+                suggestion=asked.suggestion,
+            )
+        answers[:] = asked.answers(report)
+        return report
 
     for entry in shared.each(shell, models, analyse):
         if json_to != "-" and isinstance(entry, Report):
-            _show(shell, entry, all_nodes=all_nodes, first=not entries)
+            _show(shell, entry, answers, all_nodes=all_nodes, first=not entries)
         entries.append(entry)
     if json_to is not None:
         shared.deliver(shell, entries, json_to, force=force)
     return shared.worst(shared.analysis_code(entry) for entry in entries)
 
 
-def _show(shell: Shell, report: Report, *, all_nodes: bool, first: bool) -> None:
+def _show(
+    shell: Shell,
+    report: Report,
+    answers: Sequence[Sequence[str]],
+    *,
+    all_nodes: bool,
+    first: bool,
+) -> None:
     # rich is imported here so that --help stays fast.
     from trtdbg.outputs import pages
 
     if not first:
         shell.show("")
-    shell.show(pages.report(report, all_nodes=all_nodes))
+    if answers:
+        shell.show(pages.paragraphs(answers))
+    else:
+        shell.show(pages.report(report, all_nodes=all_nodes))

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trtdbg.outputs import summary, tables
+from trtdbg.outputs.advice import consequence_lines, suggestion_lines
 from trtdbg.outputs.explain import CATALOGUE, Explanation
 from trtdbg.outputs.plain import one_line, without_controls
 from trtdbg.records import (
@@ -50,6 +51,10 @@ def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
     """Returns a whole report: the answer first, then what explains it."""
     parts: list[RenderableType] = [header(report, summary.headline(report))]
     parts += _section("Left to PyTorch", _left_to_pytorch(report))
+    parts += _section(
+        "If one refused operator were accepted", _lines(consequence_lines(report))
+    )
+    parts += _section("Suggested policy", _lines(suggestion_lines(report)))
     parts += _section("Findings", findings(report.findings, most=SAME_FINDINGS))
     parts += _section(*tables.numerics(report))
     parts += _section(*tables.passes(report))
@@ -58,6 +63,14 @@ def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
     parts += _section(*tables.boundary_casts(report))
     parts += _section(*tables.constants(report))
     return Group(*parts)
+
+
+def paragraphs(answers: Sequence[Sequence[str]]) -> RenderableType:
+    """Returns answers of several lines each with an empty line between two of them."""
+    lines: list[str] = []
+    for answer in answers:
+        lines += ["", *answer] if lines else answer
+    return Group(*map(Text, lines))
 
 
 def build(report: Report) -> RenderableType:
@@ -186,6 +199,10 @@ def _section(title: str, body: RenderableType | None) -> list[RenderableType]:
     if body is None:
         return []
     return [Text(f"\n{title}", style="bold underline"), body]
+
+
+def _lines(lines: Sequence[str]) -> RenderableType | None:
+    return Group(*map(Text, lines)) if lines else None
 
 
 def _left_to_pytorch(report: Report) -> RenderableType | None:

@@ -14,6 +14,7 @@ from trtdbg.records import (
     PassRecord,
     Phase,
     Report,
+    TypingKind,
     ValidatorVerdict,
     Verdict,
 )
@@ -162,6 +163,17 @@ def left_to_pytorch(report: Report) -> tuple[NodeRecord, ...]:
     )
 
 
+def typing_in_force(policy: TruncationPolicy) -> TypingKind:
+    """Returns the typing whose verdicts decide the partition."""
+    match policy.timing:
+        case Timing.UPSTREAM:
+            return TypingKind.ORIGINAL
+        case Timing.OFF:
+            return TypingKind.INFERRED
+        case _:
+            return TypingKind.TRUNCATED
+
+
 def answer_in_force(policy: TruncationPolicy, verdict: ValidatorVerdict) -> Verdict:
     """Returns the column of a validator's answer that the partitioner goes by."""
     if policy.timing is Timing.UPSTREAM:
@@ -171,6 +183,9 @@ def answer_in_force(policy: TruncationPolicy, verdict: ValidatorVerdict) -> Verd
 
 def refusal(report: Report, node: NodeRecord) -> str:
     """Returns why no engine holds a node, in one sentence."""
+    why = node.counterfactual
+    if why is not None and why.typing is typing_in_force(report.policy):
+        return why.text
     # A converter's own validator says more than the partitioner, which repeats the result.
     for verdict in sorted(node.verdicts, key=lambda v: v.candidate is None):
         if verdict.validator == PROBE and report.policy.verdicts is VerdictSource.VALIDATORS:

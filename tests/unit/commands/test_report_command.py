@@ -13,8 +13,8 @@ from trtdbg.commands.models import Run
 from trtdbg.commands.options import Choices
 from trtdbg.errors import CancelledError, ExitCode, OutputError, UsageError, WorkerError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
-from trtdbg.records import Report
-from trtdbg.session.messages import Analyze, Job, Measure
+from trtdbg.records import Consequences, Report
+from trtdbg.session.messages import Analyze, Job, Measure, Weigh
 
 CHOICES = Choices(
     policy=TruncationPolicy(timing=Timing.UPSTREAM), settings=Settings(), target="sm89"
@@ -150,3 +150,65 @@ def test_numerics_of_a_saved_report_is_refused() -> None:
     default = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
     assert report.run(shell, ("saved.json",), default, measured=Run()) is ExitCode.USAGE
     assert "--numerics does not go with the saved report" in shell.failures[0][1]
+
+
+CONSEQUENCES = Consequences(engines=2, torch_ops=1, refused=0)
+
+
+def test_consequences_and_suggestion_are_asked_for_once_and_shown(model: str) -> None:
+    weighed = msgspec.structs.replace(canned.UPSTREAM, consequences=CONSEQUENCES)
+    shell = FakeShell({model: weighed})
+    asked = report.Questions(consequences=True, suggestion=True)
+    assert report.run(shell, (model,), CHOICES, questions=asked) is ExitCode.CLEAN
+    request = shell.requests[-1]
+    assert isinstance(request, Weigh)
+    assert (request.policy, request.consequences, request.suggestion) == (
+        CHOICES.policy,
+        True,
+        True,
+    )
+    assert "there is nothing to gain" in shell.stdout
+
+
+def test_a_saved_report_shows_its_consequences_and_has_no_more_to_ask(
+    model: str, tmp_path: Path
+) -> None:
+    default = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
+    saved = str(tmp_path / "saved.json")
+    weighed = msgspec.structs.replace(canned.UPSTREAM, consequences=CONSEQUENCES)
+    report.run(FakeShell({model: weighed}), (model,), default, json_to=saved)
+    shell = FakeShell()
+    asked = report.Questions(consequences=True)
+    assert report.run(shell, (saved,), default, questions=asked) is ExitCode.CLEAN
+    assert "there is nothing to gain" in shell.stdout
+    asked = report.Questions(suggestion=True)
+    assert report.run(shell, (saved,), default, questions=asked) is ExitCode.USAGE
+    assert "holds no program" in shell.failures[0][1]
+    assert shell.requests == []
+
+
+def test_a_trace_and_a_bisection_stand_in_place_of_the_tables(model: str) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    wide = next(n.name for n in canned.UPSTREAM.nodes if n.inferred == "float64")
+    first = canned.UPSTREAM.graph_nodes[0].name
+    asked = report.Questions(traces=(wide,), bisections=(first,))
+    assert report.run(shell, (model,), CHOICES, questions=asked) is ExitCode.CLEAN
+    assert "because " in shell.stdout
+    assert "appeared" in shell.stdout
+    assert "Passes" not in shell.stdout
+
+
+def test_a_misspelled_node_fails_that_model_and_not_the_others(model: str, other: str) -> None:
+    shell = FakeShell({model: canned.LOWERING_FAILED, other: canned.UPSTREAM})
+    wide = next(n.name for n in canned.UPSTREAM.nodes if n.inferred == "float64")
+    asked = report.Questions(traces=(wide,))
+    code = report.run(shell, (model, other), CHOICES, questions=asked)
+    assert code is ExitCode.USAGE
+    assert [subject for subject, _ in shell.failures] == [model]
+    assert "because " in shell.stdout
+
+
+def test_text_about_nodes_does_not_go_into_json_on_stdout(model: str) -> None:
+    asked = report.Questions(traces=("x",))
+    with pytest.raises(UsageError, match="--json -"):
+        report.run(FakeShell(), (model,), CHOICES, json_to="-", questions=asked)
