@@ -19,6 +19,7 @@ from trtdbg.records import (
     RefusalKind,
     Report,
     Scope,
+    Source,
     ValidatorVerdict,
     Verdict,
     dtype_text,
@@ -43,6 +44,8 @@ class Evidence:
     """Operators of the PyTorch part that refuse a narrow dtype, with PyTorch's sentence."""
     scalars: dict[str, tuple[float, str]] = field(default_factory=dict)
     """Operators with a Python number that does not fit the narrow dtype, and that dtype."""
+    dissolved: dict[str, tuple[str, str, Source | None]] = field(default_factory=dict)
+    """Refused nodes that narrowing before lowering removed: operator, reason, source."""
     narrowed_readers: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """Operators of the PyTorch part that read a value narrower than promised: the value,
     its promised dtype and the one it has."""
@@ -54,6 +57,7 @@ def find(report: Report, evidence: Evidence) -> tuple[Finding, ...]:
     found = [
         *_lowering(report, evidence),
         *_verdicts(report),
+        *_dissolved(report, evidence),
         *_metadata(report),
         *_engines(report, nodes),
         *_boundaries(report, evidence, nodes),
@@ -141,6 +145,19 @@ def _verdicts(report: Report) -> Iterator[Finding]:
             )
         yield from _crashes(node)
         yield from _inside(report, node)
+
+
+def _dissolved(report: Report, evidence: Evidence) -> Iterator[Finding]:
+    for name, (target, why, source) in evidence.dissolved.items():
+        place = f" ({source})" if source is not None and str(source) else ""
+        yield Finding(
+            code="TD101",
+            level=Level.NOTE,
+            node=name,
+            message=f"{name} ({target}) {why}; timing {report.policy.timing.value} resolves it, "
+            f"and the operator is gone{place}",
+            source=source,
+        )
 
 
 def _needless_rejection(report: Report, node: NodeRecord) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from trtdbg.records import (
     NodeRecord,
     PassRecord,
     Phase,
+    RefusalKind,
     TypingKind,
     Verdict,
 )
@@ -53,6 +54,9 @@ from trtdbg.stages.graph import (
     Typing,
     engine_nodes,
     first_line,
+    origin_name,
+    source_of,
+    target_name,
 )
 from trtdbg.stages.network import Network
 from trtdbg.stages.splits import Program
@@ -350,6 +354,7 @@ class Steps:
         if self.early is not None:
             self.evidence.refused = {**self.early.typing.refused, **self.evidence.refused}
             truncated.scalars.update(self.early.typing.scalars)
+            self._keep_what_survived()
         self.evidence.scalars = truncated.scalars
         assert self.captured.module is not None
         assert self.base.inferred is not None
@@ -387,6 +392,42 @@ class Steps:
             outputs=output_rows(self.context.program, self.promised, outputs),
             truncated=truncated,
             program=program,
+        )
+
+    def _keep_what_survived(self) -> None:
+        """Forgets what was said of nodes that narrowing before lowering removed or renamed.
+
+        A node that was refused because of its dtype and is gone is a refusal that timing `early`
+        resolved.
+        """
+        plain = self.base.captured.module
+        assert plain is not None
+        assert self.captured.module is not None
+        assert self.base.inferred is not None
+        now = {
+            (n.name, target_name(n), origin_name(n)) for n in self.captured.module.graph.nodes
+        }
+        kept, gone = set(), []
+        for node in plain.graph.nodes:
+            if (node.name, target_name(node), origin_name(node)) in now:
+                kept.add(node.name)
+            else:
+                gone.append(node)
+        for node in gone:
+            why = self.base.why_refreshed.get(node.name)
+            if why is not None and why.kind is RefusalKind.DTYPE and why.changes:
+                said = (target_name(node), why.text, source_of(node))
+                self.evidence.dissolved[node.name] = said
+        inferred = self.base.inferred
+        self.base = replace(
+            self.base,
+            inferred=replace(
+                inferred, dtypes={n: d for n, d in inferred.dtypes.items() if n in kept}
+            ),
+            original={n: j for n, j in self.base.original.items() if n in kept},
+            refreshed={n: j for n, j in self.base.refreshed.items() if n in kept},
+            why_original={n: c for n, c in self.base.why_original.items() if n in kept},
+            why_refreshed={n: c for n, c in self.base.why_refreshed.items() if n in kept},
         )
 
     def _is_upstream(self) -> bool:
