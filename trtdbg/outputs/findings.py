@@ -150,12 +150,12 @@ def _verdicts(report: Report) -> Iterator[Finding]:
 def _dissolved(report: Report, evidence: Evidence) -> Iterator[Finding]:
     for name, (target, why, source) in evidence.dissolved.items():
         place = f" ({source})" if source is not None and str(source) else ""
+        resolved = f"timing {report.policy.timing.value} resolves it, and the operator is gone"
         yield Finding(
             code="TD101",
             level=Level.NOTE,
             node=name,
-            message=f"{name} ({target}) {why}; timing {report.policy.timing.value} resolves it, "
-            f"and the operator is gone{place}",
+            message=f"{name} ({target}) {why}; {resolved}{place}",
             source=source,
         )
 
