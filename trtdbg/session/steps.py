@@ -397,9 +397,8 @@ class Steps:
     def _keep_what_survived(self) -> None:
         """Forgets what was said of nodes that narrowing before lowering removed or renamed.
 
-        narrowed = self.captured.module.graph.nodes
-        now = {(n.name, target_name(n), origin_name(n)) for n in narrowed}
-        resolved.
+        A node that was refused because of its dtype and is gone is a refusal that timing
+        `early` resolved.
         """
         plain = self.base.captured.module
         assert plain is not None
