@@ -67,6 +67,11 @@ class Desk:
         """Whether there is no worker to ask."""
         return self._worker is None
 
+    def start(self) -> None:
+        """Begins to spawn the worker, if there is one to ask."""
+        if self._worker is not None:
+            self._worker.start()
+
     def known(self) -> tuple[Loaded, ...]:
         """Returns all reports."""
         return tuple(self._known.values())

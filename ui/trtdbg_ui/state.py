@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from trtdbg.policy import TruncationPolicy
@@ -92,6 +92,21 @@ class State:
         if rows is None or self.node is None:
             return 0
         return rows.position.get(self.node, 0)
+
+    def has(self, name: str) -> bool:
+        """Tells whether the node table shows a node of that name."""
+        rows = self.rows
+        return rows is not None and name in rows.position
+
+    def changed(self, **changes: object) -> State:
+        """Returns the state with other fields; the hits of the search follow the rows."""
+        state = replace(self, **changes)  # type: ignore[arg-type]
+        rows = state.rows
+        if rows is self.rows and state.find is self.find:
+            return state
+        pattern = state.find.pattern if state.find else None
+        hits = rows.search(pattern) if rows is not None and pattern is not None else ()
+        return replace(state, hits=hits)
 
 
 def visible(pane: Pane, bottom: Pane, columns: int, lines: int) -> frozenset[Pane]:

@@ -1,0 +1,147 @@
+"""Where the screen goes: functions from one state to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trtdbg_ui.activity import Activity
+from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.render.passes import neighbour
+from trtdbg_ui.render.policy import Change, change
+from trtdbg_ui.render.text import Line
+from trtdbg_ui.state import Find, Pane, State
+
+
+def presenting(
+    state: State, loaded: Loaded, activity: Activity | None, news: Line | None = None
+) -> State:
+    """Returns the state that shows a report.
+
+    Place and node stay where they were if they still exist.
+
+    Args:
+        state: The state before.
+        loaded: The report.
+        activity: What runs in the worker now.
+        news: What to say about it; None means what the switch of policy changed.
+    """
+    place = _same_place(state.loaded, loaded, state.place)
+    return state.changed(
+        loaded=loaded,
+        place=place,
+        node=_node_in(loaded, place, state.hide_unchanged, state.node),
+        change=_difference(state.loaded, loaded) if news is None else news,
+        failure=None,
+        activity=activity,
+    )
+
+
+def at_place(state: State, place: int | None) -> State:
+    """Returns the state that shows the graph after a pass; None means the result."""
+    return _showing(state, place, state.hide_unchanged)
+
+
+def at_neighbour(state: State, step: int, *, telling: bool) -> State:
+    """Returns the state at the next pass; with `telling` the next that changed something."""
+    if state.loaded is None:
+        return state
+    report, hide = state.loaded.report, state.hide_unchanged
+    place = neighbour(report, state.place, step, telling=telling, hide_unchanged=hide)
+    return at_place(state, place)
+
+
+def hiding_unchanged(state: State) -> State:
+    """Returns the state that hides what passes left unchanged, or shows it again."""
+    return _showing(state, state.place, not state.hide_unchanged)
+
+
+def at_node(state: State, name: str) -> State:
+    """Returns the state with that node selected, in the result if the pass shown lacks it.
+
+    If the result lacks it too, it is the result that is shown, and the selection stays.
+    """
+    if not state.has(name):
+        state = state.changed(place=None)
+    if not state.has(name):
+        return state
+    pane = state.pane if state.pane is not Pane.PASSES else Pane.NODES
+    return state.changed(node=name, pane=pane)
+
+
+def at_problem(state: State, step: int) -> State | None:
+    """Returns the state at the next node that is left to PyTorch or has a finding, if any."""
+    if state.loaded is None or state.rows is None:
+        return None
+    is_problem = state.loaded.is_problem
+    names = state.rows.names
+    rows = (i for i in _around(len(names), state.row, step) if is_problem(names[i]))
+    return _at_first(state, rows)
+
+
+def at_hit(state: State, step: int) -> State | None:
+    """Returns the state at the next hit of the search, if there is one."""
+    if state.rows is None:
+        return None
+    hits = frozenset(state.hits)
+    rows = (i for i in _around(len(state.rows.names), state.row, step) if i in hits)
+    return _at_first(state, rows)
+
+
+def searching(state: State, text: str) -> State:
+    """Returns the state that searches for a text, at the first hit from the cursor on."""
+    state = state.changed(find=Find.of(text))
+    if not state.hits:
+        return state
+    hit = next((hit for hit in state.hits if hit >= state.row), state.hits[0])
+    return _at_first(state, (hit,)) or state
+
+
+def _at_first(state: State, rows: Iterable[int]) -> State | None:
+    row = next(iter(rows), None)
+    table = state.rows
+    if row is None or table is None:
+        return None
+    return state.changed(node=table.names[row])
+
+
+def _showing(state: State, place: int | None, hide_unchanged: bool) -> State:
+    if state.loaded is None:
+        return state
+    node = _node_in(state.loaded, place, hide_unchanged, state.node)
+    return state.changed(place=place, hide_unchanged=hide_unchanged, node=node)
+
+
+def _node_in(
+    loaded: Loaded, place: int | None, hide_unchanged: bool, node: str | None
+) -> str | None:
+    """Returns the selected node if it has a row, or else the one worth a look first."""
+    rows = loaded.rows(place, hide_unchanged)
+    if rows.names and (node is None or node not in rows.position):
+        return rows.names[rows.start()]
+    return node
+
+
+def _difference(old: Loaded | None, new: Loaded) -> Change | Line:
+    """Returns what the switch from one policy to another changed."""
+    if old is None or old.report.policy == new.report.policy:
+        return ()
+    return change(old.report, new.report)
+
+
+def _same_place(old: Loaded | None, new: Loaded, place: int | None) -> int | None:
+    """Returns where the selected pass stands in another report; None if it is not there."""
+    if old is None or place is None:
+        return None
+    record = old.report.passes[place]
+    passes = new.report.passes
+    same = [
+        i for i, p in enumerate(passes) if (p.phase, p.name) == (record.phase, record.name)
+    ]
+    # A pass can run twice: the one at the same place is meant, if there is one.
+    return place if place in same else next(iter(same), None)
+
+
+def _around(number: int, start: int, step: int) -> Iterable[int]:
+    """Yields all rows once, from the one after `start` on in the direction of `step`."""
+    for distance in range(1, number + 1):
+        yield (start + step * distance) % number

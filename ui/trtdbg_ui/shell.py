@@ -1,0 +1,172 @@
+"""The frame of the app: one frozen state, shown by the board whenever it is replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import ClassVar
+
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.notifications import SeverityLevel
+from textual.reactive import reactive
+from textual.screen import ModalScreen, Screen
+from textual.timer import Timer
+
+from trtdbg.errors import ExitCode
+from trtdbg.outputs.plain import one_line
+from trtdbg.policy import TruncationPolicy
+from trtdbg.session.messages import Log
+from trtdbg_ui.actions import ACTIONS
+from trtdbg_ui.state import BOTTOM, Pane, State
+from trtdbg_ui.themes import DARK, DARK_TONES, LIGHT, LIGHT_TONES
+from trtdbg_ui.widgets.board import Board
+
+_TICK_SECONDS = 0.2
+"""How often running times are painted anew."""
+
+
+class Shell(App[int]):
+    """Shows the state, and keeps panes, keyboard focus, toasts and themes.
+
+    A subclass composes the board and says what the keys do to what is shown.
+    """
+
+    TITLE = "trtdbg"
+    AUTO_FOCUS = None
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(a.keys, a.name, a.label, show=False, key_display=a.shown)
+        for a in ACTIONS
+        if a.name != "command_palette"
+    ]
+
+    state: reactive[State] = reactive(State(TruncationPolicy()), init=False)
+
+    def __init__(self, policy: TruncationPolicy, clock: Callable[[], float]) -> None:
+        """Prepares the frame.
+
+        Args:
+            policy: The policy to begin with.
+            clock: Seconds that only grow.
+        """
+        super().__init__()
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+        self._clock = clock
+        self._ticker: Timer | None = None
+        self.set_reactive(Shell.state, State(policy))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0, or why nothing was ever shown."""
+        if self.state.loaded is None and self.state.failure is not None:
+            return self.state.failure.exit_code
+        return ExitCode.CLEAN
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Returns the colours of tones for themes that do not name them."""
+        return DARK_TONES if self.current_theme.dark else LIGHT_TONES
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Yields every action for the command palette."""
+        del screen
+        for action in ACTIONS:
+            if action.name != "command_palette":
+                title = f"{action.label[0].upper()}{action.label[1:]} ({action.shown})"
+                run = partial(self.call_later, self.run_action, action.name)
+                yield SystemCommand(title, action.help, run)
+        yield SystemCommand("Theme", "Choose among all themes", self.action_change_theme)
+
+    # What the state becomes is shown at once.
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Shows a new state."""
+        self._board.show(new, self._clock())
+        if self._ticker is not None:
+            if new.activity is None:
+                self._ticker.pause()
+            else:
+                self._ticker.resume()
+        if old.pane is not new.pane or (old.loaded is None and new.loaded is not None):
+            self._focus_pane()
+
+    @property
+    def _board(self) -> Board:
+        return self.screen_stack[0].query_one(Board)
+
+    def _change(self, **changes: object) -> None:
+        self.state = self.state.changed(**changes)
+
+    def _focus_pane(self) -> None:
+        widget = self._board.pane(self.state.pane)
+        if self.state.loaded is not None or self.state.pane is Pane.LOG:
+            self.screen_stack[0].set_focus(widget)
+
+    def _show_first(self) -> None:
+        """Shows the first frame; the board must be mounted."""
+        self._ticker = self.set_interval(_TICK_SECONDS, self._tick, pause=True)
+        self._board.show(self.state, self._clock())
+
+    def _tick(self) -> None:
+        self._board.show_clock(self._clock())
+
+    # Panes.
+
+    def action_pane(self, name: str) -> None:
+        """Gives the keyboard to a pane, and shows it if it is not."""
+        pane = Pane(name)
+        if self.state.loaded is None and pane is not Pane.LOG:
+            return
+        bottom = pane if pane in BOTTOM else self.state.bottom
+        self._change(pane=pane, bottom=bottom)
+        self._focus_pane()
+
+    def action_log(self) -> None:
+        """Shows the log, or goes back from it."""
+        if self.state.pane is not Pane.LOG:
+            self.action_pane(Pane.LOG.value)
+            return
+        self._change(pane=Pane.NODES, bottom=Pane.ENGINES)
+
+    def action_focus_next(self) -> None:
+        """Goes to the next pane, shown or not."""
+        self._step_pane(1)
+
+    def action_focus_previous(self) -> None:
+        """Goes to the previous pane, shown or not."""
+        self._step_pane(-1)
+
+    def _step_pane(self, step: int) -> None:
+        if isinstance(self.screen, ModalScreen):
+            return
+        panes = list(Pane)
+        here = panes.index(self.state.pane)
+        self.action_pane(panes[(here + step) % len(panes)].value)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Notes which pane was given the keyboard by the mouse."""
+        pane = self._board.pane_of(event.widget)
+        if pane is not None and pane is not self.state.pane:
+            self._change(pane=pane, bottom=pane if pane in BOTTOM else self.state.bottom)
+
+    # Words and colours.
+
+    def add_logs(self, logs: Iterable[Log]) -> None:
+        """Adds lines to the log pane."""
+        self._board.add_logs(logs)
+
+    def tell(
+        self, message: str, *, title: str = "", severity: SeverityLevel = "information"
+    ) -> None:
+        """Shows a toast; what a model's names hold is text and never markup."""
+        self.notify(one_line(message), title=title, severity=severity, markup=False)
+
+    def action_theme(self) -> None:
+        """Switches between light and dark."""
+        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+
+    async def action_quit(self) -> None:
+        """Ends the app."""
+        self.exit(self.exit_code)
