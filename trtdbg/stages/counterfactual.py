@@ -43,6 +43,10 @@ _MOST_SIZED = 3
 """Operands of a node whose sizes are varied; the first ones."""
 
 
+_SIZED = (ChangePlace.SHAPE, ChangePlace.METADATA)
+"""Moves that hold the sizes of the node that they were found for."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """What is known about a refused node before any search."""
@@ -134,6 +138,8 @@ class _Search:
         self.kind = kind
         self.bench = Workbench(fake_mode_of(module), values)
         self.known: dict[str, tuple[Move, ...]] = {}
+        self.hints: dict[str, tuple[Move, ...]] = {}
+        """What turned, or did not turn, a node that differs in its sizes only."""
 
     def explain(self, name: str, refusal: Refusal) -> Counterfactual:
         node = self.nodes[name]
@@ -215,16 +221,25 @@ class _Search:
 
     def _find(self, node: Node, refusal: Refusal) -> tuple[Move, ...]:
         """Returns the smallest moves that turn a node, none if nothing tried does."""
-        signature = f"{refusal.verdict} {variants.signature(node)}"
-        known = self.known.get(signature)
+        exact, coarse = (
+            f"{refusal.verdict} {variants.signature(node, shapes=shapes)}"
+            for shapes in (True, False)
+        )
+        known = self.known.get(exact)
         if known is not None and (not known or self._turns(node, known, strict=False)):
             return known
+        hint = self.hints.get(coarse)
+        if hint and self._turns(node, hint, strict=False):
+            self.known[exact] = hint
+            return hint
         strict = self.bench.is_computable(node)
-        tried = self._tried(node, refusal)
+        tried = self._shapes(node) if hint == () else self._tried(node, refusal)
         found = next((m for m in tried if self._turns(node, m, strict=strict)), ())
         if len(found) == 1 and found[0].place is ChangePlace.SHAPE:
             found = self._largest(node, found[0], strict=strict)
-        self.known[signature] = found
+        if not any(move.place in _SIZED for move in found):
+            self.hints.setdefault(coarse, found)
+        self.known[exact] = found
         return found
 
     def _tried(self, node: Node, refusal: Refusal) -> Iterator[tuple[Move, ...]]:
@@ -241,10 +256,14 @@ class _Search:
                 yield from ((*base, *pair) for pair in pairs)
             for moves in variants.uniform_operands(node, self.bench):
                 yield (*base, *moves)
-        static = variants.static_sizes(node, self.bench)
-        if static:
-            yield static
+        static, *smaller = self._shapes(node)
+        yield static
         yield from ((move,) for move in variants.options_at_default(node))
+        yield from smaller
+
+    def _shapes(self, node: Node) -> Iterator[tuple[Move, ...]]:
+        """Yields what depends on the sizes alone: all of them static, then one made small."""
+        yield variants.static_sizes(node, self.bench)
         for move in variants.smaller_sizes(node, self.bench, _MOST_SIZED):
             yield (move,)
 
@@ -265,7 +284,7 @@ class _Search:
         with self.bench.made(node, moves):
             if not by_result and not self.oracle.is_promising(node, options):
                 return False
-            if not self.bench.recompute(node) and strict:
+            if (strict or by_result) and not self.bench.recompute(node) and strict:
                 return False
             return self.oracle.ask(node, options)[0] is Verdict.ACCEPT
 

@@ -297,8 +297,8 @@ def written(node: Node, move: Move) -> Any:
     return value
 
 
-def signature(node: Node) -> str:
-    """Returns what validators usually read of a node, without names.
+def signature(node: Node, *, shapes: bool) -> str:
+    """Returns what validators usually read of a node, without names, with or without shapes.
 
     Two nodes of one signature need not be judged alike: a validator may look further.
     """
@@ -306,7 +306,8 @@ def signature(node: Node) -> str:
     parts = [target_name(node), _text(node.args, places), _text(dict(node.kwargs), places)]
     for each in (*node.all_input_nodes, node):
         parts.append(each.op if each is not node else "self")
-        parts += [_metadata_text(each.meta.get(key)) for key in ("val", "tensor_meta")]
+        metadata = (each.meta.get(key) for key in ("val", "tensor_meta"))
+        parts += [_metadata_text(value, shapes=shapes) for value in metadata]
     for user in node.users:
         index = user.args[1] if len(user.args) > 1 and user.op == "call_function" else None
         parts.append(f"{user.op} {index if isinstance(index, int) else ''}")
@@ -323,11 +324,12 @@ def _text(value: Any, places: dict[Node, str]) -> str:
     return f"{type(value).__name__}:{value}"
 
 
-def _metadata_text(value: Any) -> str:
+def _metadata_text(value: Any, *, shapes: bool) -> str:
     if isinstance(value, (tuple, list)) and not hasattr(value, "dtype"):
-        return f"[{','.join(map(_metadata_text, value))}]"
+        return f"[{','.join(_metadata_text(item, shapes=shapes) for item in value)}]"
     if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return f"{value.dtype}{[str(size) for size in value.shape]}"
+        sizes = [str(size) for size in value.shape] if shapes else len(value.shape)
+        return f"{value.dtype}{sizes}"
     return type(value).__name__
 
 

@@ -263,6 +263,33 @@ def test_equal_nodes_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(searched) == 2
 
 
+def test_nodes_that_differ_in_their_sizes_alone_are_searched_once_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forward(self: Any, x: Any) -> Any:
+        parts = [torch.relu(x[:, :size]) for size in (2, 3, 4)]
+        limits = [torch.sort(torch.relu(x[:, :size]), 1, True)[0] for size in (3900, 4000)]
+        return [torch.relu(part.double()) for part in parts], limits
+
+    gm = graph_of(forward, torch.randn(2, 4000))
+    from trtdbg.stages import variants
+
+    searched = []
+    slots = variants.dtype_slots
+    monkeypatch.setattr(
+        variants, "dtype_slots", lambda *a: searched.append(a[0].name) or slots(*a)
+    )
+    found = explained(gm)
+    casts = [c for name, c in found.items() if name.startswith("_to_copy")]
+    assert [[x.after for x in c.changes] for c in casts] == [["float32"]] * 3
+    assert len([name for name in searched if name.startswith("_to_copy")]) == 1
+    sorts = [c for name, c in found.items() if name.startswith("sort")]
+    assert [(c.changes[0].before, c.changes[0].after) for c in sorts] == [
+        ("[2, 3900]", "[2, 3840]"),
+        ("[2, 4000]", "[2, 3840]"),
+    ]
+
+
 def test_the_truncated_typing_has_nothing_left_to_explain() -> None:
     program = export(module(lambda self, x: torch.relu(x).double() + 1), torch.randn(4))
     both = typed(program, TruncationPolicy())
