@@ -1,3 +1,45 @@
 """trtdbg: a debugger for dtypes in the Torch-TensorRT compiler."""
 
 __version__ = "0.1.0"
+
+import importlib
+from typing import Any, Final
+
+from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
+
+__all__ = ["Settings", "Timing", "TruncationPolicy", "VerdictSource", "compile"]
+
+_DEFAULT_POLICY: Final = TruncationPolicy()
+_DEFAULT_SETTINGS: Final = Settings()
+
+
+def compile(
+    exported_program: Any,
+    policy: TruncationPolicy = _DEFAULT_POLICY,
+    *,
+    settings: Settings = _DEFAULT_SETTINGS,
+    target: str | None = None,
+) -> Any:
+    """Returns a `torch.nn.Module` made of TensorRT engines and PyTorch parts.
+
+    It is called as the exported program is, runs on this machine's CUDA device and returns
+    what export promised. The program given is not changed. `torch_tensorrt.save(module, path,
+    retrace=False)` saves it.
+
+    Args:
+        exported_program: a `torch.export.ExportedProgram`.
+        policy: which wide dtypes are narrowed, and when; default is timing `late`.
+        settings: torch_tensorrt's compilation settings; the default hides nothing, so that
+            every accepted operator gets into an engine. `Settings.as_compiled()` takes
+            torch_tensorrt's own.
+        target: compute capability such as `sm86`, which has to be this GPU's; None is it.
+
+    Raises:
+        trtdbg.errors.UnavailableError: torch_tensorrt or a CUDA device is missing.
+        trtdbg.errors.UsageError: the program, the policy or the target makes no sense.
+        trtdbg.errors.StageError: lowering, partitioning or a build failed.
+    """
+    # By name, so that neither Python nor the import contracts see torch behind this module.
+    importlib.import_module("trtdbg.stages.host").prepare()
+    runnable = importlib.import_module("trtdbg.session.runnable")
+    return runnable.compile_program(exported_program, policy, settings, target)

@@ -503,6 +503,18 @@ class Suggestion(Record, frozen=True, kw_only=True):
     """Operators accepted under the policy that plain torch_tensorrt refuses as float64."""
 
 
+class Saved(Record, frozen=True, kw_only=True):
+    """What a build wrote into a folder."""
+
+    folder: str
+    files: tuple[str, ...]
+    """Names in the folder, the manifest last."""
+    runnable: str | None = None
+    """The file that torch_tensorrt loads and runs; None if there is none."""
+    missing: str | None = None
+    """What is missing to run what was saved; None if nothing is."""
+
+
 class Agreement(StrEnum):
     """Whether a value agrees with the original within the tolerance."""
 
@@ -596,6 +608,8 @@ class Report(Record, frozen=True, kw_only=True):
     """On request alone; None if nobody asked."""
     suggestion: Suggestion | None = None
     """On request alone; None if nobody asked."""
+    saved: Saved | None = None
+    """What this build wrote; None if nothing was to be saved."""
     numerics: Numerics | None = None
     """What truncation does to the numbers; on request alone, None if nobody asked."""
 

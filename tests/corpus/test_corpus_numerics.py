@@ -106,6 +106,19 @@ def test_with_nothing_truncated_the_error_is_zero_and_said_to_be_for_that_reason
 
 @needs_corpus
 @pytest.mark.parametrize("timing", [Timing.LATE, Timing.EARLY, Timing.UPSTREAM])
+@pytest.mark.parametrize("case", ["double_in_out", "double_conv_weights"])
+def test_an_input_called_like_a_builtin_is_cast_too(
+    case: str, timing: Timing, corpus_model: Model, bench: Bench
+) -> None:
+    # Their input is called `input`, which lowering renames.
+    report = measured(bench, corpus_model(case), timing)
+    assert report.numerics is not None
+    assert [row.note for row in report.numerics.nodes if row.note is not None] == []
+    assert "input" in {cast.value.removesuffix("_1") for cast in report.boundary_casts}
+
+
+@needs_corpus
+@pytest.mark.parametrize("timing", [Timing.LATE, Timing.EARLY, Timing.UPSTREAM])
 def test_numbers_move_where_float64_is_narrowed(
     timing: Timing, corpus_model: Model, bench: Bench
 ) -> None:

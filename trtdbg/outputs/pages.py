@@ -82,6 +82,7 @@ def build(report: Report) -> RenderableType:
     for engine in report.engines:
         parts += _failure(engine)
     parts += _execution_times(report)
+    parts += _saved(report)
     return Group(*parts)
 
 
@@ -236,6 +237,16 @@ def _execution_times(report: Report) -> Iterator[RenderableType]:
         return
     for engine, time in zip(report.engines, times, strict=True):
         yield Text(f"Execution time of engine {engine.index}: {time}")
+
+
+def _saved(report: Report) -> Iterator[RenderableType]:
+    if report.saved is None:
+        return
+    yield Text(f"Saved to {report.saved.folder}: {', '.join(report.saved.files)}")
+    if report.saved.runnable is not None:
+        yield Text(f"{report.saved.runnable} runs: load it with torch_tensorrt.load")
+    if report.saved.missing is not None:
+        yield Text(f"Missing to run it: {report.saved.missing}", style="yellow")
 
 
 def _versions(environment: Environment) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ import msgspec
 
 from trtdbg.policy import Timing
 from trtdbg.records import Agreement, NodeError, Numerics, Report
+from trtdbg.session.runnable import obstacle
 from trtdbg.session.steps import Analysed, Lowered
 from trtdbg.stages.deviations import Tolerance
 from trtdbg.stages.graph import Emit
@@ -31,9 +32,12 @@ def measure(
     blank = Numerics(
         inputs=given.origin, seed=given.seed, atol=tolerance.atol, rtol=tolerance.rtol
     )
-    obstacle = _obstacle(original, analysed)
-    if obstacle is not None:
-        return msgspec.structs.replace(blank, note=f"not measured: {obstacle}")
+    why = obstacle(analysed)
+    if original.inferred is None:
+        captured = original.captured
+        why = f"lowering pass {captured.failed_pass} raised {captured.error}"
+    if why is not None:
+        return msgspec.structs.replace(blank, note=f"not measured: {why}")
     coerced = {f.node for f in report.findings if f.code == SCALAR_COERCED}
     nothing_truncated = report.policy.timing is Timing.OFF
     if nothing_truncated and not coerced:
@@ -47,6 +51,7 @@ def measure(
         module=analysed.program.module,
         nodes=tuple(node.name for node in report.nodes if node.op != "output"),
         same_node=same_nodes(original.inferred.module, analysed.captured.module),
+        float64_in_engines=nothing_truncated,
         engine_typing=analysed.truncated if report.policy.timing is Timing.UPSTREAM else None,
         coerced=frozenset(name for name in coerced if name is not None),
     )
@@ -58,23 +63,6 @@ def measure(
         tolerance=tolerance,
         emit=emit,
     )
-
-
-def _obstacle(original: Lowered, analysed: Analysed) -> str | None:
-    """Returns why there is no truncated program to run; None if there is one."""
-    evidence = analysed.evidence
-    if original.inferred is None:
-        name, error = original.captured.failed_pass, original.captured.error
-        return f"lowering pass {name} raised {error}"
-    if evidence.lowering_error is not None:
-        return (
-            f"lowering pass {evidence.lowering_error[0]} raised {evidence.lowering_error[1]}"
-        )
-    if evidence.partition_error is not None:
-        return f"torch_tensorrt's partitioner raised {evidence.partition_error}"
-    if evidence.repair_crash is not None:
-        return f"torch_tensorrt's boundary repair raised {evidence.repair_crash}"
-    return None
 
 
 def _without_error(report: Report) -> tuple[NodeError, ...]:

@@ -7,12 +7,13 @@ per policy, so that switching back is instant.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import msgspec
+import torch
 from torch.fx import GraphModule
 
-from trtdbg.errors import UnavailableError, UsageError
+from trtdbg.errors import StageError, UnavailableError, UsageError
 from trtdbg.outputs.findings import Evidence, find
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
@@ -21,23 +22,23 @@ from trtdbg.records import (
     BuildStatus,
     Capability,
     Dtype,
-    EngineRecord,
     ModelInfo,
     NodeRecord,
     Report,
     TypingKind,
 )
-from trtdbg.session import advice, reasons
+from trtdbg.session import advice, reasons, runnable
 from trtdbg.session.measured import measure
 from trtdbg.session.messages import DEFAULT_ATOL, DEFAULT_RTOL, Job, Log, Progress
 from trtdbg.session.probe_cache import ProbeCache
+from trtdbg.session.runnable import Built
 from trtdbg.session.steps import Analysed, Context, Lowered, Steps
 from trtdbg.stages import engine, host, infer, validate
 from trtdbg.stages.capture import Captured, capture, compilation_settings
 from trtdbg.stages.deviations import Tolerance
 from trtdbg.stages.graph import recorded_dtype
 from trtdbg.stages.inputs import program_inputs
-from trtdbg.stages.load import load
+from trtdbg.stages.load import LoadedProgram, load
 
 
 class _Analysis:
@@ -57,8 +58,18 @@ class _Analysis:
 class Session:
     """One program with its compilation settings, analysed under any number of policies."""
 
-    def __init__(self, job: Job, emit: Callable[[Progress | Log], None]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        emit: Callable[[Progress | Log], None],
+        loaded: LoadedProgram | None = None,
+    ) -> None:
         """Prepares torch_tensorrt and loads the program.
+
+        Args:
+            job: the program and how it is to be compiled.
+            emit: takes progress and log lines.
+            loaded: the job's program where it is not in a file; `job.model` then names it.
 
         Raises:
             UnavailableError: torch_tensorrt is missing.
@@ -72,7 +83,7 @@ class Session:
         host.prepare()
         self.environment = host.describe()
         self._target = host.resolve_target(job.target, self.environment)
-        self._loaded = load(job.model)
+        self._loaded = loaded or load(job.model)
         self._exported: dict[str, Dtype] = {
             node.name: recorded_dtype(node) for node in self._loaded.program.graph.nodes
         }
@@ -114,7 +125,7 @@ class Session:
                 raise UsageError(
                     f"there is no engine {index}", remedy=f"there are {len(records)}"
                 )
-        built: list[tuple[EngineRecord, bytes]] = []
+        built: list[Built] = []
         for done, index in enumerate(wanted):
             if records[index].build.status is BuildStatus.BUILT and save is None:
                 continue
@@ -124,19 +135,54 @@ class Session:
                 records[index], build=build, timing_unavailable=self._no_timing(build)
             )
             if serialized is not None and save is not None:
-                built.append((records[index], serialized))
+                built.append(Built(records[index], serialized))
         report = msgspec.structs.replace(analysis.report, engines=tuple(records))
         analysis.report = analysis.judged(report)
-        if save is not None:
-            engine.save_engines(
-                Path(save),
-                built,
-                model_sha256=report.model.sha256,
-                tensorrt=self.environment.tensorrt,
-                flavour=self.environment.flavour,
-                target=self._target,
+        if save is None:
+            return analysis.report
+        self._progress("save", save)
+        saved = runnable.save(
+            save, analysis.analysed, built, report, self._target, self._options(policy)
+        )
+        return msgspec.structs.replace(analysis.report, saved=saved)
+
+    def compile(self, policy: TruncationPolicy) -> torch.nn.Module:
+        """Builds every engine and returns a module of engines and PyTorch parts that runs.
+
+        Raises:
+            UnavailableError: this machine has no CUDA device to run engines on.
+            UsageError: the target is not the GPU of this machine.
+            StageError: lowering, partitioning, the boundary repair or a build failed.
+        """
+        running = self._capability("run and time engines")
+        if not running.possible:
+            raise UnavailableError(
+                f"a compiled module runs engines, which cannot be done here: {running.reason}",
+                remedy="`trtdbg build MODEL --save DIR` writes the engines and the program "
+                "around them without one",
             )
-        return analysis.report
+        if not runnable.runs_here(self._target, self.environment):
+            raise UsageError(
+                f"engines for {self._target} do not run on the GPU of this machine",
+                remedy="leave the target out",
+            )
+        analysis = self._analysis(policy)
+        obstacle = runnable.obstacle(analysis.analysed)
+        if obstacle is not None:
+            raise StageError(f"the program cannot be compiled: {obstacle}")
+        serialized: dict[str, bytes] = {}
+        for record in analysis.report.engines:
+            self._progress("build", record.name, record.index, len(analysis.report.engines))
+            build, made = self._build_one(analysis.analysed, record.index)
+            if made is None:
+                raise StageError(f"engine {record.index} does not build: {build.error}")
+            serialized[record.name] = made
+        return runnable.assembled(analysis.analysed, serialized, self._options(policy))
+
+    def _options(self, policy: TruncationPolicy) -> Any:
+        """Returns torch_tensorrt's settings that engines run with."""
+        truncates = policy.timing is Timing.UPSTREAM
+        return compilation_settings(self._settings, truncate_double=truncates)
 
     def numerics(
         self,

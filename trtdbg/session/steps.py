@@ -9,7 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+import torch
 from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.fx import GraphModule
 
 from trtdbg.outputs.findings import Evidence
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
@@ -59,7 +62,7 @@ from trtdbg.stages.graph import (
     target_name,
 )
 from trtdbg.stages.network import Network
-from trtdbg.stages.splits import Program
+from trtdbg.stages.splits import Program, placeholders
 from trtdbg.stages.tensors import Narrowings
 
 
@@ -285,9 +288,8 @@ class Steps:
                 program = boundary.repair_late(split.module, self.base.inferred, truncated)
                 narrowing.narrow_engines(split.module, truncated, self.base.narrowings)
             case Timing.EARLY:
-                assert self.early is not None
                 program = boundary.repair_program(
-                    split.module, self.early.promised_inputs, self.promised
+                    split.module, self._promised_inputs(split.module), self.promised
                 )
             case Timing.OFF:
                 program = boundary.leave_unrepaired(split.module)
@@ -306,6 +308,19 @@ class Steps:
             crash = self.evidence.repair_crash
             self.recorder.failure(Phase.BOUNDARY, "repair boundaries", seconds, crash)
         return program, inputs
+
+    def _promised_inputs(self, split: GraphModule) -> dict[str, torch.dtype]:
+        """Returns the dtypes that callers pass, by the placeholders' names after lowering.
+
+        They stand in the exported order; a name like `input`, which hides a builtin, is
+        another one by then.
+        """
+        assert self.early is not None
+        specs = self.context.program.graph_signature.input_specs
+        names = [spec.arg.name for spec in specs if spec.kind is InputKind.USER_INPUT]
+        pairs = zip(placeholders(split), names, strict=True)
+        promised = self.early.promised_inputs
+        return {node.name: promised[name] for node, name in pairs if name in promised}
 
     def _define_networks(self, program: Program, inputs: dict[str, Any]) -> list[Network]:
         if not self.context.can_define_networks:

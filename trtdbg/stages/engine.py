@@ -6,17 +6,24 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from trtdbg.errors import OutputError
-from trtdbg.records import BuildRecord, BuildStatus, EngineRecord
+from trtdbg.outputs.boundary_graph import BoundaryGraph, text
+from trtdbg.records import BuildRecord, BuildStatus, EngineRecord, Saved
 from trtdbg.stages.graph import first_line
 from trtdbg.stages.host import tensorrt_log
 from trtdbg.stages.interpreter import refusal
 from trtdbg.stages.network import Network
+
+GRAPH_FILE = "boundary_graph.txt"
+RUNNABLE_FILE = "compiled.pt2"
+MANIFEST_FILE = "manifest.json"
 
 
 def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, bytes | None]:
@@ -107,20 +114,41 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
     flavour: str | None
     target: str | None
     engines: tuple[_ManifestEngine, ...]
+    runnable: str | None = None
+    missing: str | None = None
+    graph: BoundaryGraph | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where engines come from and what they run on."""
+
+    model_sha256: str
+    tensorrt: str | None
+    flavour: str | None
+    target: str | None
 
 
 def save_engines(
     folder: Path,
     engines: list[tuple[EngineRecord, bytes]],
-    *,
-    model_sha256: str,
-    tensorrt: str | None,
-    flavour: str | None,
-    target: str | None,
-) -> Path:
-    """Writes `engine_K.engine` files and `manifest.json` into a folder and returns the latter.
+    provenance: Provenance,
+    graph: BoundaryGraph | None = None,
+    write_runnable: Callable[[Path], None] | None = None,
+    missing: str | None = None,
+) -> Saved:
+    """Writes engines, the program around them and a manifest; returns what was written.
 
-    Each file appears whole or not at all; the manifest comes last.
+    Each file appears whole or not at all; `manifest.json` comes last.
+
+    Args:
+        folder: made if it is not there.
+        engines: written to `engine_K.engine`.
+        provenance: goes into the manifest.
+        graph: written to `boundary_graph.txt` and into the manifest.
+        write_runnable: writes a module that runs to the path it is given (`compiled.pt2`).
+            What it raises is noted as missing; the engines are kept.
+        missing: what a reader of the folder lacks to run it.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -133,21 +161,52 @@ def save_engines(
             _write_atomically(folder / name, data)
             digest = hashlib.sha256(data).hexdigest()
             entries.append(_ManifestEngine(file=name, sha256=digest, engine=record))
+        files = [entry.file for entry in entries]
+        if graph is not None:
+            _write_atomically(folder / GRAPH_FILE, text(graph).encode())
+            files.append(GRAPH_FILE)
+        runnable = None
+        if write_runnable is not None:
+            runnable, missing = _try_to_write(write_runnable, folder)
+            files += [runnable] if runnable is not None else []
         manifest = _Manifest(
-            model_sha256=model_sha256,
-            tensorrt=tensorrt,
-            flavour=flavour,
-            target=target,
+            model_sha256=provenance.model_sha256,
+            tensorrt=provenance.tensorrt,
+            flavour=provenance.flavour,
+            target=provenance.target,
             engines=tuple(entries),
+            runnable=runnable,
+            missing=missing,
+            graph=graph,
         )
-        path = folder / "manifest.json"
-        _write_atomically(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
-        return path
+        encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+        _write_atomically(folder / MANIFEST_FILE, encoded)
     except OSError as error:
         raise OutputError(
             f"cannot save engines to {folder}: {first_line(error)}",
             remedy="choose a folder that can be written with --save",
         ) from error
+    return Saved(
+        folder=str(folder),
+        files=(*files, MANIFEST_FILE),
+        runnable=runnable,
+        missing=missing,
+    )
+
+
+def _try_to_write(
+    write: Callable[[Path], None], folder: Path
+) -> tuple[str | None, str | None]:
+    """Returns the name of the runnable file, or None and why there is none."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
+        path = Path(scratch) / RUNNABLE_FILE
+        try:
+            write(path)
+        except Exception as error:
+            # torch_tensorrt's exporter raises what it likes; the sentence is kept.
+            return None, f"torch_tensorrt.save raised {first_line(error)}"
+        os.replace(path, folder / RUNNABLE_FILE)
+    return RUNNABLE_FILE, None
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

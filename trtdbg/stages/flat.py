@@ -14,8 +14,8 @@ from typing import Any
 from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from trtdbg.stages.graph import ENGINE_PREFIX, NODE_MARK, output_node
-from trtdbg.stages.splits import placeholders
+from trtdbg.stages.graph import NODE_MARK, output_node
+from trtdbg.stages.splits import is_engine, placeholders
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,27 @@ class Flat:
         return counted
 
 
-def flatten(module: GraphModule, *, entries: bool = False) -> Flat:
+def flatten(
+    module: GraphModule, *, entries: bool = False, whole_engines: bool = False
+) -> Flat:
     """Returns the steps of a split graph with its submodules' nodes in place of their calls.
 
     Wiring (submodule calls, taking an element of their outputs, placeholders of submodules)
-    makes no step. With `entries` an engine's placeholder does, so that the value it gets can
-    be converted on the way in.
+    makes no step.
+
+    Args:
+        module: a split graph.
+        entries: lets an engine's placeholder be a step, so that the value it gets can be
+            converted on the way in.
+        whole_engines: lets an engine's call be a step, and the elements taken of it.
     """
-    return _Flattening(entries).run(module)
+    return _Flattening(entries, whole_engines).run(module)
 
 
 class _Flattening:
-    def __init__(self, entries: bool) -> None:
+    def __init__(self, entries: bool, whole_engines: bool) -> None:
         self.entries = entries
+        self.whole_engines = whole_engines
         self.steps: list[Step] = []
         self.alias: dict[Node, Any] = {}
 
@@ -86,7 +94,7 @@ class _Flattening:
             if node.op == "output" or (node.op == "placeholder" and not outermost):
                 continue
             submodule = _submodule(module, node)
-            if submodule is not None:
+            if submodule is not None and not (self.whole_engines and is_engine(node)):
                 self._enter(node, submodule, engine)
             elif node.target is operator.getitem and self._is_wiring(node):
                 self.alias[node] = self.alias[node.args[0]][node.args[1]]
@@ -94,11 +102,10 @@ class _Flattening:
                 self._add(node, module, engine)
 
     def _enter(self, call: Node, submodule: GraphModule, engine: str | None) -> None:
-        is_engine = str(call.target).startswith(ENGINE_PREFIX)
-        inside = str(call.target) if is_engine else engine
+        inside = str(call.target) if is_engine(call) else engine
         for placeholder, operand in zip(placeholders(submodule), call.args, strict=True):
             given = self._resolve(operand)
-            if is_engine and self.entries and isinstance(given, Node):
+            if is_engine(call) and self.entries and isinstance(given, Node):
                 self.steps.append(
                     Step(placeholder, submodule, inside, (given,), {}, entry=True)
                 )

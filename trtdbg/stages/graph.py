@@ -182,17 +182,18 @@ def dtype_argument(node: Node) -> str | None:
 
 def args_text(node: Node, limit: int = 160) -> str:
     """Returns a node's arguments as text, operands by name, cut at `limit` characters."""
-    parts = [_arg_text(arg) for arg in node.args]
-    parts += [f"{key}={_arg_text(value)}" for key, value in node.kwargs.items()]
+    parts = [arg_text(arg) for arg in node.args]
+    parts += [f"{key}={arg_text(value)}" for key, value in node.kwargs.items()]
     text = ", ".join(parts)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
-def _arg_text(arg: Any) -> str:
+def arg_text(arg: Any) -> str:
+    """Returns an argument of a node as text, operands by name."""
     if isinstance(arg, Node):
         return str(arg.name)
     if isinstance(arg, (list, tuple)):
-        return f"[{', '.join(_arg_text(item) for item in arg)}]"
+        return f"[{', '.join(arg_text(item) for item in arg)}]"
     if isinstance(arg, torch.dtype):
         return dtype_name(arg)
     return str(arg)

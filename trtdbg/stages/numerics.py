@@ -41,6 +41,8 @@ class Truncated:
     """Those nodes to the ones of the original lowered graph that make the same value."""
     engine_typing: Typing | None = None
     """Dtypes inside engines where the graph itself still says the wide ones (`upstream`)."""
+    float64_in_engines: bool = False
+    """Whether engines are taken to compute in float64, which TensorRT cannot (`off`)."""
     coerced: frozenset[str] = frozenset()
     """Nodes whose converter makes a fractional Python number an integer."""
 
@@ -59,11 +61,13 @@ def measure_programs(
     1. The truncated program is run step by step, engines through their own nodes. With each
        step the original's node is run, both values are compared, and what is not read again
        is dropped.
-    2. An operator that PyTorch refuses in the narrow dtypes is run on its operands' original
+    2. A float64 that the policy keeps inside an engine is float32 there all the same, because
+       TensorRT has no other.
+    3. An operator that PyTorch refuses in the narrow dtypes is run on its operands' original
        dtypes, its result narrowed, and noted.
-    3. A random operator is drawn once; the truncated program gets that draw, narrowed. So it
+    4. A random operator is drawn once; the truncated program gets that draw, narrowed. So it
        is with memory that nobody has written (`empty`).
-    4. What cannot run on a CPU at all leaves its node and all that follow from it uncompared.
+    5. What cannot run on a CPU at all leaves its node and all that follow from it uncompared.
 
     Raises:
         MemoryError: two values and what is still to be read do not fit.
@@ -268,6 +272,8 @@ class _Lockstep:
         if step.mark in self.truncated.coerced:
             self._note(step, "run as its converter does it, with the number cast to integer")
             return cast(value, dtype or _recorded_dtype(step))
+        if step.engine is not None and not self.truncated.float64_in_engines:
+            value = tree_map_only(torch.Tensor, _without_float64, value)
         return cast(value, dtype)
 
     def _engine_dtype(self, step: Step) -> Dtype:
@@ -367,6 +373,10 @@ def _both_real(one: Any, other: Any) -> tuple[Any, Any]:
 
 def _recorded_dtype(step: Step) -> Dtype:
     return value_dtype(step.node.meta.get("val"))
+
+
+def _without_float64(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(torch.float32) if tensor.dtype == torch.float64 else tensor
 
 
 def _is_edit(argument: Any) -> bool:

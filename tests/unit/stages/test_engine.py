@@ -5,13 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from staging import export, late, module, options, torch
 
 from trtdbg.errors import OutputError
-from trtdbg.records import BuildRecord, BuildStatus, EngineRecord
+from trtdbg.outputs.boundary_graph import BoundaryGraph, Call, CallKind
+from trtdbg.records import BuildRecord, BuildStatus, EngineRecord, Saved
 from trtdbg.stages import host
-from trtdbg.stages.engine import build_engine, save_engines
+from trtdbg.stages.engine import Provenance, build_engine, save_engines
 from trtdbg.stages.network import define_network
 
 
@@ -61,27 +63,72 @@ def test_a_failing_build_carries_tensorrts_sentence() -> None:
     assert any(record.error in " ".join(line.split()) for line in record.log)
 
 
+PROVENANCE = Provenance(model_sha256="abc", tensorrt="1.5", flavour="rtx", target="sm86")
+
+GRAPH = BoundaryGraph(
+    calls=(Call(kind=CallKind.INPUT, name="x", dtype="float64", shape=(2,)),), outputs=("x",)
+)
+
+
+def read_manifest(saved: Saved) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads(Path(saved.folder, "manifest.json").read_text())
+    return manifest
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_saved_engines_come_with_a_manifest(tmp_path: Path) -> None:
     record = EngineRecord(index=3, name="_run_on_acc_3", nodes=("relu",))
-    path = save_engines(
-        tmp_path / "new",
-        [(record, b"engine")],
-        model_sha256="abc",
-        tensorrt="1.5",
-        flavour="rtx",
-        target="sm86",
-    )
-    manifest = json.loads(path.read_text())
+    saved = save_engines(tmp_path / "new", [(record, b"engine")], PROVENANCE)
+    manifest = read_manifest(saved)
     (entry,) = manifest["engines"]
     assert (manifest["model_sha256"], manifest["target"]) == ("abc", "sm86")
-    assert (path.parent / entry["file"]).read_bytes() == b"engine"
+    assert (tmp_path / "new" / entry["file"]).read_bytes() == b"engine"
     assert entry["sha256"] == hashlib.sha256(b"engine").hexdigest()
     assert entry["engine"]["name"] == "_run_on_acc_3"
-    assert sorted(p.name for p in path.parent.iterdir()) == [entry["file"], "manifest.json"]
+    assert saved.files == (entry["file"], "manifest.json")
+    assert files_in(tmp_path / "new") == sorted(saved.files)
+
+
+def test_the_program_around_the_engines_and_what_is_missing_stand_in_the_manifest(
+    tmp_path: Path,
+) -> None:
+    saved = save_engines(tmp_path, [], PROVENANCE, GRAPH, missing="a CUDA device")
+    manifest = read_manifest(saved)
+    assert msgspec.convert(manifest["graph"], BoundaryGraph) == GRAPH
+    assert (manifest["runnable"], manifest["missing"]) == (None, "a CUDA device")
+    assert saved.missing == "a CUDA device"
+    assert "input x" in (tmp_path / "boundary_graph.txt").read_text()
+
+
+def test_a_module_that_runs_is_written_beside_the_engines(tmp_path: Path) -> None:
+    def write(path: Path) -> None:
+        path.write_bytes(b"a module")
+
+    saved = save_engines(tmp_path, [], PROVENANCE, GRAPH, write)
+    assert (tmp_path / "compiled.pt2").read_bytes() == b"a module"
+    assert (saved.runnable, saved.missing) == ("compiled.pt2", None)
+    assert read_manifest(saved)["runnable"] == "compiled.pt2"
+    assert files_in(tmp_path) == sorted(saved.files)
+
+
+def test_an_exporter_that_fails_half_way_leaves_nothing_but_its_sentence(
+    tmp_path: Path,
+) -> None:
+    def write(path: Path) -> None:
+        path.write_bytes(b"half a mod")
+        raise KeyError("k")
+
+    saved = save_engines(tmp_path, [], PROVENANCE, GRAPH, write)
+    assert saved.runnable is None
+    assert saved.missing == "torch_tensorrt.save raised KeyError: 'k'"
+    assert files_in(tmp_path) == ["boundary_graph.txt", "manifest.json"]
 
 
 def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     with pytest.raises(OutputError, match="cannot save engines"):
-        save_engines(blocked, [], model_sha256="", tensorrt=None, flavour=None, target=None)
+        save_engines(blocked, [], PROVENANCE)

@@ -127,6 +127,15 @@ def test_an_operator_that_refuses_what_it_is_given_is_run_on_wide_operands_and_n
     assert "but got Int" in row(measured, "take").note, "PyTorch's own sentence"
 
 
+def test_float64_that_the_policy_keeps_is_float32_in_an_engine_all_the_same() -> None:
+    x = torch.full((4,), 0.7, dtype=torch.float64)
+    kept = TruncationPolicy(inputs=(), constants=(), computed=())
+    measured = measure(module(lambda self, x: x * 3.0), x, policy=kept)
+    assert row(measured, "mul").computed == "float32"
+    assert only_output(measured).computed == "float64"
+    assert only_output(measured).max_abs_error > 0
+
+
 def test_a_random_operator_is_drawn_once_for_both_programs() -> None:
     def noisy(self: Any, x: Any) -> Any:
         return x + torch.rand(3, dtype=torch.float64)
