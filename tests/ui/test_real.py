@@ -20,8 +20,6 @@ from trtdbg.session.client import Client
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "attention_float64.pt2"
 PATIENCE_SECONDS = 180
-MODULES_BEFORE = frozenset(sys.modules)
-"""Other tests of the same run may have imported torch already."""
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch_tensorrt") is None, reason="needs torch_tensorrt"
@@ -39,6 +37,8 @@ async def until(app: TrtdbgApp, pilot: Pilot[int], condition: Callable[[], bool]
 
 async def test_a_session_from_the_first_frame_to_a_built_engine() -> None:
     clients: list[Client] = []
+    # Other tests of the same run may have imported torch already.
+    modules_before = frozenset(sys.modules)
 
     def make_worker(on_event: object) -> Client:
         clients.append(Client(on_event))  # type: ignore[arg-type]
@@ -78,4 +78,4 @@ async def test_a_session_from_the_first_frame_to_a_built_engine() -> None:
             assert "✓ built" in screen_text(app)
     finally:
         clients[0].close()
-    assert "torch" not in sys.modules or "torch" in MODULES_BEFORE
+    assert "torch" not in sys.modules or "torch" in modules_before

@@ -150,6 +150,13 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 5,
             ),
             Action(
+                "w",
+                "w",
+                "origin",
+                "where from",
+                "Where the node's wide dtype begins, and the passes that brought the node.",
+            ),
+            Action(
                 "y",
                 "y",
                 "copy",

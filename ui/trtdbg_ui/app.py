@@ -31,6 +31,7 @@ from trtdbg_ui.render.command import command, saved_command
 from trtdbg_ui.render.detail import validators
 from trtdbg_ui.render.findings import explanation
 from trtdbg_ui.render.help import help_lines
+from trtdbg_ui.render.origin import origin
 from trtdbg_ui.render.policy import next_path, next_timing
 from trtdbg_ui.render.text import Line
 from trtdbg_ui.shell import Shell
@@ -247,6 +248,18 @@ class TrtdbgApp(Shell):
             return
         make = partial(validators, state.loaded, node)
         self._open(f"Validators of {node.name}", make, "v")
+
+    def action_origin(self) -> None:
+        """Shows where the selected node's wide dtype begins, and the passes behind it."""
+        state = self.state
+        node = state.loaded.nodes.get(state.node or "") if state.loaded else None
+        if state.loaded is None or state.node is None:
+            return
+        if node is None:
+            self.tell(f"{state.node} is not in the lowered graph: = shows the result.")
+            return
+        make = partial(origin, state.loaded.report, node)
+        self._open(f"Origin of {node.name}", make, "w")
 
     def _open(self, title: str, make: Callable[[int], list[Line]], key: str) -> None:
         self.push_screen(Dialog(title, make, key))

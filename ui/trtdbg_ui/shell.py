@@ -110,7 +110,10 @@ class Shell(App[int]):
         self._board.show(self.state, self._clock())
 
     def _tick(self) -> None:
-        self._board.show_clock(self._clock())
+        # A last tick may come while the app closes, when the board is gone already.
+        for screen in self.screen_stack[:1]:
+            for board in screen.query(Board):
+                board.show_clock(self._clock())
 
     # Panes.
 

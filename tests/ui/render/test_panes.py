@@ -18,6 +18,7 @@ from trtdbg_ui.render.footer import fitting, footer_line, hint_at, hints
 from trtdbg_ui.render.header import header_line
 from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.log import log_line
+from trtdbg_ui.render.origin import origin
 from trtdbg_ui.render.policy import (
     Change as PolicyChange,
 )
@@ -509,3 +510,16 @@ def test_what_would_turn_a_refusal_stands_in_the_answer_and_in_the_details() -> 
     told = replace(base, nodes=nodes)
     assert "1× _softmax rejects because half_to_float=True" in text(answer(Loaded(told), 160))
     assert "rejects because half_to_float=True" in node_text(told, "_softmax", 60)
+
+
+def test_the_origin_page_follows_a_wide_value_and_names_the_pass_that_brought_it() -> None:
+    shown = Loaded(report(Timing.UPSTREAM))
+    wide = next(n for n in shown.report.nodes if n.inferred == "float64")
+    text = "\n".join(plain(each) for each in origin(shown.report, wide, 100))
+    assert "because" in text
+    assert wide.name in text
+    assert "Which passes brought it" in text
+    narrow = next(n for n in shown.report.nodes if n.inferred == "float32")
+    assert "It is not wide." in "\n".join(
+        plain(each) for each in origin(shown.report, narrow, 100)
+    )
