@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from corpus_bench import CORPUS, SAMPLES, Bench, read_manifest
 
-from trtdbg.policy import Timing, TruncationPolicy
+from trtdbg.errors import UsageError
+from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Agreement, NodeError, Report
+from trtdbg.session.client import Client
+from trtdbg.session.messages import Job, Measure
 
 MANIFEST = read_manifest()
 
@@ -138,3 +141,30 @@ def test_every_node_of_a_sample_is_compared_and_agrees(
     disagreeing = [r for r in report.numerics.nodes if r.agreement is not Agreement.WITHIN]
     assert disagreeing == []
     assert len(report.numerics.nodes) == len([n for n in report.nodes if n.op != "output"])
+
+
+def test_the_worker_runs_values_from_a_file_and_refuses_wrong_ones_in_one_line(
+    tmp_path: Path, torch_tensorrt_ready: None
+) -> None:
+    import torch
+
+    model = SAMPLES / "boundary_mixed.pt2"
+    program = torch.export.load(str(model))
+    (sensor, ids), _ = program.example_inputs
+    good, wrong = tmp_path / "good.pt", tmp_path / "wrong.pt"
+    torch.save({"sensor": sensor * 2.0, "ids": ids}, good)
+    torch.save((sensor.float(), ids), wrong)
+    job = Job(model=str(model), settings=Settings(), probe_seconds=0)
+    policy = TruncationPolicy()
+    with Client() as client:
+        made = client.submit(Measure(job=job, policy=policy, inputs=str(good), atol=0, rtol=0))
+        refused = client.submit(Measure(job=job, policy=policy, inputs=str(wrong)))
+        report = made.result(120)
+        with pytest.raises(UsageError, match=r"input sensor is float32 \[4, 16\]") as caught:
+            refused.result(120)
+    assert isinstance(report, Report)
+    assert report.numerics is not None
+    assert report.numerics.inputs == str(good)
+    assert report.numerics.first_beyond is not None, "no error at all is tolerated"
+    assert "TD402" in {finding.code for finding in report.findings}
+    assert "\n" not in str(caught.value)
