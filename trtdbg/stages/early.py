@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from trtdbg.stages.graph import (
     value_dtype,
 )
 from trtdbg.stages.inference import Inference, RefusedError, names_of, narrowed_where
+from trtdbg.stages.kernels import refusal
 from trtdbg.stages.tensors import Narrowings
 
 CAST = torch.ops.aten._to_copy.default
@@ -56,8 +57,8 @@ def narrow_program(
     5. A wide operand is read where it still exists: before the cast that narrowed it, or from
        an input or constant that stays wide itself and is cast for its other readers. Otherwise
        it is cast once for all who need it. So no two casts cancel.
-    6. What the program returns as it stands, or writes to, keeps its dtype: an input, a
-       constant, a value that an operator creates wide.
+    6. What the program returns as it stands keeps its dtype: an input, a constant, a value
+       that an operator creates wide. So does what it writes to, an input or a buffer.
     7. Assertions of the exported dtypes are removed, as torch_tensorrt's lowering does.
 
     Before: `ids: int64 -> add -> gather(table, .)`, `ids -> gather(table, .)`
@@ -119,8 +120,9 @@ class _Obedience(Inference):
         super().__init__(program.graph_module, policy, values)
         self.graph = program.graph
         self.user_inputs = user_inputs
-        self.kept = _written(program) | {
-            node.name
+        self.written = _written(program)
+        self.returned = {
+            node
             for node in self.graph.output_node().all_input_nodes
             if node.op == "placeholder" and node.name not in user_inputs
         }
@@ -131,6 +133,15 @@ class _Obedience(Inference):
         """Narrow values, with the cast that widens them."""
         self.inserted: set[Node] = set()
 
+    def run(self) -> Typing:
+        """Types every node, and drops the casts whose readers all came to read wide values."""
+        typing = super().run()
+        for cast in reversed(self.graph.nodes):
+            if cast in self.inserted and not cast.users:
+                self.graph.erase_node(cast)
+                del typing.dtypes[cast.name]
+        return typing
+
     def visit(self, node: Node) -> None:
         """Types one node; casts inserted on the way are typed already."""
         if node in self.inserted:
@@ -138,11 +149,26 @@ class _Obedience(Inference):
         super().visit(node)
 
     def enter(self, node: Node, path: str) -> None:
-        """Narrows an input or constant, or what reads it if the program itself needs it."""
+        """Narrows an input or constant, or what reads it if the program returns it."""
+        if node in self.written:
+            return
         path = "inputs" if node.name in self.user_inputs else "constants"
         super().enter(node, path)
-        if node in self.changed and node.name in self.kept:
-            self._keep(node)
+        if node in self.changed and node in self.returned:
+            self._keep(node, ())
+
+    def evaluate(self, node: Node, instead: Mapping[Node, Any] | None = None) -> Any:
+        """Returns a node's value, if the kernel that will run takes its operands too."""
+        value = super().evaluate(node, instead)
+        if not any(operand in self.changed for operand in node.all_input_nodes):
+            return value
+        wide = {o: self.wide_values[o.name] for o in node.all_input_nodes if o in self.changed}
+        sentence = refusal(
+            node.target, self.arguments(node, instead), self.arguments(node, wide)
+        )
+        if sentence is not None:
+            raise RefusedError(sentence)
+        return value
 
     def stand_in(self, node: Node) -> Any:
         """Widens what the operator refuses, integers alone if that is enough."""
@@ -166,7 +192,7 @@ class _Obedience(Inference):
                 node.args, node.kwargs = edit.args, edit.kwargs
         lost = {name for o in operands for name in names_of(self.wide_values[o.name])}
         for operand in operands:
-            node.replace_input_with(operand, self._wide(operand))
+            node.replace_input_with(operand, self._wide(operand, node))
         self._narrow_behind(node, value, lost)
         return value
 
@@ -175,22 +201,22 @@ class _Obedience(Inference):
         self._narrow_behind(node, value, created)
         return value
 
-    def _wide(self, value: Node) -> Node:
-        """Returns a node that holds a narrowed value in its wide dtype."""
+    def _wide(self, value: Node, reader: Node) -> Node:
+        """Returns a node that holds a narrowed value in its wide dtype, for one reader."""
         if value in self.sources:
             return self.sources[value]
         if value.op == "placeholder":
-            self._keep(value)
+            self._keep(value, (reader,))
             return value
         if value not in self.widened:
             wide = self.wide_values[value.name]
             self.widened[value] = self._insert_cast(value, wide)
         return self.widened[value]
 
-    def _keep(self, value: Node) -> None:
-        """Lets a narrowed placeholder be wide again, and casts it for all who read it."""
+    def _keep(self, value: Node, wide_readers: Collection[Node]) -> None:
+        """Lets a narrowed placeholder be wide again, and casts it for its other readers."""
         narrow, wide = value.meta["val"], self.wide_values[value.name]
-        readers = [reader for reader in value.users if reader.op != "output"]
+        readers = [r for r in value.users if r.op != "output" and r not in wide_readers]
         refresh_metadata(value, wide)
         self.typing.dtypes[value.name] = value_dtype(wide)
         self.changed.discard(value)
@@ -232,15 +258,39 @@ class _Obedience(Inference):
         return cast
 
 
-def _written(program: ExportedProgram) -> set[str]:
-    """Returns the inputs and buffers that the program writes to, as placeholder names."""
+def _written(program: ExportedProgram) -> set[Node]:
+    """Returns the placeholders that the program writes to, by itself or through a view.
+
+    In the graph that `torch.export.export` leaves these are the operands of operators that
+    work in place; once it is functional, its signature names them.
+    """
     signature = program.graph_signature
     targets = {spec.target for spec in signature.output_specs if spec.target is not None}
-    return {
+    named = {
         spec.arg.name
         for spec in signature.input_specs
         if spec.target in targets or spec.arg.name in targets
     }
+    found = {n for n in program.graph.nodes if n.op == "placeholder" and n.name in named}
+    for node in program.graph.nodes:
+        schema = getattr(node.target, "_schema", None)
+        if schema is None or not schema.is_mutable:
+            continue
+        for argument, value in zip(schema.arguments, node.args, strict=False):
+            written = argument.alias_info is not None and argument.alias_info.is_write
+            if written and isinstance(value, Node):
+                found.add(_viewed(value))
+    return {node for node in found if node.op == "placeholder"}
+
+
+def _viewed(value: Node) -> Node:
+    """Returns the value behind a chain of views."""
+    while value.op == "call_function" and value.args and isinstance(value.args[0], Node):
+        schema = getattr(value.target, "_schema", None)
+        if schema is None or schema.arguments[0].alias_info is None:
+            break
+        value = value.args[0]
+    return value
 
 
 def _converted_tensors(

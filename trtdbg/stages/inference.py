@@ -32,6 +32,7 @@ from trtdbg.stages.graph import (
     torch_dtype,
     value_dtype,
 )
+from trtdbg.stages.kernels import Arguments, silenced_kernels
 
 REINTERPRETING_OPS = frozenset({torch.ops.aten.view.dtype})
 """Operators whose dtype argument says how to read bits; narrowing it would change the
@@ -66,7 +67,7 @@ class Inference:
 
     def run(self) -> Typing:
         """Types every node and returns what was seen."""
-        with self.mode, enable_python_dispatcher():
+        with self.mode, enable_python_dispatcher(), silenced_kernels():
             for node in self.typing.module.graph.nodes:
                 self.visit(node)
         return self.typing
@@ -187,16 +188,7 @@ class Inference:
         Raises:
             RefusedError: the kernel raises, or truncation would change the shape.
         """
-
-        def value_of(operand: Node) -> Any:
-            if instead is not None and operand in instead:
-                return instead[operand]
-            if operand.op == "get_attr" and "val" not in operand.meta:
-                # A branch of a higher-order operator is a graph, not a value.
-                return fetch_attr(self.typing.module, str(operand.target))
-            return operand.meta.get("val")
-
-        args, kwargs = tree_map_only(Node, value_of, (tuple(node.args), dict(node.kwargs)))
+        args, kwargs = self.arguments(node, instead)
         target: Any = node.target
         try:
             value = target(*args, **kwargs)
@@ -209,6 +201,22 @@ class Inference:
         if self.policy is None and self.mode.shape_env is not None:
             rebind_unbacked(self.mode.shape_env, node, value)
         return value
+
+    def arguments(self, node: Node, instead: Mapping[Node, Any] | None = None) -> Arguments:
+        """Returns what a node is called with: its operands' values, or others instead."""
+
+        def value_of(operand: Node) -> Any:
+            if instead is not None and operand in instead:
+                return instead[operand]
+            if operand.op == "get_attr" and "val" not in operand.meta:
+                # A branch of a higher-order operator is a graph, not a value.
+                return fetch_attr(self.typing.module, str(operand.target))
+            return operand.meta.get("val")
+
+        values: Arguments = tree_map_only(
+            Node, value_of, (tuple(node.args), dict(node.kwargs))
+        )
+        return values
 
     def stand_in(self, node: Node) -> Any:
         """Returns a value for a node that refuses what truncation gives it.

@@ -21,6 +21,7 @@ from trtdbg.stages.graph import (
     output_values,
     torch_dtype,
 )
+from trtdbg.stages.kernels import refusal, silenced_kernels
 from trtdbg.stages.splits import (
     Program,
     differ,
@@ -47,7 +48,8 @@ class Settled:
 def settle(program: Program, bound: Mapping[str, tuple[str | None, ...]]) -> Settled:
     """Propagates dtypes through the PyTorch part, with the dtypes that engines really return.
 
-    PyTorch's own meta kernels decide what an operator accepts; nothing is executed.
+    PyTorch's own meta kernels, and its CPU kernels on small tensors of zeros and ones, decide
+    what an operator accepts; no part of the program is executed.
 
     Args:
         program: the repaired program.
@@ -74,7 +76,8 @@ class _Settling:
         }
 
     def run(self) -> Settled:
-        with fake_mode_of(self.module), enable_python_dispatcher():
+        quiet = silenced_kernels()
+        with fake_mode_of(self.module), enable_python_dispatcher(), quiet:
             outputs = self._walk(self.module, None)
         names = tuple(
             dtype_name(value.dtype) if isinstance(value, torch.Tensor) else None
@@ -128,6 +131,13 @@ class _Settling:
             # A meta kernel says no in whatever exception it likes.
             self.refused[node.name] = first_line(error)
             return node.meta.get("val")
+        if any(differ(self.values.get(o), o.meta.get("val")) for o in node.all_input_nodes):
+            before = tree_map_only(
+                Node, lambda n: n.meta.get("val"), (tuple(node.args), dict(node.kwargs))
+            )
+            sentence = refusal(target, (args, kwargs), before)
+            if sentence is not None:
+                self.refused[node.name] = sentence
         for operand in node.all_input_nodes:
             now: Any = self.values.get(operand)
             promised: Any = operand.meta.get("val")
