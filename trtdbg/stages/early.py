@@ -49,8 +49,8 @@ def narrow_program(
 
     1. User inputs, and the values computed from them, are narrow as the policy says.
     2. Parameters, buffers and lifted constants are converted; shared ones stay shared.
-    3. A dtype keyword is narrow; an operator that creates a wide dtype without a keyword
-       (argmax) is followed by a cast.
+    3. A dtype keyword is narrow, unless an operand has that dtype. An operator that creates a
+       wide dtype without a keyword (argmax) is followed by a cast.
     4. An operator that refuses narrow operands is given wide ones, integers alone if that is
        enough, and stands in `refused`. What then comes out wide although its operands were
        narrowed is cast back.

@@ -24,7 +24,8 @@ def infer_truncated(inferred: Typing, policy: TruncationPolicy) -> Typing:
 
     1. A program input of a wide dtype in `policy.inputs` is narrow.
     2. A constant of a wide dtype in `policy.constants` is narrow.
-    3. A dtype keyword or positional dtype in `policy.computed` is narrow.
+    3. A dtype keyword or positional dtype in `policy.computed` is narrow, unless an operand
+       has that dtype: then the operator does not create it.
     4. An operator that creates a dtype in `policy.computed` from operands that do not have it
        gets a `dtype` keyword if its schema has one, and is typed narrow otherwise (argmax).
     5. An operator whose PyTorch kernel refuses the result is typed as its untruncated self,

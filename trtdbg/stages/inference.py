@@ -147,12 +147,13 @@ class Inference:
     def _narrow_keywords(self, node: Node) -> bool:
         if self.policy is None or node.target in REINTERPRETING_OPS:
             return False
-        policy = self.policy
+        policy, had = self.policy, _read_by(node)
 
         def narrow(item: Any) -> Any:
             if isinstance(item, torch.dtype):
                 name = dtype_name(item)
-                if name in NARROWED and policy.narrows("computed", name):
+                # What an operand brings, the keyword does not create.
+                if name in NARROWED and policy.narrows("computed", name) and name not in had:
                     return torch_dtype(NARROWED[name])
             return item
 
@@ -171,7 +172,7 @@ class Inference:
         """
         if self.policy is None or node.target is operator.getitem:
             return frozenset()
-        had = {n for o in node.all_input_nodes for n in names_of(o.meta.get("val"))}
+        had = _read_by(node)
         return frozenset(
             name
             for name in names_of(self.wide_values.get(node.name))
@@ -324,6 +325,11 @@ def names_of(value: Any) -> tuple[str, ...]:
     if dtype is None:
         return ()
     return (dtype,) if isinstance(dtype, str) else tuple(name or "" for name in dtype)
+
+
+def _read_by(node: Node) -> set[str]:
+    """Returns the dtypes that a node's operands now have."""
+    return {name for o in node.all_input_nodes for name in names_of(o.meta.get("val"))}
 
 
 def _is_lost(item: Any, dtype: torch.dtype) -> bool:

@@ -215,3 +215,69 @@ def test_inference_leaves_the_loaded_program_byte_for_byte() -> None:
     typed(program, TruncationPolicy(inputs=BOTH, constants=BOTH, computed=BOTH))
     torch.export.save(program, after)
     assert after.getvalue() == before.getvalue()
+
+
+def test_a_keyword_is_kept_where_an_operand_brings_its_dtype() -> None:
+    model = module(lambda self, x: x.sum(-1, dtype=DOUBLE))
+    program = export(model, torch.randn(3, 4, dtype=DOUBLE))
+    both = typed(program, only(computed=("float64",)))
+    assert both.truncated.edits == {}
+    narrow = typed(program, only(computed=("float64",), inputs=("float64",)))
+    (edit,) = narrow.truncated.edits.values()
+    assert edit.kwargs["dtype"] == DOUBLE
+    assert set(narrow.truncated.dtypes.values()) - {None} == {"float32"}
+
+
+def test_a_float_beyond_the_narrow_range_becomes_inf_and_is_named() -> None:
+    lowest = torch.finfo(DOUBLE).min
+    model = module(lambda self, x: torch.clamp(x, min=lowest))
+    both = typed(export(model, torch.randn(4, dtype=DOUBLE)), TruncationPolicy())
+    assert both.truncated.scalars == {"clamp": (lowest, "float32")}
+    assert both.node("clamp").args[1] == -torch.inf
+    assert both.truncated.edits["clamp"].args[1] == lowest
+
+
+def test_a_float_that_narrowing_makes_zero_is_named_and_left_alone() -> None:
+    model = module(lambda self, x: x + 1e-60)
+    both = typed(export(model, torch.randn(4, dtype=DOUBLE)), TruncationPolicy())
+    assert both.truncated.scalars == {"add": (1e-60, "float32")}
+    assert both.node("add").args[1] == 1e-60
+
+
+@pytest.mark.parametrize("number", [2**31, -(2**31) - 1])
+def test_an_integer_that_does_not_fit_is_named_and_left_alone(number: int) -> None:
+    model = module(lambda self, x: x + number)
+    both = typed(export(model, torch.arange(4)), only(inputs=("int64",)))
+    assert both.truncated.scalars == {"add": (float(number), "int32")}
+    assert both.node("add").args[1] == number
+
+
+def test_a_number_that_a_narrowed_operand_is_compared_with_is_named_too() -> None:
+    model = module(lambda self, x: x < 2**40)
+    both = typed(export(model, torch.arange(4)), only(inputs=("int64",)))
+    assert both.truncated.scalars == {"lt": (2.0**40, "int32")}
+
+
+def test_the_end_of_a_slice_is_a_position_and_no_number_to_narrow() -> None:
+    model = module(lambda self, x: x[1:] + -(2**31))
+    both = typed(export(model, torch.arange(4)), only(inputs=("int64",)))
+    assert "int32" in both.truncated.dtypes.values()
+    assert both.truncated.scalars == {}
+
+
+def test_complex_values_with_numbers_are_narrowed() -> None:
+    gm = lower(export(module(lambda self, x: torch.relu(x)), torch.randn(4)))
+    x = next(n for n in gm.graph.nodes if n.op == "placeholder")
+    with x.meta["val"].fake_mode:
+        x.meta["val"] = x.meta["val"].to(torch.complex128)
+    replace_node(gm, "relu", torch.ops.aten.mul.Tensor, lambda node: (node.args[0], 1e300), {})
+    truncated = infer_truncated(infer(gm), TruncationPolicy())
+    assert truncated.dtypes["relu"] == "complex64"
+    assert truncated.scalars == {"relu": (1e300, "complex64")}
+
+
+def test_only_what_an_operator_creates_is_listed_among_several_results() -> None:
+    program = export(module(lambda self, x: x.topk(2)), torch.randn(3, 4, dtype=DOUBLE))
+    both = typed(program, TruncationPolicy(computed=BOTH))
+    assert both.truncated.narrowed_results == {"topk": (None, "int32")}
+    assert both.truncated.dtypes["topk"] == ("float32", "int32")
