@@ -285,7 +285,9 @@ class Steps:
         match self.policy.timing:
             case Timing.LATE:
                 assert self.base.inferred is not None
-                program = boundary.repair_late(split.module, self.base.inferred, truncated)
+                program = boundary.repair_late(
+                    split.module, self.base.inferred, truncated, self.base.narrowings
+                )
                 narrowing.narrow_engines(split.module, truncated, self.base.narrowings)
             case Timing.EARLY:
                 program = boundary.repair_program(

@@ -13,7 +13,9 @@ from trtdbg.stages.graph import (
     NODE_MARK,
     Edit,
     Typing,
+    dtype_name,
     engine_nodes,
+    fetch_attr,
     output_node,
     output_values,
     refresh_metadata,
@@ -31,12 +33,15 @@ from trtdbg.stages.splits import (
     made_by_engine,
     placeholders,
 )
+from trtdbg.stages.tensors import Narrowings
 
 COMPLEX_INPUT_SUFFIX = "_unpacked_complex"
 """How torch_tensorrt's complex rewrite names a complex program input that it made real."""
 
 
-def repair_late(split: GraphModule, inferred: Typing, truncated: Typing) -> Program:
+def repair_late(
+    split: GraphModule, inferred: Typing, truncated: Typing, narrowings: Narrowings
+) -> Program:
     """Restores the PyTorch part and casts at the borders, in place, for timing `late`.
 
     Reads inference only: no subgraph is executed. A value's wide dtype is its inferred dtype,
@@ -65,6 +70,7 @@ def repair_late(split: GraphModule, inferred: Typing, truncated: Typing) -> Prog
     """
     _PytorchPart(inferred, truncated).restore(split)
     casts = CastLedger(split)
+    _convert_constants(split, narrowings)
     _cast_into_engines(split, casts)
     _cast_out_of_engines(split, casts, dict(_values(inferred.module)), inferred)
     _restore_complex(split)
@@ -123,6 +129,30 @@ def repair_program(
     first = output.args[0]
     output.args = (returned if isinstance(first, (tuple, list)) else returned[0],)
     return casts.finish()
+
+
+def _convert_constants(split: GraphModule, narrowings: Narrowings) -> None:
+    """Gives engines a converted copy of the constants that they read from the PyTorch part."""
+    for constant in [node for node in split.graph.nodes if node.op == "get_attr"]:
+        value = constant.meta.get("val")
+        wanted = {
+            call: engine_dtype(placeholder.meta.get("val"))
+            for call, engine in engine_nodes(split)
+            for operand, placeholder in zip(call.args, placeholders(engine), strict=True)
+            if operand is constant
+        }
+        for call, dtype in wanted.items():
+            if dtype is None or not isinstance(value, torch.Tensor) or dtype == value.dtype:
+                continue
+            name = f"{str(constant.target).replace('.', '_')}_{dtype_name(dtype)}"
+            if not hasattr(split, name):
+                tensor = fetch_attr(split, str(constant.target))
+                split.register_buffer(name, narrowings.narrowed(tensor, dtype))
+            with split.graph.inserting_after(constant):
+                converted = split.graph.get_attr(name)
+            converted.meta.update(constant.meta)
+            refresh_metadata(converted, value.to(dtype))
+            call.replace_input_with(constant, converted)
 
 
 def _cast_into_engines(split: GraphModule, casts: CastLedger) -> None:

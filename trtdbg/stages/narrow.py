@@ -45,21 +45,25 @@ def narrow_engines(split: GraphModule, truncated: Typing, narrowings: Narrowings
 def held_constants(split: GraphModule) -> frozenset[str]:
     """Returns the lowered names of the constants that engines compute with.
 
-    One that an engine merely hands on to the PyTorch part is not among them, one that it hands
-    to another engine is.
+    One that an engine merely hands on to the PyTorch part is not among them; one that it hands
+    to another engine is, and so is one that an engine reads from the PyTorch part.
     """
     handed_on = {
         source
         for value, source in engine_values(split)
         if source is not None and any(map(is_engine, value.users))
     }
-    return frozenset(
-        node.meta.get(NODE_MARK, node.name)
+    held = [
+        node
         for _, engine in engine_nodes(split)
         for node in engine.graph.nodes
         if node.op == "get_attr"
         and (node in handed_on or any(user.op != "output" for user in node.users))
-    )
+    ]
+    read = [
+        n for n in split.graph.nodes if n.op == "get_attr" and any(map(is_engine, n.users))
+    ]
+    return frozenset(node.meta.get(NODE_MARK, node.name) for node in (*held, *read))
 
 
 def _narrow_constants(

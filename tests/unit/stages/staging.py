@@ -93,9 +93,10 @@ def late(
     """Runs the stages of timing `late` up to the networks."""
     both = typed(program, policy or TruncationPolicy(), settings)
     split = partition.partition(both.truncated.module, options(settings), tolerant=True)
-    program = boundary.repair_late(split.module, both.inferred, both.truncated)
-    narrow.narrow_engines(split.module, both.truncated, Narrowings())
-    return Late(both, split, program)
+    narrowings = Narrowings()
+    repaired = boundary.repair_late(split.module, both.inferred, both.truncated, narrowings)
+    narrow.narrow_engines(split.module, both.truncated, narrowings)
+    return Late(both, split, repaired)
 
 
 def dtypes(values: Any) -> list[Any]:

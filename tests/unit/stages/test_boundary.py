@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from staging import BOTH, assert_runs_like, export, late, module, options, torch, typed
+from staging import BOTH, assert_runs_like, export, late, lower, module, options, torch, typed
 
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
 from trtdbg.records import Direction
-from trtdbg.stages.boundary import leave_unrepaired, repair_program
+from trtdbg.stages.boundary import leave_unrepaired, repair_late, repair_program
+from trtdbg.stages.capture import copy_program
+from trtdbg.stages.early import narrow_program
+from trtdbg.stages.graph import engine_nodes
+from trtdbg.stages.infer import infer
 from trtdbg.stages.partition import partition
+from trtdbg.stages.settle import settle
+from trtdbg.stages.splits import Program
+from trtdbg.stages.tensors import Narrowings
 
 DOUBLE = torch.float64
 
@@ -129,6 +136,40 @@ def test_rule_4_pytorch_reads_the_original_of_a_constant_that_an_engine_holds() 
     assert_runs_like(model, repaired.program, x)
 
 
+def test_rule_4_a_constant_that_an_engine_reads_from_pytorch_is_converted_once() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        return torch.sigmoid(x * self.scale)
+
+    scale = torch.rand(4, dtype=DOUBLE) + 1
+    model, x = module(forward, scale=scale), wide(4).abs()
+    both = typed(export(model, x), TruncationPolicy())
+    split = partition(both.truncated.module, options(), tolerant=True).module
+    hand_out_constant(split, "scale")
+    program = repair_late(split, both.inferred, both.truncated, Narrowings())
+    (engine,) = [call for call, _ in engine_nodes(split)]
+    (constant,) = [node for node in engine.args if node.op == "get_attr"]
+    assert getattr(split, constant.target).dtype == torch.float32
+    assert "scale" not in {cast.value for cast in program.casts}
+    assert_runs_like(model, program, x)
+
+
+def hand_out_constant(split: Any, name: str) -> None:
+    """Moves a constant out of the only engine, which then reads it as an input."""
+    ((call, engine),) = engine_nodes(split)
+    inside = next(n for n in engine.graph.nodes if n.op == "get_attr")
+    with engine.graph.inserting_before(next(iter(engine.graph.nodes))):
+        placeholder = engine.graph.placeholder(f"{name}_in")
+    placeholder.meta.update(inside.meta)
+    inside.replace_all_uses_with(placeholder)
+    engine.graph.erase_node(inside)
+    engine.recompile()
+    with split.graph.inserting_before(call):
+        outside = split.graph.get_attr(name)
+    outside.meta.update(inside.meta)
+    call.args = (outside, *call.args)
+    split.recompile()
+
+
 def test_rule_5_sizes_are_not_cast_and_a_value_returned_twice_is_cast_once() -> None:
     def forward(self: Any, x: Any) -> Any:
         h = torch.relu(x)
@@ -140,6 +181,80 @@ def test_rule_5_sizes_are_not_cast_and_a_value_returned_twice_is_cast_once() -> 
     assert repaired.casts() == [("x", "float64", "float32"), ("relu", "float32", "float64")]
     assert repaired.program.casts[1].asked_by == ("program output",)
     assert_runs_like(model, repaired.program, x)
+
+
+def test_rule_5_several_results_are_cast_each_by_itself() -> None:
+    model, x = module(lambda self, x: torch.topk(x, 2)), wide(3, 4)
+    repaired = late(export(model, x), TruncationPolicy(computed=BOTH))
+    assert [(c, f, t) for c, f, t in repaired.casts() if c != "x"] == [
+        ("getitem", "float32", "float64"),
+        ("getitem_1", "int32", "int64"),
+    ]
+    assert_runs_like(model, repaired.program, x)
+
+
+def test_rule_5_bytes_of_a_symbolic_size_are_those_of_the_example() -> None:
+    batch = torch.export.Dim("batch", min=2, max=16)
+    model, x = module(lambda self, x: torch.relu(torch.cat([x, x]))), wide(4, 3)
+    repaired = late(export(model, x, dynamic_shapes=({0: batch},)))
+    assert [cast.bytes for cast in repaired.program.casts] == [4 * 3 * 4, 8 * 3 * 8]
+
+
+NO_CASTS = Settings(torch_executed_ops=("torch.ops.aten._to_copy.default",))
+
+
+def test_rule_6_a_cast_of_the_pytorch_part_reads_the_narrow_value() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        return torch.special.i0(torch.relu(x).to(torch.float32))
+
+    model, x = module(forward), wide(4)
+    repaired = late(export(model, x), settings=NO_CASTS)
+    assert repaired.casts() == [("x", "float64", "float32")]
+    assert_runs_like(model, repaired.program, x)
+
+
+def test_rule_6_an_engine_reads_what_a_cast_of_the_pytorch_part_widened() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        h = torch.relu(x).double()
+        return torch.sigmoid(h), torch.special.i0(h)
+
+    model, x = module(forward), torch.randn(4)
+    repaired = late(export(model, x), settings=NO_CASTS)
+    assert repaired.casts() == [("sigmoid", "float32", "float64")]
+    assert_runs_like(model, repaired.program, x)
+
+
+NOTHING = TruncationPolicy(inputs=(), constants=(), computed=())
+
+
+def test_rule_7_a_float64_that_the_policy_keeps_crosses_as_float32() -> None:
+    model, x = module(in_two_parts), wide(4)
+    repaired = late(export(model, x), NOTHING)
+    assert repaired.casts() == late(export(model, x)).casts()
+    (relu,) = [n for n in repaired.engine(0).graph.nodes if n.name == "relu"]
+    assert relu.meta["val"].dtype == DOUBLE, "the engine still declares what the policy says"
+    assert_runs_like(model, repaired.program, x)
+
+
+def test_rule_7_an_int64_that_the_policy_keeps_is_not_cast() -> None:
+    model, ids = module(lambda self, ids: ids * 2), torch.arange(4)
+    repaired = late(export(model, ids), NOTHING)
+    assert repaired.casts() == []
+    assert_runs_like(model, repaired.program, ids)
+
+
+def test_what_the_fast_partitioner_leaves_undescribed_is_described() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        return torch.special.i0(torch.relu(x)), self.scale
+
+    model, x = module(forward, scale=torch.rand(4, dtype=DOUBLE)), torch.randn(4)
+    settings = Settings(partitioner=Partitioner.FAST)
+    both = typed(export(model, x), TruncationPolicy(timing=Timing.OFF))
+    split = partition(both.inferred.module, options(settings), tolerant=True)
+    program = leave_unrepaired(split.module)
+    values = [n.meta["val"].dtype for n in program.module.graph.output_node().args[0]]
+    assert values == [torch.float32, DOUBLE]
+    assert settle(program, {}).outputs == ("float32", "float64")
 
 
 def test_a_float64_constant_alone_needs_one_cast_at_the_output() -> None:
@@ -190,18 +305,70 @@ def test_a_complex_input_and_output_are_restored() -> None:
     assert_runs_like(model, repaired.program, z)
 
 
+def early(model: Any, policy: TruncationPolicy, *args: Any) -> Program:
+    """Runs the stages of timing `early` up to the repair."""
+    program = export(model, *args)
+    narrowed = narrow_program(copy_program(program), policy, Narrowings())
+    split = partition(infer(lower(narrowed.program)).module, options(), tolerant=True)
+    return repair_program(split.module, narrowed.promised_inputs, narrowed.promised_outputs)
+
+
+EARLY = TruncationPolicy(timing=Timing.EARLY)
+
+
 def test_early_casts_at_the_programs_inputs_and_outputs_alone() -> None:
-    model, x = module(in_two_parts), torch.randn(4)
-    both = typed(export(model, x), TruncationPolicy())
-    split = partition(both.inferred.module, options(), tolerant=True)
-    promised = [torch.empty(4, dtype=DOUBLE)]
-    program = repair_program(split.module, {"x": DOUBLE}, promised)
+    model, x = module(in_two_parts), wide(4)
+    program = early(model, EARLY, x)
     assert [(c.value, c.direction) for c in program.casts] == [
         ("x", Direction.PROGRAM_INPUT),
         ("mul", Direction.PROGRAM_OUTPUT),
     ]
     assert all(cast.engine is None for cast in program.casts)
-    assert program.module(x.double()).dtype == DOUBLE
+    assert_runs_like(model, program, x)
+
+
+def test_early_returns_an_input_as_it_came() -> None:
+    model, x = module(lambda self, x: (x, torch.relu(x))), wide(4)
+    program = early(model, EARLY, x)
+    assert [cast.asked_by for cast in program.casts] == [
+        ("_run_on_acc_0",),
+        ("program output",),
+    ]
+    torch.testing.assert_close(program.module(x)[0], x, rtol=0, atol=0)
+
+
+def test_early_casts_an_output_that_is_returned_twice_once() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        h = torch.relu(x)
+        return h, h
+
+    model, x = module(forward), wide(4)
+    program = early(model, EARLY, x)
+    assert [cast.value for cast in program.casts] == ["x", "relu"]
+    assert_runs_like(model, program, x)
+
+
+def test_early_gives_each_output_its_own_dtype_though_one_value_stands_for_both() -> None:
+    def forward(self: Any, ids: Any) -> Any:
+        return ids, ids.to(torch.int32)
+
+    policy = TruncationPolicy(Timing.EARLY, inputs=("int64",))
+    model, ids = module(forward), torch.arange(4)
+    program = early(model, policy, ids)
+    assert_runs_like(model, program, ids)
+
+
+def test_early_lets_a_float64_that_the_policy_keeps_cross_as_float32() -> None:
+    model, x = module(in_two_parts), wide(4)
+    policy = TruncationPolicy(Timing.EARLY, inputs=(), constants=(), computed=())
+    program = early(model, policy, x)
+    assert [(c.value, c.from_dtype, c.to_dtype) for c in program.casts] == [
+        ("x", "float64", "float32"),
+        ("i0", "float64", "float32"),
+        ("add", "float32", "float64"),
+        ("mul", "float32", "float64"),
+    ]
+    assert_runs_like(model, program, x)
 
 
 def test_off_adds_no_cast() -> None:

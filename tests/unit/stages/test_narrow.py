@@ -6,12 +6,70 @@ from typing import Any
 import pytest
 from staging import assert_runs_like, export, late, module, torch, typed
 
-from trtdbg.policy import TruncationPolicy
+from trtdbg.policy import Partitioner, Settings, TruncationPolicy
 from trtdbg.records import ConstantRecord
-from trtdbg.stages.narrow import constant_records
+from trtdbg.stages import narrow
+from trtdbg.stages.narrow import constant_records, held_constants
 
 DOUBLE = torch.float64
 INTEGERS = TruncationPolicy(constants=("int64",), computed=("int64",))
+
+
+def test_a_constant_of_two_engines_has_one_narrow_copy() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        return torch.special.i0(x * self.scale) * self.scale
+
+    model, x = module(forward, scale=torch.rand(4, dtype=DOUBLE)), torch.randn(4)
+    repaired = late(export(model, x), settings=Settings(partitioner=Partitioner.FAST))
+    held = [
+        getattr(repaired.engine(i), node.target)
+        for i in range(2)
+        for node in repaired.engine(i).graph.nodes
+        if node.op == "get_attr"
+    ]
+    assert len(held) == 2
+    assert held[0] is held[1]
+    assert_runs_like(model, repaired.program, x)
+
+
+def test_constants_whose_paths_differ_in_a_dot_do_not_collide() -> None:
+    class Nested(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = torch.nn.Module()
+            self.part.register_buffer("scale", torch.full((4,), 2.0, dtype=DOUBLE))
+            self.register_buffer("part_scale", torch.full((4,), 3.0, dtype=DOUBLE))
+
+        def forward(self, x: Any) -> Any:
+            return x * self.part.scale + self.part_scale
+
+    model, x = Nested().eval(), torch.randn(4)
+    repaired = late(export(model, x))
+    assert_runs_like(model, repaired.program, x)
+
+
+def test_constants_that_the_pytorch_part_alone_reads_are_not_reported_as_narrowed() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        return torch.special.zeta(x * self.inside + 2, self.outside)
+
+    buffers = {"inside": torch.rand(4, dtype=DOUBLE), "outside": torch.rand(4).double() + 1}
+    model = module(forward, **buffers)
+    repaired = late(export(model, torch.rand(4)))
+    held = held_constants(repaired.program.module)
+    assert held == {"inside"}
+    both = repaired.typing
+    rows = {r.name: r for r in constant_records(both.inferred, both.truncated, held)}
+    assert (rows["inside"].truncated, rows["outside"].truncated) == ("float32", "float64")
+    assert rows["outside"].max_abs_error is None
+
+
+def test_a_constant_that_an_engine_hands_to_another_is_held() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        return torch.special.i0(x * self.scale) * self.scale
+
+    model = module(forward, scale=torch.rand(4, dtype=DOUBLE))
+    repaired = late(export(model, torch.randn(4)))
+    assert held_constants(repaired.program.module) == {"scale"}
 
 
 def constants(policy: TruncationPolicy, **buffers: Any) -> dict[str, ConstantRecord]:
@@ -87,6 +145,25 @@ def test_the_damage_of_narrowing_integers_is_measured() -> None:
     assert (rows["small"].overflowed, rows["small"].max_abs_error) == (0, 0.0)
     assert rows["large"].truncated == "int32"
     assert (rows["large"].overflowed, rows["large"].max_abs_error) == (2, float(2**32))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_damage_is_the_same_chunk_by_chunk(
+    transposed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = torch.tensor([[1e300, 0.1, 1.0], [1e-300, 3e8 + 0.3, 0.0]], dtype=DOUBLE)
+    values = values.T if transposed else values
+    whole = constants(TruncationPolicy(), values=values)["values"]
+    monkeypatch.setattr(narrow, "CHUNK_ELEMENTS", 2)
+    assert constants(TruncationPolicy(), values=values)["values"] == whole
+    assert (whole.overflowed, whole.underflowed) == (1, 1)
+    assert whole.max_abs_error == pytest.approx(0.3, rel=1e-6)
+
+
+def test_a_chunk_without_a_finite_value_says_nothing_about_errors() -> None:
+    values = torch.tensor([1e300, math.inf, math.nan], dtype=DOUBLE)
+    row = constants(TruncationPolicy(), values=values)["values"]
+    assert (row.max_abs_error, row.max_rel_error, row.overflowed) == (None, None, 1)
 
 
 def test_a_constant_that_is_kept_has_no_errors_to_show() -> None:

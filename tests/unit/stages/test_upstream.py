@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
+import pytest
 from staging import export, module, quiet, torch
 
+from trtdbg.errors import UnavailableError
 from trtdbg.policy import Settings
 from trtdbg.records import Direction
 from trtdbg.stages.capture import capture, compilation_settings
+from trtdbg.stages.graph import NODE_MARK
 from trtdbg.stages.partition import partition
+from trtdbg.stages.splits import CAST
 from trtdbg.stages.upstream import UpstreamRepair, repair_upstream
 
 DOUBLE = torch.float64
@@ -64,3 +69,64 @@ def test_a_repair_that_raises_is_told_with_its_place() -> None:
     assert "truncate_double.py:" in repair.crash
     assert repair.crashed_engine is not None
     assert repair.crashed_engine not in repair.inputs
+
+
+def by_metadata(
+    parent_graph: Any, submodule: Any, submodule_inputs: Any, submodule_name: str = ""
+) -> Any:
+    """Repairs one engine as versions after pull request #4630 do: nothing is executed.
+
+    The cast copies the metadata of the value that it reads, and the engine's own metadata says
+    what its bindings are.
+    """
+    from torch_tensorrt._enums import dtype
+
+    graph = parent_graph.graph
+    (call,) = [n for n in graph.nodes if n.op == "call_module" and n.target == submodule_name]
+    wide = call.args[0]
+    with graph.inserting_before(call):
+        narrow = graph.call_function(CAST, (wide,), {"dtype": torch.float32})
+    narrow.meta = {**wide.meta, "val": wide.meta["val"].to(torch.float32)}
+    call.replace_input_with(wide, narrow)
+    promised = call.meta["val"]
+    call.meta["val"] = promised.to(torch.float32)
+    with graph.inserting_after(call):
+        back = graph.call_function(CAST, (call,), {"dtype": promised.dtype})
+    back.meta = {**call.meta, "val": promised}
+    call.replace_all_uses_with(back, delete_user_cb=lambda user: user is not back)
+    parent_graph.recompile()
+    submodule_inputs[0].dtype = dtype.float32
+    return submodule_inputs
+
+
+def test_a_repair_by_metadata_without_a_device_is_called_as_it_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(truncate_double(), "repair_double_inputs", by_metadata)
+    repair = repaired(module(lambda self, x: torch.relu(x) + 1), torch.randn(4, dtype=DOUBLE))
+    assert repair.crash is None
+    assert [
+        (c.value, c.from_dtype, c.to_dtype, c.direction, c.bytes) for c in repair.program.casts
+    ] == [
+        ("x", "float64", "float32", Direction.INTO_ENGINE, 16),
+        ("add", "float32", "float64", Direction.OUT_OF_ENGINE, 32),
+    ]
+    ((_, specs),) = repair.inputs.items()
+    assert [spec.dtype.to(torch.dtype) for spec in specs] == [torch.float32]
+    inserted = [n for n in repair.program.module.graph.nodes if n.target is CAST]
+    assert not any(NODE_MARK in node.meta for node in inserted)
+
+
+def test_a_repair_that_asks_for_something_unknown_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def repair(parent_graph: Any, submodule: Any, precision_map: Any) -> None:
+        raise AssertionError("was called")
+
+    monkeypatch.setattr(truncate_double(), "repair_double_inputs", repair)
+    with pytest.raises(UnavailableError, match=r"asks for 'precision_map'.*use --timing late"):
+        repaired(module(lambda self, x: torch.relu(x)), torch.randn(4, dtype=DOUBLE))
+
+
+def truncate_double() -> Any:
+    return importlib.import_module("torch_tensorrt.dynamo.conversion.truncate_double")
