@@ -160,8 +160,12 @@ _ALL: Final = (
         name="invalid-cast-in-pytorch",
         level=Level.ERROR,
         what="Truncation hands an operator that stays in PyTorch a dtype that it refuses.",
-        cause="Under `--timing early` the PyTorch part is narrowed too. Operators such as "
-        "`gather`, `scatter` and indexing demand int64 and raise an error when given int32.",
+        cause="Some operators demand int64: `take`, `index_fill`, `one_hot`, the targets of a "
+        "cross entropy, and in older versions of PyTorch every index. Others, such as "
+        "`linear`, demand one dtype for all floats. `--timing early` narrows the PyTorch part "
+        "too; what it may not narrow it leaves wide, and casts, which costs time and is a "
+        "warning. Without a cast, as under `off` and `upstream`, the program raises when it "
+        "runs.",
         cure="Use `--timing late`, which leaves the PyTorch part as it was, or do not narrow "
         "the dtype on that path: leave int64 out of `--inputs`, `--constants` or "
         "`--computed`.",

@@ -14,6 +14,7 @@ from trtdbg.records import (
     BuildStatus,
     EngineRecord,
     Finding,
+    GraphNode,
     Level,
     NodeRecord,
     RefusalKind,
@@ -40,10 +41,17 @@ class Evidence:
     """Name of the pass that raised, and its sentence."""
     partition_error: str | None = None
     repair_crash: str | None = None
+    crashed_engine: str | None = None
+    """Name of the engine whose repair raised."""
     refused: dict[str, str] = field(default_factory=dict)
     """Operators of the PyTorch part that refuse a narrow dtype, with PyTorch's sentence."""
+    widened: dict[str, str] = field(default_factory=dict)
+    """Operators of the exported graph that refuse narrow dtypes, with PyTorch's sentence; timing
+    early gives them wide ones."""
     scalars: dict[str, tuple[float, str]] = field(default_factory=dict)
     """Operators with a Python number that does not fit the narrow dtype, and that dtype."""
+    exported_scalars: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """The same for operators of the exported graph, which timing early narrows."""
     dissolved: dict[str, tuple[str, str, Source | None]] = field(default_factory=dict)
     """Refused nodes that narrowing before lowering removed: operator, reason, source."""
     narrowed_readers: dict[str, tuple[str, str, str]] = field(default_factory=dict)
@@ -300,11 +308,13 @@ def _engines(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:
                 if None not in (binding.declared, binding.bound) and (
                     binding.declared != binding.bound
                 ):
+                    node = nodes.get(binding.name)
+                    lacks = "; TensorRT has no float64" if binding.declared == "float64" else ""
                     yield _finding(
                         "TD202",
-                        f"engine {engine.index} {kind} {binding.name} is declared "
-                        f"{binding.declared} and bound as {binding.bound}",
-                        nodes.get(binding.name),
+                        f"engine {engine.index} {kind} {binding.name}{_target(node)} is "
+                        f"declared {binding.declared} and bound as {binding.bound}{lacks}",
+                        node,
                         engine=engine.index,
                     )
         if engine.build.status is BuildStatus.FAILED and engine.build.stage != "boundary":
@@ -337,48 +347,111 @@ def _boundaries(
     report: Report, evidence: Evidence, nodes: dict[str, NodeRecord]
 ) -> Iterator[Finding]:
     if evidence.repair_crash is not None:
+        index = _engine_index(report, evidence.crashed_engine)
+        place = f" at the borders of engine {index}" if index is not None else ""
         yield _finding(
             "TD302",
-            f"torch_tensorrt's boundary repair raised {evidence.repair_crash}; "
+            f"torch_tensorrt's boundary repair raised {evidence.repair_crash}{place}; "
             f"compilation ends there",
+            engine=index,
         )
         return
     for output in report.model.outputs:
         if output.bound is None or output.declared in (None, output.bound):
             continue
+        node = nodes.get(output.name) or _from_exported(report, output.name)
         yield _finding(
             "TD301",
-            f"program output {output.name} was exported as {output.declared} and is returned "
-            f"as {output.bound}",
-            nodes.get(output.name),
+            f"program output {output.name}{_target(node)} was exported as {output.declared} "
+            f"and is returned as {output.bound}: nothing casts it back",
+            node,
         )
     for reader, (value, promised, given) in evidence.narrowed_readers.items():
         node = nodes.get(reader)
         if node is not None and reader not in evidence.refused:
             yield _finding(
                 "TD301",
-                f"{reader} ({node.target}) reads {value} as {given}, exported as {promised}",
+                f"{reader} ({node.target}) reads {value} as {given}, exported as {promised}: "
+                f"nothing casts it back",
                 node,
             )
     for name, sentence in evidence.refused.items():
         node = nodes.get(name)
-        target = f" ({node.target})" if node is not None else ""
+        value, promised, given = evidence.narrowed_readers.get(name, ("an operand", "", ""))
+        reads = f" {value} as {given}, exported as {promised}" if given else f" {value}"
         yield _finding(
             "TD303",
-            f"{name}{target} refuses the narrow dtype that truncation gives it: {sentence}",
+            f"{name}{_target(node)} reads{reads}, and refuses it: {sentence}",
             node,
+        )
+    yield from _widened(report, evidence)
+
+
+def _widened(report: Report, evidence: Evidence) -> Iterator[Finding]:
+    """Yields operators that timing early could not narrow; inside an engine that is no harm."""
+    for name, sentence in evidence.widened.items():
+        node = _from_exported(report, name)
+        inside = node is not None and node.engine is not None
+        tail = f", inside engine {node.engine}" if node is not None and inside else ""
+        yield _finding(
+            "TD303",
+            f"{name}{_target(node)} refuses narrow operands: {sentence}; it reads them wide, "
+            f"by a cast where they are narrow already{tail}",
+            node,
+            level=Level.NOTE if inside else Level.WARNING,
         )
 
 
+def _from_exported(report: Report, name: str) -> NodeRecord | None:
+    """Returns the row of what an exported node became, or of that node if nothing is left."""
+    exported = _exported_nodes(report).get(name)
+    became = [node for node in report.nodes if node.from_node == name]
+    if became:
+        target = exported.target if exported is not None else None
+        return next((node for node in became if node.target == target), became[0])
+    same = next((node for node in report.nodes if node.name == name), None)
+    if same is not None or exported is None:
+        return same
+    return NodeRecord(
+        name=name,
+        op=exported.op,
+        target=exported.target,
+        source=exported.source,
+        args=exported.args,
+        operands=exported.operands,
+    )
+
+
+def _exported_nodes(report: Report) -> dict[str, GraphNode]:
+    if not report.passes:
+        return {}
+    return {n.name: n for n in (report.graph_nodes[i] for i in report.passes[0].graph)}
+
+
+def _engine_index(report: Report, name: str | None) -> int | None:
+    return next((engine.index for engine in report.engines if engine.name == name), None)
+
+
+def _target(node: NodeRecord | None) -> str:
+    """Returns a node's operator in brackets; nothing for an input, a constant or no node."""
+    return f" ({node.target})" if node is not None and node.op == "call_function" else ""
+
+
 def _constants(report: Report) -> Iterator[Finding]:
-    reader = {node.constant: node for node in report.nodes if node.constant is not None}
+    nodes = {node.name: node for node in report.nodes}
+    held = {node.constant: node for node in report.nodes if node.constant is not None}
     for constant in report.constants:
-        node = reader.get(constant.name)
+        node = held.get(constant.name)
+        reader = next((nodes[u] for u in node.users if u in nodes), None) if node else None
+        if node is not None and node.source is None and reader is not None:
+            node = msgspec.structs.replace(node, source=reader.source)
+        read = f", read by {reader.name}{_target(reader)}," if reader is not None else ""
         if constant.overflowed and family(constant.original) == "int":
             yield _finding(
                 "TD401",
-                f"{constant.overflowed} of {constant.elements} values of constant "
-                f"{constant.name} do not fit {constant.truncated}",
+                f"constant {constant.name} ({constant.original}){read} does not fit "
+                f"{constant.truncated}: {constant.overflowed} of {constant.elements} values "
+                f"wrap around",
                 node,
             )
             continue
@@ -393,24 +466,19 @@ def _constants(report: Report) -> Iterator[Finding]:
         if lost:
             yield _finding(
                 "TD402",
-                f"constant {constant.name} loses values as {constant.truncated}: "
-                f"{' and '.join(lost)}",
+                f"constant {constant.name} ({constant.original}){read} loses values as "
+                f"{constant.truncated}: {' and '.join(lost)}",
                 node,
             )
 
 
 def _scalars(report: Report, evidence: Evidence) -> Iterator[Finding]:
     """Yields numbers that do not survive: too large, or cast to an integer tensor's dtype."""
+    for name, lost in evidence.exported_scalars.items():
+        yield _lost_scalar(_from_exported(report, name), name, *lost)
     for node in report.nodes:
-        if node.name in evidence.scalars:
-            value, dtype = evidence.scalars[node.name]
-            integral = family(dtype) == "int"
-            yield _finding(
-                "TD401" if integral else "TD402",
-                f"{node.name} ({node.target}) uses the number {value:g}, which "
-                f"{'does not fit' if integral else 'becomes inf in'} {dtype}",
-                node,
-            )
+        if node.name in evidence.scalars and node.engine is not None:
+            yield _lost_scalar(node, node.name, *evidence.scalars[node.name])
         if not isinstance(node.tensorrt, str) or not isinstance(node.truncated, str):
             continue
         scalar = _fractional_scalar(node.args)
@@ -420,9 +488,21 @@ def _scalars(report: Report, evidence: Evidence) -> Iterator[Finding]:
             yield _finding(
                 "TD403",
                 f"{node.name} ({node.target}) computes {node.truncated} from the scalar "
-                f"{scalar}, but the converter casts the scalar to {node.tensorrt}",
+                f"{scalar}, but the converter casts the scalar to {node.tensorrt}, which makes "
+                f"it {int(float(scalar))}",
                 node,
             )
+
+
+def _lost_scalar(node: NodeRecord | None, name: str, value: float, dtype: str) -> Finding:
+    integral = family(dtype) == "int"
+    becomes = "0" if abs(value) < 1 else "inf" if value > 0 else "-inf"
+    return _finding(
+        "TD401" if integral else "TD402",
+        f"{name}{_target(node)} uses the number {value:g}, which "
+        f"{'does not fit' if integral else f'becomes {becomes} in'} {dtype}",
+        node,
+    )
 
 
 def _fractional_scalar(args: str) -> str | None:

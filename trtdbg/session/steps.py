@@ -302,6 +302,7 @@ class Steps:
                 )
                 program, inputs = repair.program, repair.inputs
                 self.evidence.repair_crash = repair.crash
+                self.evidence.crashed_engine = repair.crashed_engine
         seconds = time.perf_counter() - start
         graph = program.module.graph
         if self.evidence.repair_crash is None:
