@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from trtdbg.dtypes import NARROWED, family, is_wide
 from trtdbg.outputs.explain import explain
 from trtdbg.outputs.numerics import damages
