@@ -48,8 +48,8 @@ class Evidence:
     refused: dict[str, str] = field(default_factory=dict)
     """Operators of the PyTorch part that refuse a narrow dtype, with PyTorch's sentence."""
     widened: dict[str, str] = field(default_factory=dict)
-    """Operators of the exported graph that refuse narrow dtypes, with PyTorch's sentence; timing
-    early gives them wide ones."""
+    """Operators of the exported graph that refuse narrow dtypes, with PyTorch's sentence;
+    timing early gives them wide ones."""
     scalars: dict[str, tuple[float, str]] = field(default_factory=dict)
     """Operators with a Python number that does not fit the narrow dtype, and that dtype."""
     exported_scalars: dict[str, tuple[float, str]] = field(default_factory=dict)
@@ -311,7 +311,8 @@ def _engines(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:
                     binding.declared != binding.bound
                 ):
                     node = nodes.get(binding.name)
-                    lacks = "; TensorRT has no float64" if binding.declared == "float64" else ""
+                    double = binding.declared == "float64"
+                    lacks = "; TensorRT has no float64" if double else ""
                     yield _finding(
                         "TD202",
                         f"engine {engine.index} {kind} {binding.name}{_target(node)} is "
@@ -390,7 +391,7 @@ def _boundaries(
 
 
 def _widened(report: Report, evidence: Evidence) -> Iterator[Finding]:
-    """Yields operators that timing early could not narrow; inside an engine that is no harm."""
+    """Yields operators that timing early could not narrow; no harm inside an engine."""
     for name, sentence in evidence.widened.items():
         node = _from_exported(report, name)
         inside = node is not None and node.engine is not None
@@ -490,8 +491,8 @@ def _scalars(report: Report, evidence: Evidence) -> Iterator[Finding]:
             yield _finding(
                 "TD403",
                 f"{node.name} ({node.target}) computes {node.truncated} from the scalar "
-                f"{scalar}, but the converter casts the scalar to {node.tensorrt}, which makes "
-                f"it {int(float(scalar))}",
+                f"{scalar}, but the converter casts the scalar to {node.tensorrt}, which "
+                f"makes it {int(float(scalar))}",
                 node,
             )
 
