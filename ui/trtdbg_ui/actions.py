@@ -26,6 +26,11 @@ class Action:
     footer_label: str | None = None
     """What the footer shows in place of `label`."""
 
+    @property
+    def id(self) -> str:
+        """What a `--keys` file calls it: the label with dashes."""
+        return self.label.replace(" ", "-")
+
 
 GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
     (
@@ -204,12 +209,42 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
 
 ACTIONS: tuple[Action, ...] = tuple(action for _, group in GROUPS for action in group)
 
-MOVES: tuple[tuple[str, str], ...] = (
-    ("j k ↓ ↑", "Down and up in a list or a text."),
-    ("g G", "First and last line; also home and end."),
-    ("pgdn pgup", "A page down and up; also ctrl+d and ctrl+u."),
+
+@dataclass(frozen=True)
+class Move:
+    """What every list or text can do by itself."""
+
+    id: str
+    """What a `--keys` file calls it."""
+    keys: str
+    """As Textual names them, separated by commas."""
+    shown: str
+    """As the user reads them."""
+    help: str
+    """One sentence."""
+
+
+MOVES: tuple[Move, ...] = (
+    Move("down", "j,down", "j ↓", "A line down."),
+    Move("up", "k,up", "k ↑", "A line up."),
+    Move("first-line", "g,home", "g home", "First line."),
+    Move("last-line", "G,end", "G end", "Last line."),
+    Move("page-down", "pagedown,ctrl+d", "pgdn", "A page down; built in, ctrl+d too."),
+    Move("page-up", "pageup,ctrl+u", "pgup", "A page up; built in, ctrl+u too."),
+)
+
+FIXED: tuple[tuple[str, str], ...] = (
     ("tab", "Next pane; shift+tab the one before."),
     ("enter", "In passes, engines and findings: go to the node. In nodes: its details."),
+    ("ctrl+c", "Quit at once; the exit code is 130."),
     ("mouse", "Click selects, double click chooses, the wheel scrolls."),
 )
-"""Keys of the panes themselves, for the help page."""
+"""What cannot be changed, for the help page."""
+
+FIXED_KEYS = {
+    "tab": "the next pane",
+    "shift+tab": "the previous pane",
+    "enter": "choosing",
+    "ctrl+c": "quitting at once",
+}
+"""Keys that no action can have, as Textual names them, and what they do."""

@@ -18,6 +18,7 @@ from trtdbg.session.messages import Job, Log, Progress
 from trtdbg_ui.conversation import Conversation
 from trtdbg_ui.desk import Answer, Ask, Desk, Worker
 from trtdbg_ui.inbox import Inbox
+from trtdbg_ui.keymap import Keymap, key
 from trtdbg_ui.navigation import (
     at_hit,
     at_neighbour,
@@ -75,6 +76,7 @@ class TrtdbgApp(Shell):
         make_worker: MakeWorker | None = None,
         reports: Iterable[Report] = (),
         clock: Callable[[], float] = time.monotonic,
+        keymap: Keymap | None = None,
     ) -> None:
         """Prepares the app; nothing is started before the first frame.
 
@@ -87,8 +89,9 @@ class TrtdbgApp(Shell):
             make_worker: None for a saved report.
             reports: What is known from the start.
             clock: Seconds that only grow.
+            keymap: Which key does what; None is as built in.
         """
-        super().__init__(policy, clock)
+        super().__init__(policy, clock, keymap or Keymap())
         inbox = Inbox(lambda: self.post_message(self.Woken()))
         worker = make_worker(inbox.put) if make_worker is not None else None
         self._job = Job(
@@ -179,7 +182,7 @@ class TrtdbgApp(Shell):
     def action_hit(self, step: int) -> None:
         """Selects the next hit of the search."""
         if self.state.find is None or self.state.rows is None:
-            self.tell("Press / to search first.")
+            self.tell(f"Press {key('find')} to search first.")
             return
         self._go_to(at_hit(self.state, step), "Nothing found.")
 
@@ -224,7 +227,7 @@ class TrtdbgApp(Shell):
 
     def action_help(self) -> None:
         """Shows the help page."""
-        self._open("Help", help_lines, "question_mark")
+        self._open("Help", help_lines, "help")
 
     def action_explain(self) -> None:
         """Explains the findings of the selected node."""
@@ -233,9 +236,10 @@ class TrtdbgApp(Shell):
             return
         found = state.loaded.findings_of.get(state.node, ())
         if not found:
-            self.tell(f"{state.node} has no findings; f goes to the next node that has.")
+            go_on = f"{key('next-problem')} goes to the next node that has."
+            self.tell(f"{state.node} has no findings; {go_on}")
             return
-        self._open(f"Findings of {state.node}", partial(explanation, found), "e")
+        self._open(f"Findings of {state.node}", partial(explanation, found), "explain")
 
     def action_validators(self) -> None:
         """Shows all validators of the selected node."""
@@ -247,7 +251,7 @@ class TrtdbgApp(Shell):
             self.tell(f"{state.node} is not in the lowered graph: no validator sees it.")
             return
         make = partial(validators, state.loaded, node)
-        self._open(f"Validators of {node.name}", make, "v")
+        self._open(f"Validators of {node.name}", make, "validators")
 
     def action_origin(self) -> None:
         """Shows where the selected node's wide dtype begins, and the passes behind it."""
@@ -256,13 +260,15 @@ class TrtdbgApp(Shell):
         if state.loaded is None or state.node is None:
             return
         if node is None:
-            self.tell(f"{state.node} is not in the lowered graph: = shows the result.")
+            self.tell(
+                f"{state.node} is not in the lowered graph: {key('result')} shows the result."
+            )
             return
         make = partial(origin, state.loaded.report, node)
-        self._open(f"Origin of {node.name}", make, "w")
+        self._open(f"Origin of {node.name}", make, "where-from")
 
-    def _open(self, title: str, make: Callable[[int], list[Line]], key: str) -> None:
-        self.push_screen(Dialog(title, make, key))
+    def _open(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:
+        self.push_screen(Dialog(title, make, action))
 
     # The screen.
 

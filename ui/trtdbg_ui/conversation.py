@@ -17,6 +17,7 @@ from trtdbg_ui.activity import Activity
 from trtdbg_ui.desk import Answer, Ask, Desk
 from trtdbg_ui.failure import Failure
 from trtdbg_ui.inbox import Inbox
+from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.navigation import presenting
 from trtdbg_ui.render.text import Line, Tone, line
@@ -209,12 +210,15 @@ def _why_no_build(state: State, read_only: bool) -> str | None:
     if read_only:
         return "This is a saved report: engines are built from a .pt2."
     if state.loaded is None or state.activity is not None:
-        return "The worker is busy; press b when it is done, or esc to cancel."
+        return (
+            f"The worker is busy; press {key('build')} when it is done, "
+            f"or {key('cancel')} to cancel."
+        )
     engines = state.loaded.report.engines
     if not engines:
         return "There are no engines to build."
     if all(engine.build.status is BuildStatus.BUILT for engine in engines):
-        return "All engines are built. ctrl+r starts over."
+        return f"All engines are built. {key('analyse-again')} starts over."
     return None
 
 

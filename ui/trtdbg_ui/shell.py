@@ -19,6 +19,7 @@ from trtdbg.outputs.plain import one_line
 from trtdbg.policy import TruncationPolicy
 from trtdbg.session.messages import Log
 from trtdbg_ui.actions import ACTIONS
+from trtdbg_ui.keymap import Keymap, use
 from trtdbg_ui.state import BOTTOM, Pane, State
 from trtdbg_ui.themes import DARK, DARK_TONES, LIGHT, LIGHT_TONES
 from trtdbg_ui.widgets.board import Board
@@ -36,21 +37,27 @@ class Shell(App[int]):
     TITLE = "trtdbg"
     AUTO_FOCUS = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(a.keys, a.name, a.label, show=False, key_display=a.shown)
+        Binding(a.keys, a.name, a.label, show=False, key_display=a.shown, id=a.id)
         for a in ACTIONS
         if a.name != "command_palette"
     ]
 
     state: reactive[State] = reactive(State(TruncationPolicy()), init=False)
 
-    def __init__(self, policy: TruncationPolicy, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, policy: TruncationPolicy, clock: Callable[[], float], keymap: Keymap
+    ) -> None:
         """Prepares the frame.
 
         Args:
             policy: The policy to begin with.
             clock: Seconds that only grow.
+            keymap: Which key does what.
         """
         super().__init__()
+        self.keymap = keymap
+        use(keymap)
+        self.set_keymap({id: ",".join(keys) for id, keys in keymap.changed.items()})
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
@@ -72,7 +79,7 @@ class Shell(App[int]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yields every action for the command palette."""
         del screen
-        for action in ACTIONS:
+        for action in self.keymap.actions:
             if action.name != "command_palette":
                 title = f"{action.label[0].upper()}{action.label[1:]} ({action.shown})"
                 run = partial(self.call_later, self.run_action, action.name)

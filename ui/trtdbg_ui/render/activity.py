@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trtdbg_ui.activity import Activity, StageTime
 from trtdbg_ui.failure import Failure
+from trtdbg_ui.keymap import key
 from trtdbg_ui.render.text import BLANK, Line, Span, Tone, crop, line, wrap
 
 _STAGE_WORDS = {
@@ -36,7 +37,7 @@ def activity_line(activity: Activity, now: float) -> Line:
     if stage is not None:
         spans.append((f": {stage_text(stage)}", Tone.WARN))
     spans.append((f" {elapsed(now - activity.started)} ", Tone.STRONG))
-    spans += [("esc", Tone.KEY), (" cancels", Tone.DIM)]
+    spans += [(key("cancel"), Tone.KEY), (" cancels", Tone.DIM)]
     return tuple(spans)
 
 
@@ -55,7 +56,9 @@ def loading_lines(
     if failure is not None:
         return [*lines, *failure_lines(failure, size)]
     if activity is None:
-        lines += wrap(line("  Nothing was analysed yet. ", ("ctrl+r", Tone.KEY)), size)
+        lines += wrap(
+            line("  Nothing was analysed yet. ", (key("analyse-again"), Tone.KEY)), size
+        )
         return lines
     lines.append(line(("  Opening ", Tone.PLAIN), (model, Tone.STRONG)))
     lines.append(BLANK)
@@ -71,7 +74,9 @@ def loading_lines(
         lines.append(_stage_line(words, stage.started, stage.ended, detail, now))
     lines += [
         BLANK,
-        line("  ", ("esc", Tone.KEY), " cancels   ", ("6", Tone.KEY), " log   "),
+        line(
+            "  ", (key("cancel"), Tone.KEY), " cancels   ", (key("log"), Tone.KEY), " log   "
+        ),
     ]
     return [crop(each, size) for each in lines]
 
@@ -91,7 +96,7 @@ def _stage_line(
 
 def failure_note(failure: Failure, size: int) -> list[Line]:
     """Returns an error above a report that is still good."""
-    keys = line(("esc", Tone.KEY), (" back to the answer", Tone.DIM))
+    keys = line((key("cancel"), Tone.KEY), (" back to the answer", Tone.DIM))
     remedy = f"   {failure.remedy}  " if failure.remedy else "   "
     return [
         *wrap(line((f" ✖ {failure.message}", Tone.BAD)), size, indent=3),
@@ -106,13 +111,13 @@ def failure_lines(failure: Failure, size: int) -> list[Line]:
         lines += [BLANK, *wrap(line(f"    {failure.remedy}"), size, indent=4)]
     keys = line(
         "    ",
-        ("ctrl+r", Tone.KEY),
+        (key("analyse-again"), Tone.KEY),
         " tries again   ",
-        ("t", Tone.KEY),
+        (key("timing"), Tone.KEY),
         " with another timing   ",
-        ("6", Tone.KEY),
+        (key("log"), Tone.KEY),
         " log   ",
-        ("q", Tone.KEY),
+        (key("quit"), Tone.KEY),
         " quits",
     )
     return [*lines, BLANK, keys]

@@ -10,6 +10,7 @@ from trtdbg.outputs.summary import count, failed_pass, refusal
 from trtdbg.policy import Timing
 from trtdbg.records import BuildStatus, Dtype, NodeRecord, Report
 from trtdbg_ui.judged import REFUSED, judged, late_would_accept, overall, saved_by_truncation
+from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.signs import short_operator
@@ -93,7 +94,7 @@ def _cause_line(report: Report, cause: Cause, size: int) -> Line:
     )
     parts = [(0, verdicts), (2, line("only the dtype is in the way"))]
     if report.policy.timing is not Timing.LATE:
-        parts.append((1, line(("t", Tone.KEY), " timing late takes it")))
+        parts.append((1, line((key("timing"), Tone.KEY), " timing late takes it")))
     return pack([*parts, (1, where)], size, _GAP)
 
 
@@ -153,7 +154,7 @@ def _saved(loaded: Loaded, size: int) -> list[Line]:
             [
                 (0, gained),
                 (2, line(f"truncation {report.policy.timing.value} keeps them in")),
-                (1, line(("t", Tone.KEY), " compare with upstream")),
+                (1, line((key("timing"), Tone.KEY), " compare with upstream")),
                 (1, line((_where(saved), Tone.DIM))),
             ],
             size,

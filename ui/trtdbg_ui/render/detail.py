@@ -18,6 +18,7 @@ from trtdbg.records import (
 )
 from trtdbg_ui.compare import history
 from trtdbg_ui.judged import judged, late_would_accept, saved_by_truncation
+from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded, ResultRows, Rows, SnapshotRows
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.findings import code_and_name
@@ -196,7 +197,9 @@ def _findings(findings: Iterable[Finding], size: int) -> list[Line]:
         head = line((f"{sign} {code_and_name(finding.code)}", tone))
         lines += [BLANK, *wrap(head, size, indent=2), *_indented(finding.message, size)]
     if lines:
-        lines.append(line(("  e", Tone.KEY), (" explains cause and cure", Tone.DIM)))
+        lines.append(
+            line((f"  {key('explain')}", Tone.KEY), (" explains cause and cure", Tone.DIM))
+        )
     return lines
 
 
@@ -251,7 +254,7 @@ def _verdict_table(records: Iterable[ValidatorVerdict], size: int) -> list[Line]
         lines += wrap(line((f"  {_who(record)}{scope}", Tone.PLAIN)), size, indent=4)
         if record.reason:
             lines += wrap(line((f"  {record.reason}", Tone.DIM)), size, indent=4)
-    lines.append(line(("  v", Tone.KEY), (" shows them in full", Tone.DIM)))
+    lines.append(line((f"  {key('validators')}", Tone.KEY), (" shows them in full", Tone.DIM)))
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trtdbg_ui.keymap import key
 from trtdbg_ui.render.text import Line, Tone, line
 from trtdbg_ui.state import Find
 
@@ -15,7 +16,12 @@ def find_line(find: Find, hits: Sequence[int], row: int) -> Line:
     if find.pattern is None:
         return line(("name, operator, dtype, module, code", Tone.DIM))
     keys = line(
-        ("  n", Tone.KEY), " next ", ("N", Tone.KEY), " back ", ("esc", Tone.KEY), " close"
+        (f"  {key('next-hit')}", Tone.KEY),
+        " next ",
+        (key("previous-hit"), Tone.KEY),
+        " back ",
+        (key("cancel"), Tone.KEY),
+        " close",
     )
     if not hits:
         return line(("nothing found", Tone.WARN), *keys)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trtdbg_ui.actions import ACTIONS
+from trtdbg_ui.keymap import in_force
 from trtdbg_ui.render.text import Line, Tone, width
 from trtdbg_ui.state import State
 
@@ -55,7 +55,7 @@ def hint_at(hints: tuple[Hint, ...], size: int, x: int) -> Hint | None:
 def hints(state: State, read_only: bool) -> tuple[Hint, ...]:
     """Returns the keys that matter in a state, in the order of the table of actions."""
     shown = []
-    for action in ACTIONS:
+    for action in in_force().actions:
         importance = action.footer
         if action.name == "leave" and state.activity is not None and state.find is None:
             importance = 0

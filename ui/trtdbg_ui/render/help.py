@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trtdbg_ui.actions import GROUPS, MOVES
+from trtdbg_ui.actions import FIXED
+from trtdbg_ui.keymap import in_force
 from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
 
 _SIGNS = (
@@ -19,13 +20,16 @@ _SIGNS = (
 def help_lines(size: int) -> list[Line]:
     """Returns keys by group, then the signs."""
     lines: list[Line] = []
-    for title, actions in GROUPS:
+    keymap = in_force()
+    for title, actions in keymap.groups:
         lines += [line((title, Tone.HEAD))]
         for action in actions:
             lines += _row(action.shown, action.help, size)
         lines.append(BLANK)
     lines.append(line(("Moving", Tone.HEAD)))
-    for keys, text in MOVES:
+    for move in keymap.moves:
+        lines += _row(move.shown, move.help, size)
+    for keys, text in FIXED:
         lines += _row(keys, text, size)
     lines += [BLANK, line(("Signs", Tone.HEAD))]
     for sign, text in _SIGNS:

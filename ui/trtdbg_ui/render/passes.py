@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from trtdbg.outputs.summary import count, failed_pass, seconds_text
 from trtdbg.records import PassRecord, Phase, Report
+from trtdbg_ui.keymap import key
 from trtdbg_ui.render.signs import counts
 from trtdbg_ui.render.text import Line, Span, Tone, fit, spread, width
 
@@ -120,7 +121,7 @@ def _did(record: PassRecord, place: int) -> tuple[Span, ...]:
 
 def result_line(report: Report, size: int) -> Line:
     """Returns the last entry: what comes out of all passes."""
-    left: Line = (("  = ", Tone.KEY), ("result", Tone.STRONG))
+    left: Line = ((f"  {key('result')} ", Tone.KEY), ("result", Tone.STRONG))
     if failed_pass(report) is not None:
         return spread(left, ((" ✖ none", Tone.BAD),), size)
     engines, ops = len(report.engines), len(report.torch_ops)

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 from trtdbg.outputs.summary import count
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import Environment, Report
+from trtdbg_ui.keymap import key
 from trtdbg_ui.render.text import Line, Span, Tone, line, pack, spread, width
 
-PATHS = (("i", "inputs"), ("c", "constants"), ("o", "computed"))
+PATHS = ("inputs", "constants", "computed")
+"""The paths of a policy, each also the id of the action that switches it."""
 TIMINGS = (Timing.OFF, Timing.EARLY, Timing.UPSTREAM, Timing.LATE)
 _CHOICES: tuple[tuple[str, ...], ...] = (
     (),
@@ -102,7 +104,7 @@ def change(before: Report, after: Report) -> Change:
 def _title(before: TruncationPolicy, after: TruncationPolicy) -> str:
     """Returns what a switch of policy set, like `late` or `inputs float64+int64`."""
     parts = [after.timing.value] if after.timing is not before.timing else []
-    for _, path in PATHS:
+    for path in PATHS:
         if getattr(after, path) != getattr(before, path):
             parts.append(f"{path} {'+'.join(getattr(after, path)) or 'none'}")
     return ", ".join(parts)
@@ -134,14 +136,22 @@ def policy_line(policy: TruncationPolicy, known: Mapping[Timing, Tally], size: i
         size: Cells available.
     """
     paths, short_paths = _paths(policy, _WORDS), _paths(policy, _SHORT_WORDS)
-    one = line((" t ", Tone.KEY), (policy.timing.value, Tone.STRONG))
+    one = line((f" {key('timing')} ", Tone.KEY), (policy.timing.value, Tone.STRONG))
     variants = (
         _join((_all_timings(policy, known), *paths)),
         _join((_all_timings(policy, {}), *paths)),
         _join((_all_timings(policy, {}), *short_paths)),
         _join((one, *paths)),
         _join((one, *short_paths)),
-        _join((one, line(("i c o", Tone.KEY), (" without effect", Tone.DIM)))),
+        _join(
+            (
+                one,
+                line(
+                    (" ".join(key(path) for path in PATHS), Tone.KEY),
+                    (" without effect", Tone.DIM),
+                ),
+            )
+        ),
     )
     return next((v for v in variants if width(v) <= size), variants[-1])
 
@@ -154,7 +164,7 @@ def _join(parts: tuple[Line, ...]) -> Line:
 
 
 def _all_timings(policy: TruncationPolicy, known: Mapping[Timing, Tally]) -> Line:
-    spans: list[Span] = [(" t", Tone.KEY), (" timing ", Tone.DIM)]
+    spans: list[Span] = [(f" {key('timing')}", Tone.KEY), (" timing ", Tone.DIM)]
     for timing in TIMINGS:
         here = timing is policy.timing
         text = f"[{timing.value}]" if here else f" {timing.value} "
@@ -174,11 +184,11 @@ def _numbers(tally: Tally) -> str:
 def _paths(policy: TruncationPolicy, words: tuple[str, ...]) -> tuple[Line, ...]:
     live = paths_count(policy)
     parts: list[Line] = []
-    for (key, path), word in zip(PATHS, words, strict=True):
+    for path, word in zip(PATHS, words, strict=True):
         value = "+".join(getattr(policy, path)) or "none"
         tone = Tone.STRONG if live else Tone.DIM
         shown = value if live else f"({value})"
-        parts.append(line((key, Tone.KEY), (f" {word} ", Tone.DIM), (shown, tone)))
+        parts.append(line((key(path), Tone.KEY), (f" {word} ", Tone.DIM), (shown, tone)))
     return tuple(parts)
 
 

@@ -20,12 +20,12 @@ class CursorView(LineView):
     """A list with a cursor; keys and mouse move it, Enter chooses."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "cursor(1)", "Down", show=False),
-        Binding("k,up", "cursor(-1)", "Up", show=False),
-        Binding("g,home", "cursor_to(0)", "Top", show=False),
-        Binding("G,end", "cursor_to(-1)", "Bottom", show=False),
-        Binding("pagedown,ctrl+d", "cursor_page(1)", "Page down", show=False),
-        Binding("pageup,ctrl+u", "cursor_page(-1)", "Page up", show=False),
+        Binding("j,down", "cursor(1)", "Down", show=False, id="down"),
+        Binding("k,up", "cursor(-1)", "Up", show=False, id="up"),
+        Binding("g,home", "cursor_to(0)", "Top", show=False, id="first-line"),
+        Binding("G,end", "cursor_to(-1)", "Bottom", show=False, id="last-line"),
+        Binding("pagedown,ctrl+d", "cursor_page(1)", "Page down", show=False, id="page-down"),
+        Binding("pageup,ctrl+u", "cursor_page(-1)", "Page up", show=False, id="page-up"),
         Binding("enter", "choose", "Choose", show=False),
     ]
 

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 
+from trtdbg_ui.keymap import in_force, key
 from trtdbg_ui.render.text import Line
 from trtdbg_ui.widgets.text_view import TextView
 
@@ -39,25 +40,26 @@ class Dialog(ModalScreen[None]):
     }
     """
 
-    def __init__(self, title: str, make: Callable[[int], list[Line]], key: str) -> None:
+    def __init__(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:
         """Prepares a page.
 
         Args:
             title: Stands in the frame.
             make: Returns the lines for a width.
-            key: The key that opened the page, and closes it too.
+            action: Id of the action that opened the page; its keys close it too.
         """
         super().__init__()
         self._title = title
         self._make = make
-        self._bindings.bind(key, "dismiss", show=False)
+        for opener in in_force().keys_of(action):
+            self._bindings.bind(opener, "dismiss", show=False)
 
     def compose(self) -> ComposeResult:
         """Yields the text."""
         view = Page()
         # Content, because a string would be read as markup.
         view.border_title = Content(self._title)
-        view.border_subtitle = "j k scroll · esc closes"
+        view.border_subtitle = f"{key('down')} {key('up')} scroll · esc closes"
         yield view
 
     def on_mount(self) -> None:

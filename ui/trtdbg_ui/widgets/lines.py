@@ -29,12 +29,12 @@ class LineView(ScrollView, can_focus=True):
     }
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "scroll_down", "Down", show=False),
-        Binding("k,up", "scroll_up", "Up", show=False),
-        Binding("g,home", "scroll_home", "Top", show=False),
-        Binding("G,end", "scroll_end", "Bottom", show=False),
-        Binding("pagedown,ctrl+d", "page_down", "Page down", show=False),
-        Binding("pageup,ctrl+u", "page_up", "Page up", show=False),
+        Binding("j,down", "scroll_down", "Down", show=False, id="down"),
+        Binding("k,up", "scroll_up", "Up", show=False, id="up"),
+        Binding("g,home", "scroll_home", "Top", show=False, id="first-line"),
+        Binding("G,end", "scroll_end", "Bottom", show=False, id="last-line"),
+        Binding("pagedown,ctrl+d", "page_down", "Page down", show=False, id="page-down"),
+        Binding("pageup,ctrl+u", "page_up", "Page up", show=False, id="page-up"),
     ]
 
     DEFAULT_CSS = """
