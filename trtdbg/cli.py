@@ -40,6 +40,7 @@ from trtdbg.outputs.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
 from trtdbg.session.messages import Ask, Log, Progress
+from trtdbg.viewing import Viewing
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -214,13 +215,14 @@ class Terminal:
         settings: Settings,
         target: str | None,
         probe_seconds: float,
+        viewing: Viewing,
     ) -> int:
-        """Runs the terminal UI."""
-        if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
+        """Runs the terminal UI, or draws a picture of it."""
+        if viewing.picture is None and not _can_show_ui():
             raise UsageError(
                 "the UI needs a terminal", remedy=f"use `trtdbg report {model}` without one"
             )
-        from trtdbg_ui.app import run
+        from trtdbg_ui.launch import run
 
         code: int = run(
             model,
@@ -228,6 +230,8 @@ class Terminal:
             policy=policy,
             target=target,
             probe_seconds=probe_seconds,
+            viewing=viewing,
+            note=self.note,
         )
         return code
 
@@ -341,6 +345,12 @@ def _write_crash(text: str) -> Path:
 
 def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
+
+
+def _can_show_ui() -> bool:
+    # In a browser, textual-serve names a driver that needs no terminal.
+    in_terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+    return in_terminal or bool(os.environ.get("TEXTUAL_DRIVER"))
 
 
 def _discard_stdout() -> None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
-
-import msgspec
 import pytest
 from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import Input
 from trtdbg_ui.actions import ACTIONS
-from trtdbg_ui.app import TrtdbgApp, run
-from trtdbg_ui.failure import Failure
+from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.render import nodes
 from trtdbg_ui.state import Pane
 from trtdbg_ui.widgets.board import Board
@@ -31,7 +26,7 @@ from tests.ui.fakes import (
     text_of,
 )
 from trtdbg.errors import ExitCode, ModelError, WorkerBugError, WorkerError
-from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.policy import Timing, TruncationPolicy
 from trtdbg.records import BuildStatus
 from trtdbg.session.messages import Analyze, Build, LogLevel
 
@@ -762,41 +757,3 @@ def test_the_fake_worker_can_do_what_the_client_can() -> None:
     for name in ("start", "submit", "cancel", "close"):
         assert callable(getattr(Client, name))
         assert callable(getattr(FakeWorker, name))
-
-
-def test_the_error_that_kept_the_screen_empty_outlives_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def run_and_quit(app: TrtdbgApp) -> int:
-        error = ModelError("bad.pt2 is a text file", remedy="export it")
-        state = dataclasses.replace(app.state, failure=Failure.of(error))
-        app.set_reactive(TrtdbgApp.state, state)
-        return int(app.exit_code)
-
-    monkeypatch.setattr(TrtdbgApp, "run", run_and_quit)
-    with pytest.raises(ModelError, match=r"bad\.pt2 is a text file; export it"):
-        run("bad.pt2", settings=Settings(), policy=TruncationPolicy())
-
-
-def test_a_saved_report_opens_without_a_worker(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    path = tmp_path / "report.json"
-    path.write_bytes(msgspec.json.encode(report(Timing.UPSTREAM)))
-    opened: list[TrtdbgApp] = []
-
-    def run_nothing(app: TrtdbgApp) -> int:
-        opened.append(app)
-        return 0
-
-    monkeypatch.setattr(TrtdbgApp, "run", run_nothing)
-    monkeypatch.delattr("trtdbg.session.client.Client.submit")
-    assert run(str(path), settings=Settings(), policy=TruncationPolicy()) == 0
-    assert opened[0].state.policy.timing is Timing.UPSTREAM
-
-
-def test_a_damaged_report_is_an_error_before_the_screen_opens(tmp_path: Path) -> None:
-    path = tmp_path / "report.json"
-    path.write_text("{}")
-    with pytest.raises(ModelError, match="not a saved report"):
-        run(str(path), settings=Settings(), policy=TruncationPolicy())

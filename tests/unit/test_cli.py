@@ -32,6 +32,7 @@ from trtdbg.errors import (
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Environment, Report
 from trtdbg.session.messages import Describe, Log, LogLevel, Progress
+from trtdbg.viewing import Viewing
 
 ROOT = Path(__file__).parents[2]
 
@@ -277,13 +278,14 @@ def test_a_model_in_the_place_of_a_command_opens_the_ui(
     opened: list[dict[str, Any]] = []
 
     def run(model: str, **options: Any) -> int:
+        del options["note"]
         opened.append({"model": model, **options})
         return 0
 
-    monkeypatch.setattr("trtdbg_ui.app.run", run)
+    monkeypatch.setattr("trtdbg_ui.launch.run", run)
     monkeypatch.setattr(sys, "stdin", Terminal(sys.stdin))
     monkeypatch.setattr(sys, "stderr", Terminal(sys.stderr))
-    arguments = ["--timing", "off", model, "--target", "86", "--probe-seconds", "5"]
+    arguments = ["--timing", "off", model, "--target", "86", "--probe-seconds", "5", "--fresh"]
     assert cli.main(arguments) == 0
     assert opened == [
         {
@@ -292,6 +294,7 @@ def test_a_model_in_the_place_of_a_command_opens_the_ui(
             "settings": Settings(),
             "target": "sm86",
             "probe_seconds": 5.0,
+            "viewing": Viewing(policy_given=True, fresh=True),
         }
     ]
 

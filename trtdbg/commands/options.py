@@ -36,6 +36,9 @@ EXIT_CODES: Final = (
 _PATHS: Final = ("inputs", "constants", "computed")
 
 _POLICY_KEYS: Final = TruncationPolicy.__struct_fields__
+POLICY_OPTIONS: Final = (*_POLICY_KEYS, "policy_file")
+"""The options that say what is truncated, as `Choices.given` names them."""
+
 _COMPILED_FLAGS: Final = ("min_block_size", "partitioner")
 """What `--as-compiled` sets."""
 

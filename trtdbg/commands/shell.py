@@ -9,6 +9,7 @@ from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
 from trtdbg.session.messages import Ask
+from trtdbg.viewing import Viewing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,5 +47,6 @@ class Shell(Protocol):
         settings: Settings,
         target: str | None,
         probe_seconds: float,
+        viewing: Viewing,
     ) -> int:
         """Runs the terminal UI until the user leaves it; returns its exit code."""

@@ -197,7 +197,13 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
             Action(
                 "l", "l", "log", "show or hide log", "Show the log, or what was there before."
             ),
-            Action("L", "L", "theme", "light or dark", "Switch between light and dark."),
+            Action(
+                "L",
+                "L",
+                "theme",
+                "next theme",
+                "Dark, light, or without colours; NO_COLOR begins without.",
+            ),
             Action("?", "?", "help", "help", "This page.", 0),
             Action(
                 "ctrl+p", "ctrl+p", "command_palette", "palette", "All commands, by name.", 9

@@ -10,8 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
-from trtdbg.errors import ExitCode
-from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
 from trtdbg.session.messages import Job, Log, Progress
@@ -114,6 +112,12 @@ class TrtdbgApp(Shell):
         """Shows the first frame, and only then starts the worker."""
         self._show_first()
         self.call_after_refresh(self._conversation.begin)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs and nothing more is to be shown by itself."""
+        shown = self.state.loaded is not None or self.state.failure is not None
+        return shown and self._desk.running is None and self.state.activity is None
 
     # The worker.
 
@@ -310,59 +314,3 @@ def _node_of(view: EngineList | FindingList, row: int) -> str | None:
         return view.node_at(row)
     finding = view.finding_at(row)
     return finding.node if finding else None
-
-
-def run(
-    model: str,
-    *,
-    settings: Settings,
-    policy: TruncationPolicy,
-    target: str | None = None,
-    probe_seconds: float = 60.0,
-) -> int:
-    """Runs the UI on a .pt2 file, or read-only on a saved report, and returns the exit code.
-
-    Raises:
-        TrtdbgError: a saved report that cannot be read; or what kept the UI from ever showing
-            anything but this error, so that it still stands in the terminal after `q`.
-    """
-    if is_saved_report(model):
-        report = read_report(model)
-        return _run(
-            TrtdbgApp(
-                model,
-                settings=report.settings,
-                policy=report.policy,
-                target=target,
-                reports=(report,),
-            )
-        )
-    from trtdbg.session.client import Client
-
-    clients: list[Client] = []
-
-    def make_worker(on_event: Callable[[Progress | Log], None]) -> Client:
-        clients.append(Client(on_event))
-        return clients[0]
-
-    app = TrtdbgApp(
-        model,
-        settings=settings,
-        policy=policy,
-        target=target,
-        probe_seconds=probe_seconds,
-        make_worker=make_worker,
-    )
-    try:
-        return _run(app)
-    finally:
-        clients[0].close()
-
-
-def _run(app: TrtdbgApp) -> int:
-    code = app.run()
-    failure = app.state.failure
-    if app.state.loaded is None and failure is not None and failure.error is not None:
-        raise failure.error
-    # None means that Textual ended the app on an exception, which it has printed.
-    return int(ExitCode.BUG if code is None else code)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from textual.keys import KEY_ALIASES, Keys, _character_to_key, key_to_character
+from textual.keys import KEY_ALIASES, REPLACED_KEYS, Keys, _character_to_key, key_to_character
 
 from trtdbg.errors import UsageError
 
@@ -55,7 +55,7 @@ def parse_key(text: str) -> str:
         return _SAME[modifiers + name]
     if len(name) == 1 and name.isprintable():
         return modifiers + _character_to_key(name)
-    if name in _NAMED or (name and key_to_character(name) is not None):
+    if name in _NAMED or (len(name) > 1 and key_to_character(name) is not None):
         return modifiers + name
     raise UsageError(
         f"there is no key {text!r}",
@@ -68,7 +68,7 @@ def show_key(name: str) -> str:
     found = _MODIFIERS.match(name)
     modifiers = found.group() if found else ""
     rest = name[len(modifiers) :]
-    character = None if rest in _NAMED else key_to_character(rest)
+    character = None if rest in _NAMED else key_to_character(REPLACED_KEYS.get(rest, rest))
     return modifiers + _SHOWN.get(rest, character or rest)
 
 

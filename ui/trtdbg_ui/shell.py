@@ -21,7 +21,7 @@ from trtdbg.session.messages import Log
 from trtdbg_ui.actions import ACTIONS
 from trtdbg_ui.keymap import Keymap, use
 from trtdbg_ui.state import BOTTOM, Pane, State
-from trtdbg_ui.themes import DARK, DARK_TONES, LIGHT, LIGHT_TONES
+from trtdbg_ui.themes import THEMES, next_theme, theme_of, tones_of
 from trtdbg_ui.widgets.board import Board
 
 _TICK_SECONDS = 0.2
@@ -41,6 +41,7 @@ class Shell(App[int]):
         for a in ACTIONS
         if a.name != "command_palette"
     ]
+    BINDINGS.append(Binding("ctrl+c", "interrupt", "Quit at once", show=False, priority=True))
 
     state: reactive[State] = reactive(State(TruncationPolicy()), init=False)
 
@@ -58,12 +59,20 @@ class Shell(App[int]):
         self.keymap = keymap
         use(keymap)
         self.set_keymap({id: ",".join(keys) for id, keys in keymap.changed.items()})
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        self.theme = DARK.name
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = theme_of(None)
         self._clock = clock
         self._ticker: Timer | None = None
+        self._notices: tuple[str, ...] = ()
         self.set_reactive(Shell.state, State(policy))
+
+    def begin_with(self, state: State, theme: str, notices: Iterable[str]) -> None:
+        """Says before the first frame what it shows, in which theme, and what it tells."""
+        self.set_reactive(Shell.state, state)
+        if theme in self.available_themes:
+            self.theme = theme
+        self._notices = tuple(notices)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -74,7 +83,7 @@ class Shell(App[int]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Returns the colours of tones for themes that do not name them."""
-        return DARK_TONES if self.current_theme.dark else LIGHT_TONES
+        return dict(tones_of(self.current_theme))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yields every action for the command palette."""
@@ -115,6 +124,8 @@ class Shell(App[int]):
         """Shows the first frame; the board must be mounted."""
         self._ticker = self.set_interval(_TICK_SECONDS, self._tick, pause=True)
         self._board.show(self.state, self._clock())
+        for notice in self._notices:
+            self.tell(notice)
 
     def _tick(self) -> None:
         # A last tick may come while the app closes, when the board is gone already.
@@ -174,8 +185,12 @@ class Shell(App[int]):
         self.notify(one_line(message), title=title, severity=severity, markup=False)
 
     def action_theme(self) -> None:
-        """Switches between light and dark."""
-        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+        """Goes on to the next of dark, light and monochrome."""
+        self.theme = next_theme(self.theme)
+
+    def action_interrupt(self) -> None:
+        """Ends the app at once, as Ctrl-C does everywhere."""
+        self.exit(ExitCode.INTERRUPTED)
 
     async def action_quit(self) -> None:
         """Ends the app."""

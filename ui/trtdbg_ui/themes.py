@@ -1,10 +1,14 @@
-"""A dark and a light theme, and the colours of tones under any theme."""
+"""A dark, a light and a colourless theme, and the colours of tones under any theme."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Final
 
 from textual.theme import Theme
+
+from trtdbg.viewing import Look
 
 DARK_TONES: Final = {
     "tone-dim": "#8a93a3",
@@ -42,6 +46,20 @@ LIGHT_TONES: Final = {
     "cursor-focused": "#bcd8f0",
     "cursor-blurred": "#e2e6ec",
 }
+_GREY: Final = "#b4b4b4"
+_WHITE: Final = "#f2f2f2"
+MONO_TONES: Final = {
+    **dict.fromkeys(DARK_TONES, _WHITE),
+    "tone-dim": "#8c8c8c",
+    "tone-float": _GREY,
+    "tone-int": _GREY,
+    "tone-bool": _GREY,
+    "tone-complex": _GREY,
+    "line-hit": "#333333",
+    "cursor-focused": "#4d4d4d",
+    "cursor-blurred": "#2b2b2b",
+}
+"""Greys; signs, words and bold letters tell the rest."""
 
 DARK: Final = Theme(
     name="trtdbg-dark",
@@ -73,3 +91,41 @@ LIGHT: Final = Theme(
     dark=False,
     variables=LIGHT_TONES,
 )
+MONO: Final = Theme(
+    name="trtdbg-mono",
+    primary="#8c8c8c",
+    secondary=_GREY,
+    accent=_WHITE,
+    warning=_WHITE,
+    error=_WHITE,
+    success=_WHITE,
+    foreground="#dcdcdc",
+    background="#101010",
+    surface="#1a1a1a",
+    panel="#2b2b2b",
+    dark=True,
+    variables=MONO_TONES,
+)
+
+THEMES: Final = (DARK, LIGHT, MONO)
+"""In the order in which the key goes through them."""
+
+_BY_LOOK: Final = {Look.DARK: DARK, Look.LIGHT: LIGHT, Look.MONO: MONO}
+
+
+def theme_of(look: Look | None) -> str:
+    """Returns the name of the theme to begin with; without a wish NO_COLOR decides."""
+    if look is None:
+        look = Look.MONO if os.environ.get("NO_COLOR") else Look.DARK
+    return _BY_LOOK[look].name
+
+
+def next_theme(name: str) -> str:
+    """Returns the name of the theme after that one; after one of Textual's, the first."""
+    names = [theme.name for theme in THEMES]
+    return names[(names.index(name) + 1) % len(names)] if name in names else names[0]
+
+
+def tones_of(theme: Theme) -> Mapping[str, str]:
+    """Returns the colours of tones for a theme that does not name them."""
+    return DARK_TONES if theme.dark else LIGHT_TONES

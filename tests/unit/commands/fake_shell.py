@@ -11,6 +11,7 @@ from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
 from trtdbg.session.messages import Ask, Describe
+from trtdbg.viewing import Viewing
 
 Answer = Report | Environment | TrtdbgError
 
@@ -24,6 +25,7 @@ class FakeShell:
         self.notes: list[str] = []
         self.failures: list[tuple[str, str]] = []
         self.opened: list[tuple[str, TruncationPolicy, Settings, str | None]] = []
+        self.viewings: list[Viewing] = []
         self.verbose = False
         self._stdout = io.StringIO()
         self._console = Console(file=self._stdout, width=100, markup=False, highlight=False)
@@ -66,6 +68,8 @@ class FakeShell:
         settings: Settings,
         target: str | None,
         probe_seconds: float,
+        viewing: Viewing,
     ) -> int:
+        self.viewings.append(viewing)
         self.opened.append((model, policy, settings, target))
         return 0

@@ -1,0 +1,122 @@
+"""From the command line to a running app, and back to an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+
+from trtdbg.errors import ExitCode, OutputError
+from trtdbg.outputs.files import refuse_existing, write_atomically
+from trtdbg.outputs.report import is_saved_report, read_report
+from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.session.client import Client
+from trtdbg.session.messages import Log, Progress
+from trtdbg.viewing import Viewing
+from trtdbg_ui.app import TrtdbgApp
+from trtdbg_ui.key_names import parse_presses
+from trtdbg_ui.keymap import Keymap, read_keymap
+from trtdbg_ui.memory import Remembered, keep, recall
+from trtdbg_ui.picture import draw
+from trtdbg_ui.state import State
+from trtdbg_ui.themes import theme_of
+
+
+def run(
+    model: str,
+    *,
+    settings: Settings,
+    policy: TruncationPolicy,
+    note: Callable[[str], None],
+    target: str | None = None,
+    probe_seconds: float = 60.0,
+    viewing: Viewing | None = None,
+) -> int:
+    """Runs the UI on a .pt2 file, or read-only on a saved report, and returns the exit code.
+
+    Args:
+        model: Path of the program, or of the saved report.
+        settings: Compilation settings.
+        policy: The policy to begin with, unless another is remembered.
+        note: Is told what happens when the screen is gone.
+        target: Compute capability that engines are built for.
+        probe_seconds: How long TensorRT may be asked about single nodes.
+        viewing: What else the user asked for.
+
+    Raises:
+        TrtdbgError: a file that cannot be read or written; or what kept the UI from ever
+            showing anything but this error, so that it still stands in the terminal after `q`.
+    """
+    viewing = viewing or Viewing()
+    keymap = read_keymap(viewing.keys) if viewing.keys is not None else Keymap()
+    picture = viewing.picture
+    if picture is not None:
+        keys = parse_presses(picture.press)
+        refuse_existing(picture.file, force=picture.force)
+    report = read_report(model) if is_saved_report(model) else None
+    # A picture is to be the same for everybody.
+    alone = viewing.fresh or picture is not None
+    remembered, notice = (None, None) if alone else recall(model)
+    notices = [notice] if notice is not None else []
+    if report is not None:
+        settings, policy = report.settings, report.policy
+    elif remembered is not None and not viewing.policy_given and remembered.policy != policy:
+        policy = remembered.policy
+        notices.append(f"As you left it: {policy.flags()}. --fresh starts anew.")
+    with _clients() as make_worker:
+        app = TrtdbgApp(
+            model,
+            settings=settings,
+            policy=policy,
+            target=target,
+            probe_seconds=probe_seconds,
+            make_worker=make_worker if report is None else None,
+            reports=() if report is None else (report,),
+            keymap=keymap,
+        )
+        state = remembered.state(policy) if remembered is not None else State(policy)
+        theme = remembered.theme if remembered is not None and viewing.look is None else None
+        app.begin_with(state, theme or theme_of(viewing.look), notices)
+        if picture is not None:
+            svg = asyncio.run(draw(app, keys, (picture.columns, picture.lines)))
+            write_atomically(picture.file, svg.encode(), force=picture.force)
+            return ExitCode.CLEAN
+        code = _run(app)
+    if not alone:
+        _remember(model, app, note)
+    return code
+
+
+@contextlib.contextmanager
+def _clients() -> Iterator[Callable[[Callable[[Progress | Log], None]], Client]]:
+    """Yields what makes a client; at the end no worker is left."""
+    clients: list[Client] = []
+
+    def make_worker(on_event: Callable[[Progress | Log], None]) -> Client:
+        clients.append(Client(on_event))
+        return clients[-1]
+
+    try:
+        yield make_worker
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _run(app: TrtdbgApp) -> int:
+    code = app.run()
+    failure = app.state.failure
+    if app.state.loaded is None and failure is not None and failure.error is not None:
+        raise failure.error
+    # None means that Textual ended the app on an exception, which it has printed.
+    return int(ExitCode.BUG if code is None else code)
+
+
+def _remember(model: str, app: TrtdbgApp, note: Callable[[str], None]) -> None:
+    remembered = Remembered.of(model, app.state, app.theme)
+    if remembered is None:
+        return
+    try:
+        keep(remembered)
+    except OutputError as error:
+        note(f"how you left {model} is not remembered: {error}")
