@@ -11,6 +11,7 @@ from trtdbg_ui.key_names import parse_key, parse_presses, show_key
 from trtdbg_ui.keymap import Keymap, read_keymap, use
 from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.text import plain
+from trtdbg_ui.state import Pane
 
 from tests.ui.canned import report
 from tests.ui.fakes import screen_text, settle
@@ -88,12 +89,12 @@ def test_letters_of_a_word_are_typed() -> None:
 
 
 async def test_a_remapped_key_does_it_and_the_old_one_no_more(file: Path) -> None:
-    file.write_text('timing = ["x", "f5"]\nprevious-timing = "t"\ndown = "J"\n')
+    file.write_text('timing = ["f4", "f5"]\nprevious-timing = "t"\ndown = "J"\n')
     app = app_with(read_keymap(str(file)))
     async with app.run_test(size=(160, 50)) as pilot:
         await settle(pilot)
         timings = []
-        for key in ("t", "x", "t", "f5", "T"):
+        for key in ("t", "f4", "t", "f5", "T"):
             await pilot.press(key)
             await settle(pilot)
             timings.append(app.state.policy.timing.value)
@@ -105,7 +106,7 @@ async def test_a_remapped_key_does_it_and_the_old_one_no_more(file: Path) -> Non
         await pilot.press("J", "J")
         await settle(pilot)
         assert app.state.row == before + 2
-        assert " x f5 timing" in screen_text(app)
+        assert " f4 f5 timing" in screen_text(app)
 
 
 async def test_help_and_palette_name_the_keys_in_force(file: Path) -> None:
@@ -113,7 +114,7 @@ async def test_help_and_palette_name_the_keys_in_force(file: Path) -> None:
     app = app_with(read_keymap(str(file)))
     async with app.run_test(size=(160, 50)) as pilot:
         await settle(pilot)
-        text = "\n".join(plain(line) for line in help_lines(80))
+        text = "\n".join(plain(line) for line in help_lines(Pane.NODES, 80))
         assert "  f1 " in text
         assert "  space " in text
         assert "  q " not in text

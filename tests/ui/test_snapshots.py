@@ -48,6 +48,8 @@ def pressing(*keys: str) -> Before:
         pytest.param(Timing.UPSTREAM, ("v",), id="validators"),
         pytest.param(Timing.LATE, ("question_mark",), id="help"),
         pytest.param(Timing.UPSTREAM, ("L",), id="light"),
+        pytest.param(Timing.UPSTREAM, ("L", "L"), id="mono"),
+        pytest.param(Timing.UPSTREAM, ("x", "tab"), id="export"),
     ],
 )
 def test_screen(

@@ -170,6 +170,20 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 8,
                 footer_label="copy",
             ),
+            Action(
+                "E",
+                "E",
+                "edit",
+                "edit source",
+                "Open the node's source line in $VISUAL or $EDITOR.",
+            ),
+            Action(
+                "x",
+                "x",
+                "export",
+                "export",
+                "Write the report, the policy or the findings to a file.",
+            ),
         ),
     ),
     (

@@ -26,6 +26,7 @@ from trtdbg_ui.navigation import (
     hiding_unchanged,
     searching,
 )
+from trtdbg_ui.outside import Outside
 from trtdbg_ui.render.command import command, saved_command
 from trtdbg_ui.render.detail import validators
 from trtdbg_ui.render.findings import explanation
@@ -33,7 +34,6 @@ from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.origin import origin
 from trtdbg_ui.render.policy import next_path, next_timing
 from trtdbg_ui.render.text import Line
-from trtdbg_ui.shell import Shell
 from trtdbg_ui.state import BOTTOM, Find, Pane, State
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.cursor_view import CursorView
@@ -48,7 +48,7 @@ MakeWorker = Callable[[Callable[[Progress | Log], None]], Worker]
 """Makes the worker's client, given what takes its progress and log lines."""
 
 
-class TrtdbgApp(Shell):
+class TrtdbgApp(Outside):
     """Shows one model under changing policies."""
 
     class Settled(Message):
@@ -231,7 +231,7 @@ class TrtdbgApp(Shell):
 
     def action_help(self) -> None:
         """Shows the help page."""
-        self._open("Help", help_lines, "help")
+        self._open("Help", partial(help_lines, self.state.pane), "help")
 
     def action_explain(self) -> None:
         """Explains the findings of the selected node."""

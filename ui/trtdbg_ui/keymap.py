@@ -66,6 +66,8 @@ _BUILT_IN: Mapping[str, Action | Move] = {
     **{move.id: move for move in MOVES},
 }
 
+_PALETTE = "the palette lists them; write dashes for blanks"
+
 _in_force = Keymap()
 
 
@@ -97,9 +99,7 @@ def read_keymap(path: str) -> Keymap:
         id = name.replace("_", "-")
         if id not in _BUILT_IN:
             near = get_close_matches(id, _BUILT_IN, 1)
-            remedy = (
-                f"use {near[0]}" if near else "the palette lists them; write dashes for blanks"
-            )
+            remedy = f"use {near[0]}" if near else _PALETTE
             raise UsageError(f"{path}: there is no action {name!r}", remedy=remedy)
         if id in changed:
             raise UsageError(f"{path}: {id} has its keys twice", remedy="give them in a list")

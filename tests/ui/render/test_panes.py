@@ -425,10 +425,10 @@ def test_a_click_finds_the_hint_under_it() -> None:
 
 
 def test_help_names_every_key() -> None:
-    shown = text(help_lines(80))
+    shown = text(help_lines(Pane.NODES, 80))
     for action in ACTIONS:
         assert f"  {action.shown} " in shown
-        assert all(width(each) <= 80 for each in help_lines(80))
+        assert all(width(each) <= 80 for each in help_lines(Pane.NODES, 80))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trtdbg_ui.actions import FIXED
 from trtdbg_ui.keymap import in_force
 from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
+from trtdbg_ui.state import Pane
 
 _SIGNS = (
     ("✓ ✗ !", "a validator accepts, rejects, crashed"),
@@ -17,9 +18,58 @@ _SIGNS = (
 )
 
 
-def help_lines(size: int) -> list[Line]:
-    """Returns keys by group, then the signs."""
-    lines: list[Line] = []
+_PANES = {
+    Pane.PASSES: (
+        "What happened to the graph, in order: the loaded program, each lowering pass, "
+        "truncation, partition, boundary repair, and the result. The numbers are nodes that "
+        "a pass added, removed and retyped; the nodes beside follow the selected pass.",
+        ("previous-pass", "next-pass", "next-change", "hide-unchanged", "result"),
+    ),
+    Pane.NODES: (
+        "The graph at the selected pass, one node a line: what export promised, what "
+        "inference computes with and without truncation, what TensorRT makes of it, the "
+        "validators' verdict and who runs the node.",
+        ("find", "next-problem", "explain", "validators", "where-from", "edit-source"),
+    ),
+    Pane.DETAIL: (
+        "All about the selected node: verdicts on the original, refreshed and truncated "
+        "dtypes, source line, operands and users, findings, and its dtype after each pass.",
+        ("explain", "validators", "where-from", "edit-source"),
+    ),
+    Pane.ENGINES: (
+        "What TensorRT gets, engine by engine: operators, inputs and outputs with the dtype "
+        "that the engine declares and the one that is bound, and how the build went; then "
+        "the casts at the boundaries. Enter goes to the first node.",
+        ("build", "cancel"),
+    ),
+    Pane.FINDINGS: (
+        "What is wrong or worth knowing, worst first. Enter goes to the node; there the "
+        "explanation tells cause and cure.",
+        ("explain", "next-problem", "export"),
+    ),
+    Pane.LOG: (
+        "What torch, torch_tensorrt and TensorRT print while they work, and tracebacks of "
+        "bugs. Nothing of it is written over the screen.",
+        ("show-or-hide-log",),
+    ),
+}
+"""What a pane shows, and the actions that matter there."""
+
+
+def pane_lines(pane: Pane, size: int) -> list[Line]:
+    """Returns what a pane shows and the keys that matter in it."""
+    text, ids = _PANES[pane]
+    actions = {action.id: action for action in in_force().actions}
+    lines = [line((f"This pane: {pane.value}", Tone.HEAD))]
+    lines += wrap(line(f"  {text}"), size, indent=2)
+    for id in ids:
+        lines += _row(actions[id].shown, actions[id].help, size)
+    return [*lines, BLANK]
+
+
+def help_lines(pane: Pane, size: int) -> list[Line]:
+    """Returns what the pane shows, then keys by group, then the signs."""
+    lines = pane_lines(pane, size)
     keymap = in_force()
     for title, actions in keymap.groups:
         lines += [line((title, Tone.HEAD))]
