@@ -33,6 +33,7 @@ from trtdbg.errors import (
     ExitCode,
     OutputError,
     TrtdbgError,
+    UnavailableError,
     UsageError,
     WorkerBugError,
 )
@@ -51,6 +52,7 @@ COMMANDS: Final = {
     "report": "Engines, dtypes, verdicts and findings of models, as tables or JSON.",
     "check": "The findings of models, for CI.",
     "build": "Build every engine with TensorRT.",
+    "serve": "The terminal UI in a browser.",
     "explain": "What a finding means, its cause and cure.",
     "doctor": "Versions, GPU, and what this machine can do.",
 }
@@ -233,6 +235,24 @@ class Terminal:
             viewing=viewing,
             note=self.note,
         )
+        return code
+
+    def serve(
+        self, model: str, arguments: Sequence[str], *, host: str, port: int, token: bool
+    ) -> int:
+        """Serves the UI to a browser."""
+        try:
+            from trtdbg_ui.serve import serve
+        except ModuleNotFoundError as error:
+            raise UnavailableError(
+                f"serving needs the package {error.name}",
+                remedy="install it with pip install 'trtdbg[serve]'",
+            ) from error
+        # An app that does not start is quoted on stdout by textual-serve.
+        with contextlib.redirect_stdout(sys.stderr):
+            code: int = serve(
+                model, arguments, host=host, port=port, token=token, note=self.note
+            )
         return code
 
     def close(self, *, kill: bool) -> None:

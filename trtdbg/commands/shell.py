@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,3 +51,8 @@ class Shell(Protocol):
         viewing: Viewing,
     ) -> int:
         """Runs the terminal UI until the user leaves it; returns its exit code."""
+
+    def serve(
+        self, model: str, arguments: Sequence[str], *, host: str, port: int, token: bool
+    ) -> int:
+        """Serves the UI, started with `arguments`, to a browser; returns its exit code."""

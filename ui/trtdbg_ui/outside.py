@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textual.app import SuspendNotSupported
 
-from trtdbg.errors import TrtdbgError
+from trtdbg.errors import ExitCode, TrtdbgError
 from trtdbg.outputs.files import write_atomically
 from trtdbg.records import Report, Source
 from trtdbg_ui.editor import editor_command, run_editor, source_file
@@ -19,8 +19,22 @@ from trtdbg_ui.state import State
 from trtdbg_ui.widgets.export_dialog import ExportDialog
 
 
+_ORPHAN_SECONDS = 1.0
+"""How often an app in a browser looks whether its server still lives."""
+
+
 class Outside(Shell):
     """Opens the source of a node in the editor, and writes what is shown to files."""
+
+    def on_mount(self) -> None:
+        """Sees to it that no app in a browser outlives a server that was killed."""
+        if self.is_web:
+            server = os.getppid()
+            self.set_interval(_ORPHAN_SECONDS, lambda: self._end_without(server))
+
+    def _end_without(self, server: int) -> None:
+        if os.getppid() != server:
+            self.exit(ExitCode.INTERRUPTED)
 
     def action_edit(self) -> None:
         """Opens the source line of the selected node in the user's editor."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 from rich.console import Console
@@ -26,6 +27,7 @@ class FakeShell:
         self.failures: list[tuple[str, str]] = []
         self.opened: list[tuple[str, TruncationPolicy, Settings, str | None]] = []
         self.viewings: list[Viewing] = []
+        self.served: list[tuple[str, list[str], str, int, bool]] = []
         self.verbose = False
         self._stdout = io.StringIO()
         self._console = Console(file=self._stdout, width=100, markup=False, highlight=False)
@@ -73,3 +75,9 @@ class FakeShell:
         self.viewings.append(viewing)
         self.opened.append((model, policy, settings, target))
         return 0
+
+    def serve(
+        self, model: str, arguments: Sequence[str], *, host: str, port: int, token: bool
+    ) -> int:
+        self.served.append((model, list(arguments), host, port, token))
+        return 130

@@ -59,7 +59,7 @@ class Dialog(ModalScreen[None]):
         view = Page()
         # Content, because a string would be read as markup.
         view.border_title = Content(self._title)
-        view.border_subtitle = f"{key('down')} {key('up')} scroll · esc closes"
+        view.border_subtitle = f"{_first('down')} {_first('up')} scroll · esc closes"
         yield view
 
     def on_mount(self) -> None:
@@ -67,3 +67,7 @@ class Dialog(ModalScreen[None]):
         view = self.query_one(Page)
         view.show(self._make)
         view.focus()
+
+
+def _first(id: str) -> str:
+    return key(id).split()[0]
