@@ -21,7 +21,6 @@ from trtdbg_ui.inbox import Inbox
 from trtdbg_ui.navigation import (
     at_hit,
     at_neighbour,
-    at_node,
     at_place,
     at_problem,
     hiding_unchanged,
@@ -34,8 +33,8 @@ from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.origin import origin
 from trtdbg_ui.render.policy import next_path, next_timing
 from trtdbg_ui.render.text import Line
-from trtdbg_ui.shell import Shell
 from trtdbg_ui.state import BOTTOM, Find, Pane, State
+from trtdbg_ui.tables import Tables
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.cursor_view import CursorView
 from trtdbg_ui.widgets.dialog import Dialog
@@ -49,7 +48,7 @@ MakeWorker = Callable[[Callable[[Progress | Log], None]], Worker]
 """Makes the worker's client, given what takes its progress and log lines."""
 
 
-class TrtdbgApp(Shell):
+class TrtdbgApp(Tables):
     """Shows one model under changing policies."""
 
     class Settled(Message):
@@ -190,11 +189,6 @@ class TrtdbgApp(Shell):
         else:
             self.state = state
 
-    def _go_to_node(self, name: str) -> None:
-        self.state = at_node(self.state, name)
-        if not self.state.has(name):
-            self.tell(f"{name} is not a node of this graph.", severity="warning")
-
     def action_find(self) -> None:
         """Opens the search line."""
         if self.state.rows is None:
@@ -295,7 +289,7 @@ class TrtdbgApp(Shell):
         elif isinstance(view, EngineList | FindingList):
             name = _node_of(view, row)
             if name is not None:
-                self._go_to_node(name)
+                self._jump(name)
                 self.action_pane(Pane.NODES.value)
 
 

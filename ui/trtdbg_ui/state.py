@@ -9,9 +9,10 @@ from enum import StrEnum
 from trtdbg.policy import TruncationPolicy
 from trtdbg_ui.activity import Activity
 from trtdbg_ui.failure import Failure
-from trtdbg_ui.loaded import Loaded, Rows
+from trtdbg_ui.loaded import Loaded, Rows, Showing
 from trtdbg_ui.render.policy import Change
 from trtdbg_ui.render.text import Line
+from trtdbg_ui.view import USUAL, View
 
 
 class Pane(StrEnum):
@@ -63,6 +64,12 @@ class State:
     node: str | None = None
     """Name of the selected node."""
     hide_unchanged: bool = False
+    against: int | None = None
+    """Position of the pass that the one shown is compared with; None is the one before."""
+    view: View = USUAL
+    """How the node table is shown."""
+    trail: tuple[str, ...] = ()
+    """Nodes that were left by a jump, the last one last."""
     pane: Pane = Pane.NODES
     """The pane that has the keyboard."""
     bottom: Pane = Pane.ENGINES
@@ -83,7 +90,14 @@ class State:
         """Rows of the node table."""
         if self.loaded is None:
             return None
-        return self.loaded.rows(self.place, self.hide_unchanged)
+        return self.loaded.rows(self.showing)
+
+    @property
+    def showing(self) -> Showing:
+        """Which rows the node table shows; what has no meaning in the result is left out."""
+        if self.place is None:
+            return Showing(view=self.view)
+        return Showing(self.place, self.hide_unchanged, self.against, self.view)
 
     @property
     def row(self) -> int:

@@ -98,10 +98,24 @@ def snapshot_detail(rows: SnapshotRows, index: int, size: int) -> list[Line]:
             line(("operands", Tone.HEAD)),
             *_indented(", ".join(node.operands), size),
         ]
-    if node.args:
-        lines += [BLANK, line(("arguments", Tone.HEAD)), *_indented(node.args, size)]
+    lines += _arguments(node, row.old, size)
     lines += _history(rows.loaded, node.name, node.from_node, size)
     return lines
+
+
+def _arguments(node: GraphNode, old: GraphNode | None, size: int) -> list[Line]:
+    """Returns the arguments after a pass, and before it where they were others."""
+    if old is None or old is node or old.args == node.args:
+        if not node.args:
+            return []
+        return [BLANK, line(("arguments", Tone.HEAD)), *_indented(node.args, size)]
+    return [
+        BLANK,
+        line(("arguments before", Tone.HEAD)),
+        *_indented(old.args or "none", size),
+        line(("arguments after", Tone.HEAD)),
+        *_indented(node.args or "none", size),
+    ]
 
 
 def validators(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
