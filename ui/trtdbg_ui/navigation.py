@@ -151,9 +151,13 @@ def _on_a_row(state: State) -> State:
 
 def _difference(old: Loaded | None, new: Loaded) -> Change | Line:
     """Returns what the switch from one policy to another changed."""
-    if old is None or old.report.policy == new.report.policy:
+    if old is None or _choice(old) == _choice(new):
         return ()
     return change(old.report, new.report)
+
+
+def _choice(loaded: Loaded) -> tuple[object, ...]:
+    return loaded.report.settings, loaded.report.policy
 
 
 def _same_place(old: Loaded | None, new: Loaded, place: int | None) -> int | None:

@@ -6,13 +6,16 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from trtdbg.policy import TruncationPolicy
+from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg_ui.activity import Activity
+from trtdbg_ui.desk import Choice
 from trtdbg_ui.failure import Failure
 from trtdbg_ui.loaded import Loaded, Rows, Showing
 from trtdbg_ui.render.policy import Change
 from trtdbg_ui.render.text import Line
 from trtdbg_ui.view import USUAL, View
+
+DEFAULTS = Settings()
 
 
 class Pane(StrEnum):
@@ -56,6 +59,7 @@ class State:
     """One moment of the screen. Compared by identity: reports are large."""
 
     policy: TruncationPolicy
+    settings: Settings = DEFAULTS
     """What the keys say; the report shown can lag behind while another is computed."""
     loaded: Loaded | None = None
     """The report shown."""
@@ -80,6 +84,14 @@ class State:
     """Why the last request was not answered."""
     change: Change | Line = ()
     """What the last switch of policy changed, or how the last build ended."""
+    flash_until: float = 0.0
+    """The app's clock; the numbers that a switch changed stand out until then."""
+    layers: frozenset[int] = frozenset()
+    """Engines whose layers are shown."""
+    past: tuple[Choice, ...] = ()
+    """Policies and settings before this one, which undo goes back to; the last one last."""
+    future: tuple[Choice, ...] = ()
+    """Those that redo goes forward to, the next one last."""
     find: Find | None = None
 
     hits: tuple[int, ...] = ()
