@@ -14,28 +14,26 @@ from trtdbg.errors import ExitCode
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
-from trtdbg.session.messages import Job, Log, Progress
+from trtdbg.session.messages import Job, News
+from trtdbg_ui.choices import Choices
 from trtdbg_ui.conversation import Conversation
 from trtdbg_ui.desk import Answer, Ask, Desk, Worker
 from trtdbg_ui.inbox import Inbox
 from trtdbg_ui.navigation import (
     at_hit,
     at_neighbour,
-    at_node,
     at_place,
     at_problem,
     hiding_unchanged,
     searching,
 )
 from trtdbg_ui.render.command import command, saved_command
-from trtdbg_ui.render.detail import validators
 from trtdbg_ui.render.findings import explanation
 from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.origin import origin
-from trtdbg_ui.render.policy import next_path, next_timing
 from trtdbg_ui.render.text import Line
-from trtdbg_ui.shell import Shell
-from trtdbg_ui.state import BOTTOM, Find, Pane, State
+from trtdbg_ui.render.validators import validators
+from trtdbg_ui.state import Find, Pane, State
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.cursor_view import CursorView
 from trtdbg_ui.widgets.dialog import Dialog
@@ -45,11 +43,11 @@ from trtdbg_ui.widgets.finding_list import FindingList
 from trtdbg_ui.widgets.node_table import NodeTable
 from trtdbg_ui.widgets.pass_list import PassList
 
-MakeWorker = Callable[[Callable[[Progress | Log], None]], Worker]
-"""Makes the worker's client, given what takes its progress and log lines."""
+MakeWorker = Callable[[Callable[[News], None]], Worker]
+"""Makes the worker's client, given what takes what it tells while it works."""
 
 
-class TrtdbgApp(Shell):
+class TrtdbgApp(Choices):
     """Shows one model under changing policies."""
 
     class Settled(Message):
@@ -88,7 +86,7 @@ class TrtdbgApp(Shell):
             reports: What is known from the start.
             clock: Seconds that only grow.
         """
-        super().__init__(policy, clock)
+        super().__init__(policy, settings, clock)
         inbox = Inbox(lambda: self.post_message(self.Woken()))
         worker = make_worker(inbox.put) if make_worker is not None else None
         self._job = Job(
@@ -105,7 +103,7 @@ class TrtdbgApp(Shell):
     def compose(self) -> ComposeResult:
         """Yields the board."""
         job = self._job
-        yield Board(job.model, job.settings, job.target, self._desk, id="board")
+        yield Board(job.model, job.target, self._desk, id="board")
 
     def on_mount(self) -> None:
         """Shows the first frame, and only then starts the worker."""
@@ -122,15 +120,6 @@ class TrtdbgApp(Shell):
     def _settle(self, settled: Settled) -> None:
         self._conversation.settle(settled.request, settled.future)
 
-    def action_build(self) -> None:
-        """Builds all engines."""
-        if not self._conversation.build():
-            return
-        pane = self.state.pane
-        if not self._board.pane(Pane.ENGINES).display:
-            pane = Pane.ENGINES if pane in BOTTOM or self.size.height < 32 else pane
-        self._change(bottom=Pane.ENGINES, pane=pane)
-
     def action_leave(self) -> None:
         """Closes the search, or else cancels what runs, or else goes to the node table."""
         if self.state.find is not None:
@@ -143,14 +132,6 @@ class TrtdbgApp(Shell):
             self.action_pane(Pane.NODES.value)
 
     # Policy.
-
-    def action_timing(self, step: int) -> None:
-        """Switches to the next or previous timing."""
-        self._conversation.switch(next_timing(self.state.policy, step))
-
-    def action_path(self, path: str, step: int) -> None:
-        """Switches what is narrowed on inputs, constants or computed values."""
-        self._conversation.switch(next_path(self.state.policy, path, step))
 
     def action_again(self) -> None:
         """Analyses the current policy again."""
@@ -189,11 +170,6 @@ class TrtdbgApp(Shell):
             self.tell(none)
         else:
             self.state = state
-
-    def _go_to_node(self, name: str) -> None:
-        self.state = at_node(self.state, name)
-        if not self.state.has(name):
-            self.tell(f"{name} is not a node of this graph.", severity="warning")
 
     def action_find(self) -> None:
         """Opens the search line."""
@@ -272,7 +248,7 @@ class TrtdbgApp(Shell):
         text = (
             saved_command(self._job.model)
             if self._desk.read_only
-            else command(self._job, state.policy)
+            else command(self._desk.job, state.policy)
         )
         self.copy_to_clipboard(text)
         self.tell(text, title="Copied")
@@ -295,7 +271,7 @@ class TrtdbgApp(Shell):
         elif isinstance(view, EngineList | FindingList):
             name = _node_of(view, row)
             if name is not None:
-                self._go_to_node(name)
+                self._jump(name)
                 self.action_pane(Pane.NODES.value)
 
 
@@ -335,7 +311,7 @@ def run(
 
     clients: list[Client] = []
 
-    def make_worker(on_event: Callable[[Progress | Log], None]) -> Client:
+    def make_worker(on_event: Callable[[News], None]) -> Client:
         clients.append(Client(on_event))
         return clients[0]
 

@@ -16,7 +16,7 @@ from textual.timer import Timer
 
 from trtdbg.errors import ExitCode
 from trtdbg.outputs.plain import one_line
-from trtdbg.policy import TruncationPolicy
+from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.session.messages import Log
 from trtdbg_ui.actions import ACTIONS
 from trtdbg_ui.state import BOTTOM, Pane, State
@@ -43,11 +43,14 @@ class Shell(App[int]):
 
     state: reactive[State] = reactive(State(TruncationPolicy()), init=False)
 
-    def __init__(self, policy: TruncationPolicy, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, policy: TruncationPolicy, settings: Settings, clock: Callable[[], float]
+    ) -> None:
         """Prepares the frame.
 
         Args:
             policy: The policy to begin with.
+            settings: The compilation settings to begin with.
             clock: Seconds that only grow.
         """
         super().__init__()
@@ -56,7 +59,7 @@ class Shell(App[int]):
         self.theme = DARK.name
         self._clock = clock
         self._ticker: Timer | None = None
-        self.set_reactive(Shell.state, State(policy))
+        self.set_reactive(Shell.state, State(policy, settings))
 
     @property
     def exit_code(self) -> ExitCode:
@@ -85,7 +88,7 @@ class Shell(App[int]):
         """Shows a new state."""
         self._board.show(new, self._clock())
         if self._ticker is not None:
-            if new.activity is None:
+            if new.activity is None and new.flash_until <= self._clock():
                 self._ticker.pause()
             else:
                 self._ticker.resume()
@@ -114,6 +117,9 @@ class Shell(App[int]):
         for screen in self.screen_stack[:1]:
             for board in screen.query(Board):
                 board.show_clock(self._clock())
+        over = self.state.flash_until <= self._clock()
+        if self._ticker is not None and self.state.activity is None and over:
+            self._ticker.pause()
 
     # Panes.
 
