@@ -40,7 +40,7 @@ from trtdbg.errors import (
 from trtdbg.outputs.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Ask, Log, Progress
+from trtdbg.session.messages import Ask, Log, News, Progress
 from trtdbg.viewing import Viewing
 
 if TYPE_CHECKING:
@@ -264,11 +264,13 @@ class Terminal:
             self._client.cancel()
         self._client.close()
 
-    def _heard(self, event: Progress | Log) -> None:
+    def _heard(self, event: News) -> None:
         """Shows progress; called from the client's thread."""
         if isinstance(event, Log):
             if self.verbose:
                 self._line(f"{event.source} {event.level.value}: {event.text}")
+            return
+        if not isinstance(event, Progress):
             return
         done = f" {event.done}/{event.total}" if event.total is not None else ""
         detail = f" {event.detail}" if event.detail else ""

@@ -13,8 +13,15 @@ from trtdbg_ui.widgets.lines import LineView
 from tests.ui.canned import MODEL, report
 from trtdbg.errors import CancelledError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
-from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Analyze, Build, Describe, Log, LogLevel, Progress
+from trtdbg.records import BuildRecord, Environment, Report
+from trtdbg.session.messages import (
+    Ask,
+    EngineBuilt,
+    Log,
+    LogLevel,
+    News,
+    Progress,
+)
 
 Answer = Future[Environment | Report]
 
@@ -22,18 +29,18 @@ Answer = Future[Environment | Report]
 class FakeWorker:
     """Stands where the client stands; keeps requests until they are answered."""
 
-    def __init__(self, on_event: Callable[[Progress | Log], None]) -> None:
+    def __init__(self, on_event: Callable[[News], None]) -> None:
         self.on_event = on_event
         self.started = 0
         self.cancelled = 0
         self.closed = 0
-        self.requests: list[Analyze | Build | Describe] = []
+        self.requests: list[Ask] = []
         self.waiting: list[Answer] = []
 
     def start(self) -> None:
         self.started += 1
 
-    def submit(self, request: Describe | Analyze | Build) -> Answer:
+    def submit(self, request: Ask) -> Answer:
         self.requests.append(request)
         future: Answer = Future()
         future.set_running_or_notify_cancel()
@@ -58,6 +65,9 @@ class FakeWorker:
     def progress(self, stage: str, detail: str = "", done: int | None = None,
                  total: int | None = None) -> None:  # fmt: skip
         self.on_event(Progress(stage=stage, detail=detail, done=done, total=total))
+
+    def built(self, index: int, build: BuildRecord) -> None:
+        self.on_event(EngineBuilt(index=index, build=build))
 
     def log(self, text: str, level: LogLevel = LogLevel.INFO) -> None:
         self.on_event(Log(source="tensorrt", level=level, text=text))
@@ -88,7 +98,7 @@ class Stage:
             clock=self.clock,
         )
 
-    def _make(self, on_event: Callable[[Progress | Log], None]) -> FakeWorker:
+    def _make(self, on_event: Callable[[News], None]) -> FakeWorker:
         self.workers.append(FakeWorker(on_event))
         return self.workers[0]
 

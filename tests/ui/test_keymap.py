@@ -110,13 +110,13 @@ async def test_a_remapped_key_does_it_and_the_old_one_no_more(file: Path) -> Non
 
 
 async def test_help_and_palette_name_the_keys_in_force(file: Path) -> None:
-    file.write_text('help = "f1"\nquit = "Q"\npage-down = "space"\n')
+    file.write_text('help = "f1"\nquit = "Q"\npage-down = "f6"\n')
     app = app_with(read_keymap(str(file)))
     async with app.run_test(size=(160, 50)) as pilot:
         await settle(pilot)
         text = "\n".join(plain(line) for line in help_lines(Pane.NODES, 80))
         assert "  f1 " in text
-        assert "  space " in text
+        assert "  f6 " in text
         assert "  q " not in text
         titles = [each.title for each in app.get_system_commands(app.screen)]
         assert "Quit (Q)" in titles

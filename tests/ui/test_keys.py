@@ -273,7 +273,7 @@ async def test_build_shows_its_progress_and_then_the_result() -> None:
         await press(pilot, "b")
         request = stage.worker.requests[0]
         assert isinstance(request, Build)
-        assert request.engines is None
+        assert request.engines == (0, 1, 2, 3, 4)
         stage.worker.progress("build", "engine 1", 1, 5)
         stage.clock.now += 2
         await settle(pilot)

@@ -13,6 +13,7 @@ from trtdbg_ui.failure import Failure
 from trtdbg_ui.memory import Remembered
 from trtdbg_ui.state import Pane
 from trtdbg_ui.themes import LIGHT, MONO
+from trtdbg_ui.view import Quick, View
 
 from tests.ui.canned import report
 from trtdbg.cli import main
@@ -173,13 +174,15 @@ def test_a_model_opens_as_it_was_left(saved: str, shown: list[TrtdbgApp]) -> Non
     left = app.state.changed(
         loaded=app._desk.known()[0], pane=Pane.FINDINGS, bottom=Pane.FINDINGS, node="add_1"
     )
-    app.set_reactive(TrtdbgApp.state, left.changed(hide_unchanged=True))
+    view = View(columns=("name", "gone"), sort="name", quick=Quick.WIDE, engine=3)
+    app.set_reactive(TrtdbgApp.state, left.changed(hide_unchanged=True, view=view))
     app.theme = LIGHT.name
     launch._remember(saved, app, pytest.fail)
     start(saved)
     state = shown[1].state
     assert (state.pane, state.bottom) == (Pane.FINDINGS, Pane.FINDINGS)
     assert (state.node, state.hide_unchanged) == ("add_1", True)
+    assert state.view == View(columns=("name",), sort="name", quick=Quick.WIDE)
     assert shown[1].theme == LIGHT.name
     start(saved, Viewing(fresh=True, look=Look.MONO))
     assert shown[2].state.pane is Pane.NODES

@@ -26,7 +26,7 @@ from trtdbg.session.messages import (
     Done,
     Event,
     Failed,
-    Log,
+    News,
     Progress,
 )
 from trtdbg.session.worker import Worker
@@ -60,14 +60,15 @@ class Client:
 
     def __init__(
         self,
-        on_event: Callable[[Progress | Log], None] | None = None,
+        on_event: Callable[[News], None] | None = None,
         *,
         _handler: str = "trtdbg.session.server:Handler",
     ) -> None:
         """Prepares a client; no process is started yet.
 
         Args:
-            on_event: Takes progress and log lines, called from the client's reader thread.
+            on_event: Takes progress, built engines and log lines, called from the client's
+                reader thread.
         """
         self._on_event = on_event
         self._handler = _handler

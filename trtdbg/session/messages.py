@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.records import BuildRecord
 
 
 class Message(msgspec.Struct, frozen=True, tag=True):
@@ -116,6 +117,17 @@ class Log(Message, frozen=True, kw_only=True):
     text: str
 
 
+class EngineBuilt(Message, frozen=True, kw_only=True):
+    """One engine of a running build is done; what is cancelled later keeps it."""
+
+    index: int
+    build: BuildRecord
+
+
+News = Progress | Log | EngineBuilt
+"""What a worker tells while it works on a request."""
+
+
 class Done(Message, frozen=True, kw_only=True):
     """The answer to a request."""
 
@@ -133,4 +145,4 @@ class Failed(Message, frozen=True, kw_only=True):
     traceback: str = ""
 
 
-Event = Progress | Log | Done | Failed
+Event = News | Done | Failed

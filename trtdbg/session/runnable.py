@@ -18,7 +18,7 @@ from trtdbg.errors import UsageError
 from trtdbg.outputs.summary import FLAVOURS
 from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
 from trtdbg.records import BuildStatus, EngineRecord, Environment, Report, Saved
-from trtdbg.session.messages import Job, Log, Progress
+from trtdbg.session.messages import Job, Log, News, Progress
 from trtdbg.session.steps import Analysed
 from trtdbg.stages import engine
 from trtdbg.stages.assemble import assemble, engine_module, move, save_module
@@ -64,10 +64,10 @@ def compile_program(
     return Session(job, _log, loaded).compile(policy)
 
 
-def _log(event: Progress | Log) -> None:
+def _log(event: News) -> None:
     if isinstance(event, Progress):
         _logger.debug("%s %s", event.stage, event.detail)
-    else:
+    elif isinstance(event, Log):
         _logger.debug("%s: %s", event.source, event.text)
 
 

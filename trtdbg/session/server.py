@@ -27,6 +27,7 @@ import msgspec
 
 from trtdbg import errors
 from trtdbg.errors import StageError, TrtdbgError, WorkerBugError, WorkerError
+from trtdbg.policy import Settings
 from trtdbg.records import Environment, Report
 from trtdbg.session.messages import (
     Analyze,
@@ -40,6 +41,7 @@ from trtdbg.session.messages import (
     Log,
     LogLevel,
     Measure,
+    News,
     Progress,
     Request,
     Shutdown,
@@ -66,7 +68,7 @@ class RequestHandler(Protocol):
 class Handler:
     """Answers requests with one cached `Session` per job."""
 
-    def __init__(self, emit: Callable[[Progress | Log], None]) -> None:
+    def __init__(self, emit: Callable[[News], None]) -> None:
         """Remembers where progress and log lines go; imports nothing."""
         self._emit = emit
         self._sessions: OrderedDict[tuple[Job, _FileState], Session] = OrderedDict()
@@ -126,8 +128,22 @@ class Handler:
             del self._sessions[stale]
         while len(self._sessions) >= _KEPT_SESSIONS:
             self._sessions.popitem(last=False)
-        self._sessions[key] = Session(job, self._emit)
+        kin = next((s for k, s in self._sessions.items() if _kin(k, key)), None)
+        self._sessions[key] = Session(job, self._emit) if kin is None else kin.sibling(job)
         return self._sessions[key]
+
+
+def _kin(one: tuple[Job, _FileState], other: tuple[Job, _FileState]) -> bool:
+    """Tells whether two jobs differ in the partition alone."""
+    return one[1] == other[1] and _unpartitioned(one[0]) == _unpartitioned(other[0])
+
+
+def _unpartitioned(job: Job) -> Job:
+    usual = Settings()
+    settings = msgspec.structs.replace(
+        job.settings, min_block_size=usual.min_block_size, partitioner=usual.partitioner
+    )
+    return msgspec.structs.replace(job, settings=settings)
 
 
 _FileState = tuple[int, int] | None
@@ -240,9 +256,9 @@ def _buffer_c_stdout_by_line() -> None:
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, line_buffered, 0)
 
 
-def _load(handler: str) -> Callable[[Callable[[Progress | Log], None]], RequestHandler]:
+def _load(handler: str) -> Callable[[Callable[[News], None]], RequestHandler]:
     module, _, name = handler.partition(":")
-    made: Callable[[Callable[[Progress | Log], None]], RequestHandler] = getattr(
+    made: Callable[[Callable[[News], None]], RequestHandler] = getattr(
         importlib.import_module(module), name
     )
     return made

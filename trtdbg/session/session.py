@@ -6,6 +6,7 @@ per policy, so that switching back is instant.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,14 @@ from trtdbg.records import (
 )
 from trtdbg.session import advice, reasons, runnable
 from trtdbg.session.measured import measure
-from trtdbg.session.messages import DEFAULT_ATOL, DEFAULT_RTOL, Job, Log, Progress
+from trtdbg.session.messages import (
+    DEFAULT_ATOL,
+    DEFAULT_RTOL,
+    EngineBuilt,
+    Job,
+    News,
+    Progress,
+)
 from trtdbg.session.probe_cache import ProbeCache
 from trtdbg.session.runnable import Built
 from trtdbg.session.steps import Analysed, Context, Lowered, Steps
@@ -61,7 +69,7 @@ class Session:
     def __init__(
         self,
         job: Job,
-        emit: Callable[[Progress | Log], None],
+        emit: Callable[[News], None],
         loaded: LoadedProgram | None = None,
     ) -> None:
         """Prepares torch_tensorrt and loads the program.
@@ -90,6 +98,20 @@ class Session:
         self._cache = ProbeCache(self.environment, self._target)
         self._lowered: dict[bool, Lowered] = {}
         self._analyses: dict[TruncationPolicy, _Analysis] = {}
+
+    def sibling(self, job: Job) -> Session:
+        """Returns a session of the same program that partitions it in another way.
+
+        What does not depend on the partition is shared: the program, lowering and its
+        verdicts, and what TensorRT answered.
+
+        Args:
+            job: the same job but for minimum block size and partitioner.
+        """
+        other = copy.copy(self)
+        other._settings = job.settings
+        other._analyses = {}
+        return other
 
     def analyze(self, policy: TruncationPolicy) -> Report:
         """Returns the report under a policy, networks defined and nothing built.
@@ -134,6 +156,7 @@ class Session:
             records[index] = msgspec.structs.replace(
                 records[index], build=build, timing_unavailable=self._no_timing(build)
             )
+            self._emit(EngineBuilt(index=index, build=build))
             if serialized is not None and save is not None:
                 built.append(Built(records[index], serialized))
         report = msgspec.structs.replace(analysis.report, engines=tuple(records))

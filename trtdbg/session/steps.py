@@ -370,8 +370,8 @@ class Steps:
             self.evidence.refused = settled.refused
             self.evidence.narrowed_readers = settled.narrowed_readers
         if self.early is not None:
-            self.evidence.refused = {**self.early.typing.refused, **self.evidence.refused}
-            truncated.scalars.update(self.early.typing.scalars)
+            self.evidence.widened = self.early.typing.refused
+            self.evidence.exported_scalars = self.early.typing.scalars
             self._keep_what_survived()
         self.evidence.scalars = truncated.scalars
         assert self.captured.module is not None

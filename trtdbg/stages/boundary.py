@@ -86,9 +86,11 @@ def repair_program(
     callers still pass and expect what export promised.
 
     1. An input that the graph reads narrower than it is passed gets one cast for all who read
-       it, except the program's output, which returns it as it came.
+       it, except the program's output, which returns it as it came, and a cast of the
+       PyTorch part that would undo it.
     2. An output that is not of the promised dtype is cast to it, once however often it is
-       returned.
+       returned. Where a cast of the PyTorch part made it narrow, what that cast read is
+       returned instead.
     3. What the policy keeps in float64 crosses the borders of engines as float32, by the rules
        2 to 7 of `repair_late`.
 
@@ -111,7 +113,7 @@ def repair_program(
         if passed.is_complex and not value.dtype.is_complex:
             continue
         refresh_metadata(node, value.to(passed))
-        readers = [reader for reader in node.users if reader is not output]
+        readers = [r for r in node.users if r is not output and not _casts_to(r, passed)]
         casts.insert(node, value.dtype, Direction.PROGRAM_INPUT, readers)
     _cast_into_engines(split, casts)
     made = {
@@ -124,11 +126,20 @@ def repair_program(
     returned = list(output_values(split.graph))
     for i, (value, wanted) in enumerate(zip(returned, promised, strict=True)):
         # By place: one node may stand for outputs of different dtypes.
-        if isinstance(value, Node) and differ(value.meta.get("val"), wanted):
+        if not isinstance(value, Node) or not differ(value.meta.get("val"), wanted):
+            continue
+        if value.target is CAST and not differ(value.args[0].meta.get("val"), wanted):
+            returned[i] = value.args[0]
+        else:
             returned[i] = casts.cast(value, wanted.dtype, Direction.PROGRAM_OUTPUT, [output])
     first = output.args[0]
     output.args = (returned if isinstance(first, (tuple, list)) else returned[0],)
     return casts.finish()
+
+
+def _casts_to(node: Node, dtype: torch.dtype) -> bool:
+    """Tells whether a node of the PyTorch part is a cast to a dtype."""
+    return node.target is CAST and node.meta["val"].dtype == dtype
 
 
 def _convert_constants(split: GraphModule, narrowings: Narrowings) -> None:

@@ -12,6 +12,7 @@ import logging
 from typing import Any
 
 import torch
+from torch._dispatch.python import no_python_dispatcher
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.utils._pytree import tree_map
 
@@ -49,7 +50,8 @@ def refusal(target: Any, given: Arguments, before: Arguments) -> str | None:
 
 def _failure(target: Any, arguments: Arguments) -> str | None:
     args, kwargs = arguments
-    with unset_fake_temporarily(), torch.no_grad():
+    # The Python dispatcher would run decompositions, which take more than the kernel does.
+    with unset_fake_temporarily(), no_python_dispatcher(), torch.no_grad():
         try:
             target(*tree_map(_small, args), **tree_map(_small, kwargs))
         except Exception as error:

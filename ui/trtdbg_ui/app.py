@@ -12,7 +12,8 @@ from textual.message import Message
 
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
-from trtdbg.session.messages import Job, Log, Progress
+from trtdbg.session.messages import Job, News
+from trtdbg_ui.choices import Choices
 from trtdbg_ui.conversation import Conversation
 from trtdbg_ui.desk import Answer, Ask, Desk, Worker
 from trtdbg_ui.inbox import Inbox
@@ -20,7 +21,6 @@ from trtdbg_ui.keymap import Keymap, key
 from trtdbg_ui.navigation import (
     at_hit,
     at_neighbour,
-    at_node,
     at_place,
     at_problem,
     hiding_unchanged,
@@ -28,13 +28,12 @@ from trtdbg_ui.navigation import (
 )
 from trtdbg_ui.outside import Outside
 from trtdbg_ui.render.command import command, saved_command
-from trtdbg_ui.render.detail import validators
 from trtdbg_ui.render.findings import explanation
 from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.origin import origin
-from trtdbg_ui.render.policy import next_path, next_timing
 from trtdbg_ui.render.text import Line
-from trtdbg_ui.state import BOTTOM, Find, Pane, State
+from trtdbg_ui.render.validators import validators
+from trtdbg_ui.state import Find, Pane, State
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.cursor_view import CursorView
 from trtdbg_ui.widgets.dialog import Dialog
@@ -44,11 +43,11 @@ from trtdbg_ui.widgets.finding_list import FindingList
 from trtdbg_ui.widgets.node_table import NodeTable
 from trtdbg_ui.widgets.pass_list import PassList
 
-MakeWorker = Callable[[Callable[[Progress | Log], None]], Worker]
-"""Makes the worker's client, given what takes its progress and log lines."""
+MakeWorker = Callable[[Callable[[News], None]], Worker]
+"""Makes the worker's client, given what takes what it tells while it works."""
 
 
-class TrtdbgApp(Outside):
+class TrtdbgApp(Choices, Outside):
     """Shows one model under changing policies."""
 
     class Settled(Message):
@@ -89,7 +88,7 @@ class TrtdbgApp(Outside):
             clock: Seconds that only grow.
             keymap: Which key does what; None is as built in.
         """
-        super().__init__(policy, clock, keymap or Keymap())
+        super().__init__(policy, settings, clock, keymap or Keymap())
         inbox = Inbox(lambda: self.post_message(self.Woken()))
         worker = make_worker(inbox.put) if make_worker is not None else None
         self._job = Job(
@@ -106,7 +105,7 @@ class TrtdbgApp(Outside):
     def compose(self) -> ComposeResult:
         """Yields the board."""
         job = self._job
-        yield Board(job.model, job.settings, job.target, self._desk, id="board")
+        yield Board(job.model, job.target, self._desk, id="board")
 
     def on_mount(self) -> None:
         """Shows the first frame, and only then starts the worker."""
@@ -129,15 +128,6 @@ class TrtdbgApp(Outside):
     def _settle(self, settled: Settled) -> None:
         self._conversation.settle(settled.request, settled.future)
 
-    def action_build(self) -> None:
-        """Builds all engines."""
-        if not self._conversation.build():
-            return
-        pane = self.state.pane
-        if not self._board.pane(Pane.ENGINES).display:
-            pane = Pane.ENGINES if pane in BOTTOM or self.size.height < 32 else pane
-        self._change(bottom=Pane.ENGINES, pane=pane)
-
     def action_leave(self) -> None:
         """Closes the search, or else cancels what runs, or else goes to the node table."""
         if self.state.find is not None:
@@ -150,14 +140,6 @@ class TrtdbgApp(Outside):
             self.action_pane(Pane.NODES.value)
 
     # Policy.
-
-    def action_timing(self, step: int) -> None:
-        """Switches to the next or previous timing."""
-        self._conversation.switch(next_timing(self.state.policy, step))
-
-    def action_path(self, path: str, step: int) -> None:
-        """Switches what is narrowed on inputs, constants or computed values."""
-        self._conversation.switch(next_path(self.state.policy, path, step))
 
     def action_again(self) -> None:
         """Analyses the current policy again."""
@@ -196,11 +178,6 @@ class TrtdbgApp(Outside):
             self.tell(none)
         else:
             self.state = state
-
-    def _go_to_node(self, name: str) -> None:
-        self.state = at_node(self.state, name)
-        if not self.state.has(name):
-            self.tell(f"{name} is not a node of this graph.", severity="warning")
 
     def action_find(self) -> None:
         """Opens the search line."""
@@ -282,7 +259,7 @@ class TrtdbgApp(Outside):
         text = (
             saved_command(self._job.model)
             if self._desk.read_only
-            else command(self._job, state.policy)
+            else command(self._desk.job, state.policy)
         )
         self.copy_to_clipboard(text)
         self.tell(text, title="Copied")
@@ -305,7 +282,7 @@ class TrtdbgApp(Outside):
         elif isinstance(view, EngineList | FindingList):
             name = _node_of(view, row)
             if name is not None:
-                self._go_to_node(name)
+                self._jump(name)
                 self.action_pane(Pane.NODES.value)
 
 

@@ -29,18 +29,28 @@ class SnapshotRow:
     """Recorded dtype before the pass; None for an added node."""
     after: Dtype
     """Recorded dtype after the pass; None for a removed node."""
+    old: GraphNode | None = None
+    """The node as it was, where it was there before."""
 
 
-def snapshot(report: Report, place: int) -> tuple[SnapshotRow, ...]:
+def snapshot(
+    report: Report, place: int, against: int | None = None
+) -> tuple[SnapshotRow, ...]:
     """Returns the graph after the pass at `place`, its removed nodes where they used to stand.
 
     The first snapshot has nothing before it: all its nodes are `SAME`.
+
+    Args:
+        report: The report with the passes.
+        place: Position of the pass in `Report.passes`.
+        against: Position of the pass that it is compared with; None is the one before.
     """
     pool = report.graph_nodes
     after = report.passes[place].graph
-    if place == 0:
+    earlier = place - 1 if against is None else against
+    if earlier < 0:
         return tuple(_row(Mark.SAME, pool[i], pool[i]) for i in after)
-    before = report.passes[place - 1].graph
+    before = report.passes[earlier].graph
     old = {pool[i].name: i for i in before}
     present = {pool[i].name for i in after}
     gone_before: dict[str, list[GraphNode]] = {}
@@ -76,6 +86,7 @@ def _row(mark: Mark, before: GraphNode | None, after: GraphNode | None) -> Snaps
         node=node,
         before=before.dtype if before else None,
         after=after.dtype if after else None,
+        old=before,
     )
 
 

@@ -9,19 +9,31 @@ from typing import Protocol
 from textual.notifications import SeverityLevel
 
 from trtdbg.errors import CancelledError
+from trtdbg.outputs.numerics import headline
 from trtdbg.outputs.summary import build_line
-from trtdbg.policy import TruncationPolicy
-from trtdbg.records import BuildStatus, Environment, Report
-from trtdbg.session.messages import Build, Log, LogLevel, Progress
+from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.records import BuildRecord, BuildStatus, Environment, Report
+from trtdbg.session.messages import (
+    Build,
+    EngineBuilt,
+    Log,
+    LogLevel,
+    Measure,
+    Progress,
+    Weigh,
+)
 from trtdbg_ui.activity import Activity
-from trtdbg_ui.desk import Answer, Ask, Desk
+from trtdbg_ui.desk import Answer, Ask, Desk, choice_of
 from trtdbg_ui.failure import Failure
 from trtdbg_ui.inbox import Inbox
 from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.navigation import presenting
+from trtdbg_ui.render.policy import Change
 from trtdbg_ui.render.text import Line, Tone, line
 from trtdbg_ui.state import State
+
+_FLASH_SECONDS = 1.5
 
 
 class View(Protocol):
@@ -70,16 +82,24 @@ class Conversation:
         self._desk.start()
         self._ask(policy)
 
-    def switch(self, policy: TruncationPolicy) -> None:
-        """Goes to another policy; its report is shown as soon as it is known."""
+    def switch(self, policy: TruncationPolicy, settings: Settings | None = None) -> None:
+        """Goes to another policy; its report is shown as soon as it is known.
+
+        Args:
+            policy: The policy.
+            settings: Compilation settings to go to with it; None keeps those in force.
+        """
+        self._desk.use(settings or self._view.state.settings)
         known = self._desk.report(policy)
         if known is None and self._desk.read_only:
+            self._desk.use(self._view.state.settings)
             self._view.tell("A saved report holds one policy. Open the .pt2 to try others.")
             return
         state = self._view.state
         if state.loaded is None and state.failure is None:
+            self._desk.use(state.settings)
             return
-        self._change(policy=policy, failure=None)
+        self._change(policy=policy, settings=self._desk.job.settings, failure=None)
         if known is not None:
             self._present(known)
         self._ask(policy)
@@ -93,16 +113,38 @@ class Conversation:
             self._desk.forget()
         self._ask(self._view.state.policy)
 
-    def build(self) -> bool:
-        """Starts to build all engines and returns True, or says why it does not."""
+    def build(self, engine: int | None = None) -> bool:
+        """Starts to build engines and returns True, or says why it does not.
+
+        Args:
+            engine: Index of one engine; None builds all that are not built yet.
+        """
         state = self._view.state
-        refusal = _why_no_build(state, self._desk.read_only)
-        if refusal is not None:
-            self._view.tell(refusal)
+        refusal = _why_no_build(state, self._desk.read_only, engine)
+        if refusal is not None or state.loaded is None:
+            self._view.tell(refusal or "")
             return False
-        self._desk.build(state.policy)
+        engines = unbuilt(state.loaded.report) if engine is None else (engine,)
+        return self.demand(
+            Build(job=self._desk.job, policy=state.policy, engines=engines), "build"
+        )
+
+    def demand(self, request: Ask, what: str) -> bool:
+        """Asks for more about the report shown and returns True, or says why it does not."""
+        if self._desk.read_only:
+            self._view.tell(f"This is a saved report: there is nothing to {what}.")
+            return False
+        if self._view.state.loaded is None or self._desk.running is not None:
+            self._view.tell("The worker is busy; try again when it is done, or esc cancels.")
+            return False
+        self._desk.submit(request)
         self._change(activity=self._activity(), failure=None)
         return True
+
+    def line_up(self, requests: Iterable[Ask]) -> None:
+        """Asks for reports that nobody waits for."""
+        self._desk.line_up(requests)
+        self._change(activity=self._activity())
 
     def _ask(self, policy: TruncationPolicy) -> None:
         self._desk.ask(policy)
@@ -123,6 +165,8 @@ class Conversation:
         for event in taken:
             if isinstance(event, Progress):
                 activity = activity.advanced(event, now)
+            elif isinstance(event, EngineBuilt):
+                activity = activity.having_built(event)
         if activity is not self._view.state.activity:
             self._change(activity=activity)
 
@@ -137,45 +181,65 @@ class Conversation:
             self._desk.free()
             self._answered(request, loaded)
         elif error is None:
-            self._desk.take_cancelled(request)
+            self._desk.take_unfinished(request, self._finished(), cancelled=True)
             self._desk.free()
             self._cancelled(request)
         else:
+            self._desk.take_unfinished(request, self._finished(), cancelled=False)
             self._desk.free()
             self._failed(request, Failure.of(error))
 
     def _answered(self, request: Ask, loaded: Loaded) -> None:
-        if request.policy != self._view.state.policy:
+        if not self._is_shown(request):
             # Somebody went on to another policy; this one waits for the way back.
             self._change(activity=self._activity())
             return
-        if not isinstance(request, Build):
+        if isinstance(request, Build):
+            statuses = [engine.build.status for engine in loaded.report.engines]
+            self._news(
+                loaded, "Build", build_line(loaded.report), BuildStatus.FAILED in statuses
+            )
+        elif isinstance(request, Measure) and loaded.report.numerics is not None:
+            words = headline(loaded.report.numerics)
+            beyond = loaded.report.numerics.first_beyond is not None
+            self._news(loaded, "Numbers", words, beyond)
+        elif isinstance(request, Weigh):
+            self._news(loaded, "Advice", "A shows what to do about refusals", False)
+        else:
             self._present(loaded)
-            return
-        failed = any(
-            engine.build.status is BuildStatus.FAILED for engine in loaded.report.engines
-        )
-        words = build_line(loaded.report)
-        self._present(loaded, line((words, Tone.BAD if failed else Tone.GOOD)))
-        self._view.tell(words, title="Build", severity="error" if failed else "information")
+
+    def _news(self, loaded: Loaded, title: str, words: str, bad: bool) -> None:
+        self._present(loaded, line((words, Tone.BAD if bad else Tone.GOOD)))
+        self._view.tell(words, title=title, severity="error" if bad else "information")
 
     def _cancelled(self, request: Ask) -> None:
-        what = "build" if isinstance(request, Build) else "analysis"
+        nouns = {Build: "build", Measure: "measurement", Weigh: "weighing"}
+        what = nouns.get(type(request), "analysis")
         shown = self._view.state.loaded
         self._change(activity=self._activity())
         if shown is not None:
+            self._desk.use(shown.report.settings)
             known = self._desk.report(shown.report.policy)
-            self._change(policy=shown.report.policy)
+            self._change(policy=shown.report.policy, settings=shown.report.settings)
             self._present(known or shown, line((f"{what} cancelled", Tone.WARN)))
         self._view.tell(f"The {what} was cancelled.", severity="warning")
 
     def _failed(self, request: Ask, failure: Failure) -> None:
         shown = self._view.state.loaded
-        policy = self._view.state.policy
-        if shown is not None and request.policy == policy:
+        if not self._is_shown(request):
+            # A row of the matrix, which tells it, or a policy that somebody went away from.
+            self._desk.take_error(request, failure.message)
+            self._change(activity=self._activity())
+            return
+        if shown is not None:
             # The keys say again what the screen shows.
-            policy = shown.report.policy
-        self._change(activity=self._activity(), failure=failure, policy=policy)
+            self._desk.use(shown.report.settings)
+            self._change(policy=shown.report.policy, settings=shown.report.settings)
+            loaded = self._desk.report(shown.report.policy)
+            if loaded is not None and loaded is not shown:
+                # Engines that were done before the end.
+                self._present(loaded, ())
+        self._change(activity=self._activity(), failure=failure)
         if failure.traceback:
             self._view.add_logs(
                 Log(source="worker", level=LogLevel.ERROR, text=text)
@@ -187,7 +251,20 @@ class Conversation:
     # The state.
 
     def _present(self, loaded: Loaded, news: Line | None = None) -> None:
-        self._view.state = presenting(self._view.state, loaded, self._activity(), news)
+        state = presenting(self._view.state, loaded, self._activity(), news)
+        if isinstance(state.change, Change) and state.change is not self._view.state.change:
+            state = state.changed(flash_until=self._clock() + _FLASH_SECONDS)
+        self._view.state = state
+
+    def _finished(self) -> dict[int, BuildRecord]:
+        """Returns what became of the engines that the request was done with."""
+        activity = self._view.state.activity
+        return dict(activity.finished) if activity is not None else {}
+
+    def _is_shown(self, request: Ask) -> bool:
+        """Tells whether a request is about what the keys say."""
+        state = self._view.state
+        return choice_of(request) == (state.settings, state.policy)
 
     def _change(self, **changes: object) -> None:
         self._view.state = self._view.state.changed(**changes)
@@ -197,16 +274,19 @@ class Conversation:
         running, activity = self._desk.running, self._view.state.activity
         if running is None:
             return None
-        building = isinstance(running, Build)
-        if activity is None or (activity.policy, activity.building) != (
-            running.policy,
-            building,
-        ):
-            return Activity(running.policy, self._clock(), building)
+        fresh = Activity.of(running, self._clock())
+        if activity is None or activity.key != fresh.key:
+            return fresh
         return activity
 
 
-def _why_no_build(state: State, read_only: bool) -> str | None:
+def unbuilt(report: Report) -> tuple[int, ...]:
+    """Returns the engines that a build has something to do for."""
+    built = BuildStatus.BUILT
+    return tuple(e.index for e in report.engines if e.build.status is not built)
+
+
+def _why_no_build(state: State, read_only: bool, engine: int | None) -> str | None:
     if read_only:
         return "This is a saved report: engines are built from a .pt2."
     if state.loaded is None or state.activity is not None:
@@ -217,8 +297,11 @@ def _why_no_build(state: State, read_only: bool) -> str | None:
     engines = state.loaded.report.engines
     if not engines:
         return "There are no engines to build."
-    if all(engine.build.status is BuildStatus.BUILT for engine in engines):
-        return f"All engines are built. {key('analyse-again')} starts over."
+    over = f"{key('analyse-again')} starts over."
+    if not unbuilt(state.loaded.report):
+        return f"All engines are built. {over}"
+    if engine is not None and engine not in unbuilt(state.loaded.report):
+        return f"Engine {engine} is built. {over}"
     return None
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Protocol
 
 from msgspec.structs import replace
 
-from trtdbg.policy import TruncationPolicy
-from trtdbg.records import BuildStatus, Environment, Report
-from trtdbg.session.messages import Analyze, Build, Describe, Job
+from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.records import BuildRecord, BuildStatus, Environment, Report
+from trtdbg.session.messages import Analyze, Build, Describe, Job, Measure, Weigh
+from trtdbg_ui.kept import kept
 from trtdbg_ui.loaded import Loaded
 
-Ask = Analyze | Build
+Ask = Analyze | Build | Measure | Weigh
+Choice = tuple[Settings, TruncationPolicy]
+"""What a report depends on, for one program."""
 Answer = Future[Environment | Report]
 
 
@@ -23,7 +27,7 @@ class Worker(Protocol):
     def start(self) -> None:
         """Begins to spawn the worker process; returns at once."""
 
-    def submit(self, request: Describe | Analyze | Build) -> Future[Environment | Report]:
+    def submit(self, request: Describe | Ask) -> Future[Environment | Report]:
         """Queues a request."""
 
     def cancel(self) -> None:
@@ -55,12 +59,15 @@ class Desk:
             settled: Is called with each request and its ended future, from any thread.
             reports: What is known from the start.
         """
-        self._job = job
+        self.job = job
         self._worker = worker
         self._settled = settled
-        self._known = {report.policy: Loaded(report) for report in reports}
-        self._waiting: TruncationPolicy | None = None
+        self._known = {(r.settings, r.policy): Loaded(r) for r in reports}
+        self._waiting: Choice | None = None
+        self._queue: deque[Ask] = deque()
         self.running: Ask | None = None
+        self.errors: dict[Choice, str] = {}
+        """Why a report is not known although it was asked for."""
 
     @property
     def read_only(self) -> bool:
@@ -72,72 +79,124 @@ class Desk:
         if self._worker is not None:
             self._worker.start()
 
+    @property
+    def waiting(self) -> tuple[Ask, ...]:
+        """The requests that are answered when nobody waits for another."""
+        return tuple(self._queue)
+
+    def use(self, settings: Settings) -> None:
+        """Lets all questions be about other compilation settings."""
+        self.job = replace(self.job, settings=settings)
+
     def known(self) -> tuple[Loaded, ...]:
-        """Returns all reports."""
-        return tuple(self._known.values())
+        """Returns all reports under the settings in use."""
+        return tuple(
+            loaded
+            for (settings, _), loaded in self._known.items()
+            if settings == self.job.settings
+        )
 
     def report(self, policy: TruncationPolicy) -> Loaded | None:
-        """Returns the report under a policy if it is known."""
-        return self._known.get(policy)
+        """Returns the report under a policy and the settings in use, if it is known."""
+        return self._known.get((self.job.settings, policy))
 
     def ask(self, policy: TruncationPolicy) -> None:
         """Sees to it that the report under `policy` comes, and that no other is waited for."""
-        running = self.running
+        choice = (self.job.settings, policy)
         self._waiting = None
-        if policy in self._known or (running and _answers(running, policy)):
+        if choice in self._known or (self.running and _analyses(self.running, choice)):
             return
-        if running is None:
-            self._submit(Analyze(job=self._job, policy=policy))
+        if self.running is None:
+            self.submit(Analyze(job=self.job, policy=policy))
         else:
-            self._waiting = policy
+            self._waiting = choice
+
+    def line_up(self, requests: Iterable[Ask]) -> None:
+        """Asks these one after the other, whenever nobody waits for something else."""
+        self._queue.extend(requests)
+        self._go_on()
+
+    def drop_line(self) -> None:
+        """Forgets what is lined up and not begun."""
+        self._queue.clear()
 
     def forget(self) -> None:
         """Drops all reports, so that the next `ask` computes anew."""
         self._known.clear()
+        self.errors.clear()
 
-    def build(self, policy: TruncationPolicy) -> None:
-        """Starts to build all engines of a known report; the worker must be idle."""
-        self._submit(Build(job=self._job, policy=policy))
-
-    def cancel(self) -> None:
-        """Ends what runs and forgets what waits."""
-        self._waiting = None
-        if self._worker is not None and self.running is not None:
-            self._worker.cancel()
-
-    def take(self, request: Ask, report: Report) -> Loaded:
-        """Files the answer to a request."""
-        loaded = Loaded(report)
-        self._known[request.policy] = loaded
-        return loaded
-
-    def take_cancelled(self, request: Ask) -> None:
-        """Notes on the engines of a cancelled build that they were not built to the end."""
-        loaded = self._known.get(request.policy)
-        if not isinstance(request, Build) or loaded is None:
-            return
-        engines = tuple(
-            replace(engine, build=replace(engine.build, status=BuildStatus.CANCELLED))
-            if engine.build.status in (BuildStatus.NOT_BUILT, BuildStatus.BUILDING)
-            else engine
-            for engine in loaded.report.engines
-        )
-        self._known[request.policy] = Loaded(replace(loaded.report, engines=engines))
-
-    def free(self) -> None:
-        """Says that the running request ended, and starts the one that waits."""
-        self.running = None
-        policy, self._waiting = self._waiting, None
-        if policy is not None:
-            self.ask(policy)
-
-    def _submit(self, request: Ask) -> None:
+    def submit(self, request: Ask) -> None:
+        """Asks the worker, which must be idle."""
         if self._worker is None:
             return
         self.running = request
         future = self._worker.submit(request)
         future.add_done_callback(lambda ended: self._settled(request, ended))
 
+    def cancel(self) -> None:
+        """Ends what runs and forgets what waits."""
+        self._waiting = None
+        self._queue.clear()
+        if self._worker is not None and self.running is not None:
+            self._worker.cancel()
 
-def _answers(request: Ask, policy: TruncationPolicy) -> bool:
-    return isinstance(request, Analyze) and request.policy == policy
+    def take(self, request: Ask, report: Report) -> Loaded:
+        """Files the answer to a request, with what another worker found out before."""
+        choice = choice_of(request)
+        old = self._known.get(choice)
+        loaded = Loaded(report if old is None else kept(old.report, report))
+        self._known[choice] = loaded
+        self.errors.pop(choice, None)
+        return loaded
+
+    def take_error(self, request: Ask, message: str) -> None:
+        """Files why a request was not answered."""
+        self.errors[choice_of(request)] = message
+
+    def take_unfinished(
+        self, request: Ask, finished: Mapping[int, BuildRecord], *, cancelled: bool
+    ) -> None:
+        """Keeps the engines that a build finished before it ended.
+
+        Args:
+            request: The build; nothing is known of what else ends early.
+            finished: What became of the engines that were done, by index.
+            cancelled: Say of the other engines that the user cancelled them.
+        """
+        loaded = self._known.get(choice_of(request))
+        if not isinstance(request, Build) or loaded is None:
+            return
+        wanted = request.engines
+        engines = []
+        for engine in loaded.report.engines:
+            build = finished.get(engine.index, engine.build)
+            unbuilt = build.status in (BuildStatus.NOT_BUILT, BuildStatus.BUILDING)
+            if cancelled and unbuilt and (wanted is None or engine.index in wanted):
+                build = replace(build, status=BuildStatus.CANCELLED)
+            engines.append(replace(engine, build=build))
+        report = replace(loaded.report, engines=tuple(engines))
+        self._known[choice_of(request)] = Loaded(report)
+
+    def free(self) -> None:
+        """Says that the running request ended, and starts the one that waits."""
+        self.running = None
+        choice, self._waiting = self._waiting, None
+        if choice is not None:
+            settings, policy = choice
+            self.submit(Analyze(job=replace(self.job, settings=settings), policy=policy))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._queue and self.running is None and self._worker is not None:
+            request = self._queue.popleft()
+            if not isinstance(request, Analyze) or choice_of(request) not in self._known:
+                self.submit(request)
+
+
+def choice_of(request: Ask) -> Choice:
+    """Returns what the answer to a request depends on."""
+    return request.job.settings, request.policy
+
+
+def _analyses(request: Ask, choice: Choice) -> bool:
+    return isinstance(request, Analyze) and choice_of(request) == choice

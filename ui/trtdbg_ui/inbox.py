@@ -1,11 +1,11 @@
-"""Progress and log lines on their way from the client's thread to the app's."""
+"""Progress, built engines and log lines on their way from the client's thread to the app's."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
-from trtdbg.session.messages import Log, Progress
+from trtdbg.session.messages import News
 
 
 class Inbox:
@@ -18,9 +18,9 @@ class Inbox:
         """Takes what wakes the app; it is called from the thread that `put` is called from."""
         self._wake = wake
         self._lock = threading.Lock()
-        self._events: list[Progress | Log] = []
+        self._events: list[News] = []
 
-    def put(self, event: Progress | Log) -> None:
+    def put(self, event: News) -> None:
         """Adds an event; may be called from any thread."""
         with self._lock:
             self._events.append(event)
@@ -28,7 +28,7 @@ class Inbox:
         if first:
             self._wake()
 
-    def take(self) -> list[Progress | Log]:
+    def take(self) -> list[News]:
         """Returns all events since the last call."""
         with self._lock:
             events, self._events = self._events, []

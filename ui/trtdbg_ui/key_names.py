@@ -55,7 +55,7 @@ def parse_key(text: str) -> str:
         return _SAME[modifiers + name]
     if len(name) == 1 and name.isprintable():
         return modifiers + _character_to_key(name)
-    if name in _NAMED or (len(name) > 1 and key_to_character(name) is not None):
+    if name in _NAMED or (len(name) > 1 and _character(name) is not None):
         return modifiers + name
     raise UsageError(
         f"there is no key {text!r}",
@@ -68,8 +68,12 @@ def show_key(name: str) -> str:
     found = _MODIFIERS.match(name)
     modifiers = found.group() if found else ""
     rest = name[len(modifiers) :]
-    character = None if rest in _NAMED else key_to_character(REPLACED_KEYS.get(rest, rest))
+    character = None if rest in _NAMED else _character(rest)
     return modifiers + _SHOWN.get(rest, character or rest)
+
+
+def _character(name: str) -> str | None:
+    return key_to_character(REPLACED_KEYS.get(name, name))
 
 
 def parse_presses(text: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from trtdbg.outputs.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.session.client import Client
-from trtdbg.session.messages import Log, Progress
+from trtdbg.session.messages import News
 from trtdbg.viewing import Viewing
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.key_names import parse_presses
@@ -74,7 +74,9 @@ def run(
             reports=() if report is None else (report,),
             keymap=keymap,
         )
-        state = remembered.state(policy) if remembered is not None else State(policy)
+        state = State(policy, settings)
+        if remembered is not None:
+            state = remembered.state(policy, settings)
         theme = remembered.theme if remembered is not None and viewing.look is None else None
         app.begin_with(state, theme or theme_of(viewing.look), notices)
         if picture is not None:
@@ -88,11 +90,11 @@ def run(
 
 
 @contextlib.contextmanager
-def _clients() -> Iterator[Callable[[Callable[[Progress | Log], None]], Client]]:
+def _clients() -> Iterator[Callable[[Callable[[News], None]], Client]]:
     """Yields what makes a client; at the end no worker is left."""
     clients: list[Client] = []
 
-    def make_worker(on_event: Callable[[Progress | Log], None]) -> Client:
+    def make_worker(on_event: Callable[[News], None]) -> Client:
         clients.append(Client(on_event))
         return clients[-1]
 

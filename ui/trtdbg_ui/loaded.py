@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 from trtdbg.outputs.summary import left_to_pytorch
-from trtdbg.records import Finding, Level, NodeRecord, Report
+from trtdbg.records import Consequence, Finding, Level, NodeError, NodeRecord, Report
 from trtdbg_ui.compare import Mark, SnapshotRow, snapshot
+from trtdbg_ui.filters import keeps, wide
+from trtdbg_ui.folding import Folding, folded, graph_parts, result_parts
 from trtdbg_ui.judged import judged
+from trtdbg_ui.ordering import pass_key, result_key
+from trtdbg_ui.view import USUAL, Quick, View
 
 LEVELS = (Level.ERROR, Level.WARNING, Level.NOTE)
 """Worst first."""
@@ -22,7 +27,7 @@ class Loaded:
     def __init__(self, report: Report) -> None:
         """Wraps `report`; nothing is computed before it is asked for."""
         self.report = report
-        self._rows: dict[tuple[int | None, bool], Rows] = {}
+        self._rows: dict[Showing, Rows] = {}
 
     @cached_property
     def nodes(self) -> Mapping[str, NodeRecord]:
@@ -59,30 +64,60 @@ class Loaded:
         """Names of the operator nodes left to PyTorch."""
         return frozenset(node.name for node in left_to_pytorch(self.report))
 
+    @cached_property
+    def damage_of(self) -> Mapping[str, NodeError]:
+        """What truncation does to the numbers, by node; empty until somebody asked."""
+        numerics = self.report.numerics
+        return {error.name: error for error in numerics.nodes} if numerics else {}
+
+    @cached_property
+    def consequence_of(self) -> Mapping[str, Consequence]:
+        """What accepting a refused node would change; empty until somebody asked."""
+        weighed = self.report.consequences
+        return {each.node: each for each in weighed.tried} if weighed else {}
+
     def is_problem(self, name: str) -> bool:
         """Tells whether a node is left to PyTorch or has a finding."""
         return name in self.left or name in self.findings_of
 
-    def rows(self, place: int | None, hide_unchanged: bool = False) -> Rows:
-        """Returns the rows of the node table.
-
-        Args:
-            place: Position in `report.passes` of the pass whose snapshot is meant; None means
-                the result.
-            hide_unchanged: Leave out what that pass did not touch.
-        """
-        key = (place, hide_unchanged and place is not None)
-        if key not in self._rows:
-            self._rows[key] = (
-                ResultRows(self) if place is None else SnapshotRows(self, place, key[1])
+    def rows(self, showing: Showing) -> Rows:
+        """Returns the rows of the node table; the latest ones are kept."""
+        if showing not in self._rows:
+            while len(self._rows) >= _KEPT_ROWS:
+                del self._rows[next(iter(self._rows))]
+            self._rows[showing] = (
+                ResultRows(self, showing.view)
+                if showing.place is None
+                else SnapshotRows(self, showing)
             )
-        return self._rows[key]
+        return self._rows[showing]
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Which rows the node table shows."""
+
+    place: int | None = None
+    """Position in `Report.passes` of the pass whose snapshot is meant; None is the result."""
+    hide_unchanged: bool = False
+    """Leave out what that pass did not touch."""
+    against: int | None = None
+    """Position of the pass that it is compared with; None means the one before."""
+    view: View = USUAL
+
+
+_KEPT_ROWS = 12
+"""Switching back is instant, and a large graph is not kept a hundred times over."""
 
 
 class Rows:
     """What the node table shows: a sequence of named rows that can be searched."""
 
     names: tuple[str, ...]
+    view: View
+    folding: Folding = Folding()
+    total: int
+    """Number of rows with nothing left out."""
 
     @cached_property
     def position(self) -> Mapping[str, int]:
@@ -107,15 +142,28 @@ class Rows:
 class ResultRows(Rows):
     """The lowered graph with its three dtypes, verdicts and engines."""
 
-    def __init__(self, loaded: Loaded) -> None:
-        """Takes the nodes of the report."""
+    def __init__(self, loaded: Loaded, view: View) -> None:
+        """Takes the nodes of the report that a view shows, in its order."""
         self.loaded = loaded
-        self.nodes = loaded.report.nodes
-        self.names = tuple(node.name for node in self.nodes)
+        self.view = view
+        report = loaded.report
+        nodes = report.nodes
+        self.total = len(nodes)
+        if view.quick is not None or view.engine is not None:
+            keep = keeps(report, loaded.left, view)
+            nodes = tuple(node for node in nodes if keep(node))
+        if view.fold:
+            self.folding = folded(result_parts(nodes, loaded.left))
+            nodes = tuple(node for node in nodes if node.name not in self.folding.hidden)
+        key = result_key(view.sort or "", loaded.findings_of, loaded.damage_of)
+        if key is not None:
+            nodes = tuple(sorted(nodes, key=key, reverse=view.descending))
+        self.nodes = nodes
+        self.names = tuple(node.name for node in nodes)
 
     @cached_property
     def haystacks(self) -> tuple[str, ...]:
-        """Name, operator, dtypes, verdict, place, module and source line of each node."""
+        """Name, operator, dtypes, verdict, place, codes, module and source of each node."""
         return tuple(self._haystack(node) for node in self.nodes)
 
     def _haystack(self, node: NodeRecord) -> str:
@@ -123,7 +171,7 @@ class ResultRows(Rows):
         engine = f"E{node.engine}" if node.engine is not None else ""
         left = "PyTorch" if node.name in self.loaded.left else ""
         source = node.source
-        where = f"{source.module or ''} {source}" if source else ""
+        where = f"{source.module or ''} {source} {source.code or ''}" if source else ""
         verdict = node.verdict.value if judged(node) else ""
         codes = " ".join(f.code for f in self.loaded.findings_of.get(node.name, ()))
         words = (node.name, node.target, *_words(dtypes), verdict, engine, left, where, codes)
@@ -140,15 +188,38 @@ class ResultRows(Rows):
 class SnapshotRows(Rows):
     """The graph after one pass, with what the pass did."""
 
-    def __init__(self, loaded: Loaded, place: int, hide_unchanged: bool) -> None:
-        """Compares the snapshot at `place` with the one before it."""
+    def __init__(self, loaded: Loaded, showing: Showing) -> None:
+        """Compares a snapshot with the one before it, or with that of any other pass."""
+        assert showing.place is not None
         self.loaded = loaded
-        self.place = place
-        rows = snapshot(loaded.report, place)
-        self.rows: tuple[SnapshotRow, ...] = (
-            tuple(row for row in rows if row.mark is not Mark.SAME) if hide_unchanged else rows
-        )
-        self.names = tuple(row.node.name for row in self.rows)
+        self.place = showing.place
+        self.against = showing.against
+        self.view = showing.view
+        rows = snapshot(loaded.report, showing.place, showing.against)
+        self.total = len(rows)
+        if showing.hide_unchanged or showing.view.quick is Quick.CHANGED:
+            rows = tuple(row for row in rows if row.mark is not Mark.SAME)
+        rows = self._filtered(rows)
+        if showing.view.fold:
+            parts = ((row.node, (row.mark, row.before, row.after)) for row in rows)
+            self.folding = folded(graph_parts(parts))
+            rows = tuple(r for r in rows if r.node.name not in self.folding.hidden)
+        key = pass_key(showing.view.sort or "")
+        if key is not None:
+            rows = tuple(sorted(rows, key=key, reverse=showing.view.descending))
+        self.rows: tuple[SnapshotRow, ...] = rows
+        self.names = tuple(row.node.name for row in rows)
+
+    def _filtered(self, rows: tuple[SnapshotRow, ...]) -> tuple[SnapshotRow, ...]:
+        """Returns the rows that a filter keeps; what a pass cannot know the result tells."""
+        view, loaded = self.view, self.loaded
+        if view.quick is Quick.WIDE:
+            rows = tuple(row for row in rows if wide(row.before, row.after))
+        elif view.quick not in (None, Quick.CHANGED) or view.engine is not None:
+            keep = keeps(loaded.report, loaded.left, view)
+            names = {node.name for node in loaded.report.nodes if keep(node)}
+            rows = tuple(row for row in rows if row.node.name in names)
+        return rows
 
     @cached_property
     def haystacks(self) -> tuple[str, ...]:
@@ -157,7 +228,7 @@ class SnapshotRows(Rows):
 
     def _haystack(self, row: SnapshotRow) -> str:
         source = row.node.source
-        where = f"{source.module or ''} {source}" if source else ""
+        where = f"{source.module or ''} {source} {source.code or ''}" if source else ""
         words = (row.node.name, row.node.target, *_words((row.before, row.after)), where)
         return " ".join(word for word in (*words, row.node.args) if word)
 

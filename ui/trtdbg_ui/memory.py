@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,8 +12,10 @@ import platformdirs
 
 from trtdbg.errors import OutputError, UsageError
 from trtdbg.outputs.files import write_atomically
-from trtdbg.policy import TruncationPolicy, parse_dtypes
+from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
+from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.state import BOTTOM, Pane, State
+from trtdbg_ui.view import USUAL, View
 
 _MOST_BYTES = 64 * 1024
 
@@ -28,6 +31,8 @@ class Remembered(msgspec.Struct, frozen=True):
     node: str | None = None
     """Name of the selected node."""
     hide_unchanged: bool = False
+    view: View = USUAL
+    """Columns, order and filter of the node table; never an engine, whose number changes."""
     theme: str | None = None
 
     @classmethod
@@ -42,13 +47,16 @@ class Remembered(msgspec.Struct, frozen=True):
             bottom=state.bottom,
             node=state.node,
             hide_unchanged=state.hide_unchanged,
+            view=replace(state.view, engine=None),
             theme=theme,
         )
 
-    def state(self, policy: TruncationPolicy) -> State:
+    def state(self, policy: TruncationPolicy, settings: Settings) -> State:
         """Returns the first state of a screen that goes on under `policy`."""
         return State(
             policy,
+            settings,
+            view=_known(self.view),
             pane=self.pane,
             bottom=self.bottom,
             node=self.node,
@@ -109,6 +117,18 @@ def _decode(data: bytes) -> Remembered:
     if remembered.bottom not in BOTTOM:
         raise UsageError("the bottom pane is none of the bottom panes")
     return remembered
+
+
+def _known(view: View) -> View:
+    """Returns a view without the columns that this version lacks."""
+    results = {column.key for column in nodes.COLUMNS}
+    passes = {column.key for column in snapshots.COLUMNS}
+    return replace(
+        view,
+        columns=tuple(key for key in view.columns if key in results),
+        pass_columns=tuple(key for key in view.pass_columns if key in passes),
+        sort=view.sort if view.sort in results | passes else None,
+    )
 
 
 def _set_aside(path: Path) -> str:

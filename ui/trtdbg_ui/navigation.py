@@ -10,6 +10,7 @@ from trtdbg_ui.render.passes import neighbour
 from trtdbg_ui.render.policy import Change, change
 from trtdbg_ui.render.text import Line
 from trtdbg_ui.state import Find, Pane, State
+from trtdbg_ui.view import View
 
 
 def presenting(
@@ -25,20 +26,21 @@ def presenting(
         activity: What runs in the worker now.
         news: What to say about it; None means what the switch of policy changed.
     """
-    place = _same_place(state.loaded, loaded, state.place)
-    return state.changed(
+    change = _difference(state.loaded, loaded) if news is None else news
+    state = state.changed(
         loaded=loaded,
-        place=place,
-        node=_node_in(loaded, place, state.hide_unchanged, state.node),
-        change=_difference(state.loaded, loaded) if news is None else news,
+        place=_same_place(state.loaded, loaded, state.place),
+        against=_same_place(state.loaded, loaded, state.against),
+        change=change,
         failure=None,
         activity=activity,
     )
+    return _on_a_row(state)
 
 
 def at_place(state: State, place: int | None) -> State:
     """Returns the state that shows the graph after a pass; None means the result."""
-    return _showing(state, place, state.hide_unchanged)
+    return _on_a_row(state.changed(place=place))
 
 
 def at_neighbour(state: State, step: int, *, telling: bool) -> State:
@@ -52,20 +54,53 @@ def at_neighbour(state: State, step: int, *, telling: bool) -> State:
 
 def hiding_unchanged(state: State) -> State:
     """Returns the state that hides what passes left unchanged, or shows it again."""
-    return _showing(state, state.place, not state.hide_unchanged)
+    return _on_a_row(state.changed(hide_unchanged=not state.hide_unchanged))
+
+
+def viewing(state: State, view: View) -> State:
+    """Returns the state that shows the node table in another way."""
+    return _on_a_row(state.changed(view=view))
+
+
+def comparing(state: State, against: int | None) -> State:
+    """Returns the state that compares passes with the one at `against`; None ends that."""
+    return _on_a_row(state.changed(against=against))
 
 
 def at_node(state: State, name: str) -> State:
     """Returns the state with that node selected, in the result if the pass shown lacks it.
 
-    If the result lacks it too, it is the result that is shown, and the selection stays.
+    A view that leaves the node out is opened. If the result lacks it too, it is the result
+    that is shown, and the selection stays. The node selected before goes on the trail.
     """
-    if not state.has(name):
-        state = state.changed(place=None)
-    if not state.has(name):
-        return state
-    pane = state.pane if state.pane is not Pane.PASSES else Pane.NODES
-    return state.changed(node=name, pane=pane)
+    trail = state.trail
+    if state.node is not None and state.node != name:
+        trail = (*trail, state.node)[-_LONGEST_TRAIL:]
+    found = _with_row(state, name)
+    if not found.has(name):
+        return found
+    pane = found.pane if found.pane is not Pane.PASSES else Pane.NODES
+    return found.changed(node=name, pane=pane, trail=trail)
+
+
+def back(state: State) -> State | None:
+    """Returns the state at the node that the last jump came from, if there was one."""
+    if not state.trail:
+        return None
+    *trail, name = state.trail
+    found = at_node(state, name)
+    return found.changed(trail=tuple(trail))
+
+
+_LONGEST_TRAIL = 100
+
+
+def _with_row(state: State, name: str) -> State:
+    """Returns the first of the states that show more and more in which the node has a row."""
+    opened = state.changed(view=state.view.opened(), hide_unchanged=False)
+    result = state.changed(place=None)
+    states = (state, opened, result, result.changed(view=state.view.opened()))
+    return next((each for each in states if each.has(name)), states[-1])
 
 
 def at_problem(state: State, step: int) -> State | None:
@@ -104,28 +139,25 @@ def _at_first(state: State, rows: Iterable[int]) -> State | None:
     return state.changed(node=table.names[row])
 
 
-def _showing(state: State, place: int | None, hide_unchanged: bool) -> State:
-    if state.loaded is None:
+def _on_a_row(state: State) -> State:
+    """Returns the state with the selected node, or one worth a look first if it has no row."""
+    rows = state.rows
+    if rows is None or not rows.names:
         return state
-    node = _node_in(state.loaded, place, hide_unchanged, state.node)
-    return state.changed(place=place, hide_unchanged=hide_unchanged, node=node)
-
-
-def _node_in(
-    loaded: Loaded, place: int | None, hide_unchanged: bool, node: str | None
-) -> str | None:
-    """Returns the selected node if it has a row, or else the one worth a look first."""
-    rows = loaded.rows(place, hide_unchanged)
-    if rows.names and (node is None or node not in rows.position):
-        return rows.names[rows.start()]
-    return node
+    if state.node is None or state.node not in rows.position:
+        return state.changed(node=rows.names[rows.start()])
+    return state
 
 
 def _difference(old: Loaded | None, new: Loaded) -> Change | Line:
     """Returns what the switch from one policy to another changed."""
-    if old is None or old.report.policy == new.report.policy:
+    if old is None or _choice(old) == _choice(new):
         return ()
     return change(old.report, new.report)
+
+
+def _choice(loaded: Loaded) -> tuple[object, ...]:
+    return loaded.report.settings, loaded.report.policy
 
 
 def _same_place(old: Loaded | None, new: Loaded, place: int | None) -> int | None:

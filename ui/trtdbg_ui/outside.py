@@ -18,7 +18,6 @@ from trtdbg_ui.shell import Shell
 from trtdbg_ui.state import State
 from trtdbg_ui.widgets.export_dialog import ExportDialog
 
-
 _ORPHAN_SECONDS = 1.0
 """How often an app in a browser looks whether its server still lives."""
 

@@ -16,7 +16,7 @@ from textual.timer import Timer
 
 from trtdbg.errors import ExitCode
 from trtdbg.outputs.plain import one_line
-from trtdbg.policy import TruncationPolicy
+from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.session.messages import Log
 from trtdbg_ui.actions import ACTIONS
 from trtdbg_ui.keymap import Keymap, use
@@ -46,12 +46,17 @@ class Shell(App[int]):
     state: reactive[State] = reactive(State(TruncationPolicy()), init=False)
 
     def __init__(
-        self, policy: TruncationPolicy, clock: Callable[[], float], keymap: Keymap
+        self,
+        policy: TruncationPolicy,
+        settings: Settings,
+        clock: Callable[[], float],
+        keymap: Keymap,
     ) -> None:
         """Prepares the frame.
 
         Args:
             policy: The policy to begin with.
+            settings: The compilation settings to begin with.
             clock: Seconds that only grow.
             keymap: Which key does what.
         """
@@ -65,7 +70,7 @@ class Shell(App[int]):
         self._clock = clock
         self._ticker: Timer | None = None
         self._notices: tuple[str, ...] = ()
-        self.set_reactive(Shell.state, State(policy))
+        self.set_reactive(Shell.state, State(policy, settings))
 
     def begin_with(self, state: State, theme: str, notices: Iterable[str]) -> None:
         """Says before the first frame what it shows, in which theme, and what it tells."""
@@ -101,7 +106,7 @@ class Shell(App[int]):
         """Shows a new state."""
         self._board.show(new, self._clock())
         if self._ticker is not None:
-            if new.activity is None:
+            if new.activity is None and new.flash_until <= self._clock():
                 self._ticker.pause()
             else:
                 self._ticker.resume()
@@ -132,6 +137,9 @@ class Shell(App[int]):
         for screen in self.screen_stack[:1]:
             for board in screen.query(Board):
                 board.show_clock(self._clock())
+        over = self.state.flash_until <= self._clock()
+        if self._ticker is not None and self.state.activity is None and over:
+            self._ticker.pause()
 
     # Panes.
 

@@ -6,12 +6,16 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from trtdbg.policy import TruncationPolicy
+from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg_ui.activity import Activity
+from trtdbg_ui.desk import Choice
 from trtdbg_ui.failure import Failure
-from trtdbg_ui.loaded import Loaded, Rows
+from trtdbg_ui.loaded import Loaded, Rows, Showing
 from trtdbg_ui.render.policy import Change
 from trtdbg_ui.render.text import Line
+from trtdbg_ui.view import USUAL, View
+
+DEFAULTS = Settings()
 
 
 class Pane(StrEnum):
@@ -55,6 +59,7 @@ class State:
     """One moment of the screen. Compared by identity: reports are large."""
 
     policy: TruncationPolicy
+    settings: Settings = DEFAULTS
     """What the keys say; the report shown can lag behind while another is computed."""
     loaded: Loaded | None = None
     """The report shown."""
@@ -63,6 +68,12 @@ class State:
     node: str | None = None
     """Name of the selected node."""
     hide_unchanged: bool = False
+    against: int | None = None
+    """Position of the pass that the one shown is compared with; None is the one before."""
+    view: View = USUAL
+    """How the node table is shown."""
+    trail: tuple[str, ...] = ()
+    """Nodes that were left by a jump, the last one last."""
     pane: Pane = Pane.NODES
     """The pane that has the keyboard."""
     bottom: Pane = Pane.ENGINES
@@ -73,6 +84,14 @@ class State:
     """Why the last request was not answered."""
     change: Change | Line = ()
     """What the last switch of policy changed, or how the last build ended."""
+    flash_until: float = 0.0
+    """The app's clock; the numbers that a switch changed stand out until then."""
+    layers: frozenset[int] = frozenset()
+    """Engines whose layers are shown."""
+    past: tuple[Choice, ...] = ()
+    """Policies and settings before this one, which undo goes back to; the last one last."""
+    future: tuple[Choice, ...] = ()
+    """Those that redo goes forward to, the next one last."""
     find: Find | None = None
 
     hits: tuple[int, ...] = ()
@@ -83,7 +102,14 @@ class State:
         """Rows of the node table."""
         if self.loaded is None:
             return None
-        return self.loaded.rows(self.place, self.hide_unchanged)
+        return self.loaded.rows(self.showing)
+
+    @property
+    def showing(self) -> Showing:
+        """Which rows the node table shows; what has no meaning in the result is left out."""
+        if self.place is None:
+            return Showing(view=self.view)
+        return Showing(self.place, self.hide_unchanged, self.against, self.view)
 
     @property
     def row(self) -> int:

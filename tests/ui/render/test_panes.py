@@ -11,7 +11,7 @@ from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.activity import activity_line, elapsed, loading_lines
 from trtdbg_ui.render.answer import answer, causes
 from trtdbg_ui.render.command import command
-from trtdbg_ui.render.detail import node_detail, validators
+from trtdbg_ui.render.detail import node_detail
 from trtdbg_ui.render.engines import engine_lines
 from trtdbg_ui.render.findings import explanation, finding_line
 from trtdbg_ui.render.footer import fitting, footer_line, hint_at, hints
@@ -34,6 +34,7 @@ from trtdbg_ui.render.policy import (
 )
 from trtdbg_ui.render.tabs import titles
 from trtdbg_ui.render.text import Line, Tone, line, plain, width
+from trtdbg_ui.render.validators import validators
 from trtdbg_ui.state import Pane, State, visible
 
 from tests.ui.canned import ENVIRONMENT, built, report
@@ -53,7 +54,7 @@ from trtdbg.records import (
     TypingKind,
     Verdict,
 )
-from trtdbg.session.messages import Job, Log, LogLevel, Progress
+from trtdbg.session.messages import Build, EngineBuilt, Job, Log, LogLevel, Progress
 
 
 def text(lines: list[Line]) -> str:
@@ -325,21 +326,27 @@ def test_a_failed_engine_leads_to_the_node_that_failed() -> None:
     assert error.node == "_softmax"
 
 
-def test_a_running_build_shows_which_engine_it_is_at() -> None:
+def test_a_running_build_shows_which_engine_it_is_at_and_which_are_done() -> None:
     base = report(Timing.UPSTREAM)
-    activity = Activity(base.policy, 10.0, building=True)
-    activity = activity.advanced(Progress(stage="build", detail="engine 2", done=2), 11.0)
+    job = Job(model="m.pt2", settings=base.settings)
+    request = Build(job=job, policy=base.policy, engines=(0, 2, 3))
+    done = built(base).engines[0].build
+    activity = Activity.of(request, 10.0)
+    activity = activity.advanced(Progress(stage="capture", done=2), 10.5)
+    activity = activity.advanced(Progress(stage="build", done=0, total=3), 11.0)
+    activity = activity.having_built(EngineBuilt(index=0, build=done))
+    activity = activity.advanced(Progress(stage="build", done=1, total=3), 12.0)
     states = [
         plain(each.text).split("_run_on_acc_")[1][2:].strip()
         for each in engine_lines(Loaded(base), activity, 15.0, 160)
         if "_run_on_acc_" in plain(each.text)
     ]
     assert states == [
-        "… built, result follows",
-        "… built, result follows",
-        "… build 5.0 s",
+        "✓ built 1.2 s, 1.3 MB, for sm86, run time not available: no CUDA device",
+        "not built",
+        "… building 3.0 s",
         "… waiting",
-        "… waiting",
+        "not built",
     ]
 
 

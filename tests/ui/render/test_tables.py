@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from trtdbg_ui.compare import Mark, history, snapshot
-from trtdbg_ui.loaded import Loaded, ResultRows, SnapshotRows
+from trtdbg_ui.loaded import Loaded, ResultRows, Showing, SnapshotRows
 from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.render.columns import Column, Extent, lay_out, title_line
 from trtdbg_ui.render.passes import Entry, Heading, entries, neighbour, pass_line, result_line
@@ -17,7 +17,7 @@ from trtdbg.records import PassRecord, Phase, Report, Verdict
 
 
 def result_rows(timing: Timing) -> ResultRows:
-    rows = Loaded(report(timing)).rows(None)
+    rows = Loaded(report(timing)).rows(Showing())
     assert isinstance(rows, ResultRows)
     return rows
 
@@ -147,7 +147,7 @@ def test_what_was_not_asked_is_never_shown_as_an_accept() -> None:
     unasked = tuple(
         replace(node, verdict=Verdict.NOT_CHECKED, verdicts=()) for node in base.nodes
     )
-    rows = Loaded(replace(base, nodes=unasked)).rows(None)
+    rows = Loaded(replace(base, nodes=unasked)).rows(Showing())
     assert isinstance(rows, ResultRows)
     assert "? not a" in plain(row_of(rows, "div"))
 
@@ -202,8 +202,8 @@ def test_a_snapshot_has_all_nodes_of_its_pass_and_those_it_removed() -> None:
 
 def test_hidden_unchanged_nodes_leave_what_the_pass_touched() -> None:
     loaded = Loaded(report())
-    assert loaded.rows(14, hide_unchanged=True).names == ("matmul_1",)
-    assert len(loaded.rows(14).names) == 70
+    assert loaded.rows(Showing(14, True)).names == ("matmul_1",)
+    assert len(loaded.rows(Showing(14)).names) == 70
 
 
 def test_the_history_of_a_node_names_the_passes_that_touched_it() -> None:
@@ -213,11 +213,11 @@ def test_the_history_of_a_node_names_the_passes_that_touched_it() -> None:
 
 
 def test_the_caption_says_what_a_pass_did_or_that_it_raised() -> None:
-    rows = Loaded(report()).rows(4)
+    rows = Loaded(report()).rows(Showing(4))
     assert isinstance(rows, SnapshotRows)
     text = plain(snapshots.caption(rows, False, 120))
     assert text == "after pass 4 run_decompositions  decomposition  +8 -8  70 nodes  495.2 ms"
-    broken = Loaded(failed_report()).rows(8)
+    broken = Loaded(failed_report()).rows(Showing(8))
     assert isinstance(broken, SnapshotRows)
     assert "✖ raised: RuntimeError: no such folding" in plain(
         snapshots.caption(broken, False, 120)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from staging import torch
+from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from trtdbg.stages.kernels import refusal
@@ -51,6 +52,13 @@ def test_a_kernel_that_takes_the_dtypes_refuses_nothing(
     target: Any, given: Any, before: Any
 ) -> None:
     assert refusal(target, (given, {}), (before, {})) is None
+
+
+def test_a_kernel_is_asked_and_not_its_decomposition_while_shapes_are_inferred() -> None:
+    with enable_python_dispatcher():
+        sentence = refusal(aten.one_hot.default, ((IDS, 9), {}), ((WIDE_IDS, 9), {}))
+    assert sentence is not None
+    assert "LongTensor" in sentence
 
 
 def test_what_cannot_run_when_small_is_no_refusal_of_dtypes() -> None:

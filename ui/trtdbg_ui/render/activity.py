@@ -17,6 +17,7 @@ _STAGE_WORDS = {
     "boundary": "finding boundary casts",
     "network": "defining networks",
     "build": "building engines",
+    "numerics": "running both programs",
     "findings": "looking for findings",
 }
 
@@ -31,7 +32,7 @@ def elapsed(seconds: float) -> str:
 
 def activity_line(activity: Activity, now: float) -> Line:
     """Returns what runs and since when, with the key that cancels it."""
-    verb = "building under" if activity.building else "analysing"
+    verb = activity.verb if activity.verb == "analysing" else f"{activity.verb} under"
     spans: list[Span] = [(f"… {verb} {activity.policy.timing.value}", Tone.WARN)]
     stage = activity.current
     if stage is not None:

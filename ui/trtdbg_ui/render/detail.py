@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trtdbg.outputs.summary import count, operator_text, refusal
+from trtdbg.outputs.summary import operator_text, refusal
 from trtdbg.records import (
-    ConstantRecord,
     Finding,
     GraphNode,
     NodeRecord,
@@ -20,6 +19,7 @@ from trtdbg_ui.compare import history
 from trtdbg_ui.judged import judged, late_would_accept, saved_by_truncation
 from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded, ResultRows, Rows, SnapshotRows
+from trtdbg_ui.render.damage import consequence, damage, numbers
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.findings import code_and_name
 from trtdbg_ui.render.signs import LEVEL_SIGN, MARK_TONE, MARK_WORD, VERDICT_SIGN
@@ -48,8 +48,8 @@ def detail(rows: Rows, index: int, size: int) -> list[Line]:
 
 def node_detail(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
     """Returns what the result says about a node of the lowered graph."""
-    lines = _head(node.name, node.op, node.target, size)
-    lines += _fate(loaded, node, size)
+    lines = head(node.name, node.op, node.target, size)
+    lines += fate(loaded, node, size)
     lines += [
         BLANK,
         _dtype_line("original", dtype_span(node.original), "export promised"),
@@ -61,13 +61,14 @@ def node_detail(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
     ]
     lines += _findings(loaded.findings_of.get(node.name, ()), size)
     lines += _constant(loaded, node)
+    lines += numbers(loaded, node.name, size)
     if node.verdicts:
         lines += [BLANK, *_verdict_table(node.verdicts, size)]
     lines += _source(node.source, size)
     lines += _neighbours(loaded, "operands", node.operands)
     lines += _neighbours(loaded, "users", node.users)
     if node.args:
-        lines += [BLANK, line(("arguments", Tone.HEAD)), *_indented(node.args, size)]
+        lines += [BLANK, line(("arguments", Tone.HEAD)), *indented(node.args, size)]
     lines += _history(loaded, node.name, node.from_node, size)
     return lines
 
@@ -80,11 +81,12 @@ def snapshot_detail(rows: SnapshotRows, index: int, size: int) -> list[Line]:
     if row.mark.value.strip():
         tone = MARK_TONE[row.mark]
         record = rows.loaded.report.passes[rows.place]
-        mark = line(
-            (f"{row.mark.value} {MARK_WORD[row.mark]}", tone),
-            (f" by pass {record.index} {record.name}", Tone.DIM),
-        )
-    lines = _head(node.name, node.op, node.target, size)
+        by = f" by pass {record.index} {record.name}"
+        if rows.against is not None:
+            other = rows.loaded.report.passes[rows.against]
+            by = f" from pass {other.index} {other.name} to {record.index} {record.name}"
+        mark = line((f"{row.mark.value} {MARK_WORD[row.mark]}", tone), (by, Tone.DIM))
+    lines = head(node.name, node.op, node.target, size)
     lines += [
         *(wrap(mark, size, indent=2) if mark else []),
         BLANK,
@@ -97,53 +99,30 @@ def snapshot_detail(rows: SnapshotRows, index: int, size: int) -> list[Line]:
         lines += [
             BLANK,
             line(("operands", Tone.HEAD)),
-            *_indented(", ".join(node.operands), size),
+            *indented(", ".join(node.operands), size),
         ]
-    if node.args:
-        lines += [BLANK, line(("arguments", Tone.HEAD)), *_indented(node.args, size)]
+    lines += _arguments(node, row.old, size)
     lines += _history(rows.loaded, node.name, node.from_node, size)
     return lines
 
 
-def validators(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
-    """Returns every validator's answers on a node in full: converters, scopes and reasons."""
-    lines = _head(node.name, node.op, node.target, size)
-    lines += _fate(loaded, node, size)
-    if not node.verdicts:
-        return [*lines, BLANK, line(("No validator was asked about this node.", Tone.DIM))]
-    for record in node.verdicts:
-        lines += [BLANK, *wrap(line((_who(record), Tone.STRONG)), size, indent=2)]
-        lines += wrap(
-            line(("  validator ", Tone.DIM), " " + record.validator), size, indent=13
-        )
-        if record.converter:
-            lines += wrap(
-                line(("  converter ", Tone.DIM), " " + record.converter), size, indent=13
-            )
-        lines.append(line(("  judged in ", Tone.DIM), f" the {record.scope.value}"))
-        for title, answer in (
-            ("original", record.original),
-            ("refreshed", record.inferred),
-            ("truncated", record.truncated),
-        ):
-            lines.append(line((f"  {title:<10} ", Tone.DIM), VERDICT_SIGN[answer]))
-        if record.reason:
-            lines += wrap(
-                line(("  reason    ", Tone.DIM), " " + record.reason), size, indent=13
-            )
+def _arguments(node: GraphNode, old: GraphNode | None, size: int) -> list[Line]:
+    """Returns the arguments after a pass, and before it where they were others."""
+    if old is None or old is node or old.args == node.args:
+        if not node.args:
+            return []
+        return [BLANK, line(("arguments", Tone.HEAD)), *indented(node.args, size)]
     return [
-        *lines,
         BLANK,
-        *_indented(
-            "original: the metadata as lowering leaves it, which torch_tensorrt judges. "
-            "refreshed: metadata written anew, nothing truncated. truncated: written anew "
-            "under the policy.",
-            size,
-        ),
+        line(("arguments before", Tone.HEAD)),
+        *indented(old.args or "none", size),
+        line(("arguments after", Tone.HEAD)),
+        *indented(node.args or "none", size),
     ]
 
 
-def _head(name: str, op: str, target: str, size: int) -> list[Line]:
+def head(name: str, op: str, target: str, size: int) -> list[Line]:
+    """Returns a node's name and operator."""
     operator = operator_text(target) if op.startswith("call_") else f"{op} {target}"
     return [
         *wrap(line((name, Tone.STRONG)), size),
@@ -151,7 +130,7 @@ def _head(name: str, op: str, target: str, size: int) -> list[Line]:
     ]
 
 
-def _fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
+def fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
     """Returns where the node runs, and why if that is not TensorRT."""
     if not judged(node):
         return []
@@ -168,6 +147,7 @@ def _fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
     lines += wrap(line(refusal(loaded.report, node)), size, indent=2)
     if node.counterfactual is not None and node.counterfactual.changes:
         lines += wrap(line((node.counterfactual.text, Tone.WARN)), size, indent=2)
+    lines += consequence(loaded, node, size)
     if late_would_accept(node, loaded.report):
         note = "accepted on truncated dtypes: timing late would take it"
         lines += wrap(line((note, Tone.GOOD)), size, indent=2)
@@ -195,7 +175,7 @@ def _findings(findings: Iterable[Finding], size: int) -> list[Line]:
     for finding in findings:
         sign, tone = LEVEL_SIGN[finding.level]
         head = line((f"{sign} {code_and_name(finding.code)}", tone))
-        lines += [BLANK, *wrap(head, size, indent=2), *_indented(finding.message, size)]
+        lines += [BLANK, *wrap(head, size, indent=2), *indented(finding.message, size)]
     if lines:
         lines.append(
             line((f"  {key('explain')}", Tone.KEY), (" explains cause and cure", Tone.DIM))
@@ -209,28 +189,10 @@ def _constant(loaded: Loaded, node: NodeRecord) -> list[Line]:
     record = next((c for c in loaded.report.constants if c.name == node.constant), None)
     if record is None:
         return []
-    return [BLANK, line(("constant", Tone.HEAD)), *_damage(record)]
+    return [BLANK, line(("constant", Tone.HEAD)), *damage(record)]
 
 
-def _damage(record: ConstantRecord) -> list[Line]:
-    """Returns what truncation does to a constant's values."""
-    lines = [line("  ", dtype_span(record.original), " → ", dtype_span(record.truncated))]
-    if record.original == record.truncated:
-        return [line("  ", dtype_span(record.original), (" kept", Tone.DIM))]
-    if record.elements:
-        lines.append(line(f"  {count(record.elements, 'value')}"))
-    if record.max_abs_error is not None:
-        lines.append(line(f"  largest change {record.max_abs_error:.3g}"))
-    if record.max_rel_error is not None:
-        lines.append(line(f"  largest relative change {record.max_rel_error:.3g}"))
-    if record.overflowed:
-        lines.append(line((f"  ✖ {record.overflowed:,} do not fit", Tone.BAD)))
-    if record.underflowed:
-        lines.append(line((f"  ▲ {record.underflowed:,} became zero or subnormal", Tone.WARN)))
-    return lines
-
-
-def _who(record: ValidatorVerdict) -> str:
+def who(record: ValidatorVerdict) -> str:
     """Returns the validator without its module, which the page of validators names."""
     name = record.validator.removeprefix("gate:")
     name = name.split(".", 1)[1] if "." in name else name
@@ -251,7 +213,7 @@ def _verdict_table(records: Iterable[ValidatorVerdict], size: int) -> list[Line]
             spans.append((f"{text:<10}", tone))
         lines.append(tuple(spans))
         scope = "" if record.scope.value == "graph" else f" ({record.scope.value})"
-        lines += wrap(line((f"  {_who(record)}{scope}", Tone.PLAIN)), size, indent=4)
+        lines += wrap(line((f"  {who(record)}{scope}", Tone.PLAIN)), size, indent=4)
         if record.reason:
             lines += wrap(line((f"  {record.reason}", Tone.DIM)), size, indent=4)
     lines.append(line((f"  {key('validators')}", Tone.KEY), (" shows them in full", Tone.DIM)))
@@ -315,5 +277,6 @@ def _history(loaded: Loaded, name: str, from_node: str | None, size: int) -> lis
     return lines
 
 
-def _indented(text: str, size: int) -> list[Line]:
+def indented(text: str, size: int) -> list[Line]:
+    """Returns a text two cells from the left."""
     return wrap(line(f"  {text}"), size, indent=2)

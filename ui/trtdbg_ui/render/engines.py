@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from trtdbg.outputs.summary import bytes_text, count, execution_time
 from trtdbg.records import (
     Binding,
@@ -11,15 +13,16 @@ from trtdbg.records import (
     BuildStatus,
     Direction,
     EngineRecord,
+    LayerRecord,
     Report,
     shape_text,
 )
 from trtdbg_ui.activity import Activity
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.activity import elapsed
-from trtdbg_ui.render.dtypes import dtype_span
+from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.signs import BUILD_SIGN, short_operator
-from trtdbg_ui.render.text import Line, Span, Tone, fit_middle, line, wrap
+from trtdbg_ui.render.text import Line, Span, Tone, crop, fit, fit_middle, line, width, wrap
 
 _DIRECTION = {
     Direction.INTO_ENGINE: "into",
@@ -35,10 +38,16 @@ class EngineLine:
 
     text: Line
     node: str | None = None
+    engine: int | None = None
+    """Index of the engine that it tells about."""
 
 
 def engine_lines(
-    loaded: Loaded, activity: Activity | None, now: float, size: int
+    loaded: Loaded,
+    activity: Activity | None,
+    now: float,
+    size: int,
+    layers: frozenset[int] = frozenset(),
 ) -> list[EngineLine]:
     """Returns each engine with its bindings and build, then the PyTorch part and the casts.
 
@@ -47,19 +56,72 @@ def engine_lines(
         activity: What runs, for the time of a running build of this report's policy.
         now: The app's clock.
         size: Cells available.
+        layers: Engines whose layers are shown.
     """
     report = loaded.report
     building = activity if activity and activity.building else None
-    if building is not None and building.policy != report.policy:
+    shown = (report.settings, report.policy)
+    if building is not None and (building.settings, building.policy) != shown:
         building = None
     lines: list[EngineLine] = []
     for engine in report.engines:
-        lines += _engine(loaded, engine, building, now, size)
+        told = _engine(loaded, engine, building, now, size)
+        if engine.index in layers:
+            told += layer_lines(loaded, engine, size)
+        lines += [replace_engine(each, engine.index) for each in told]
     if not report.engines:
         lines.append(EngineLine(line((" no engines", Tone.WARN))))
     lines += _pytorch(report, size)
     lines += _casts(report)
     return lines
+
+
+def replace_engine(told: EngineLine, engine: int) -> EngineLine:
+    """Returns a line that tells about an engine."""
+    return EngineLine(told.text, told.node, engine)
+
+
+def layer_lines(loaded: Loaded, engine: EngineRecord, size: int) -> list[EngineLine]:
+    """Returns the layers of an engine's network: type, dtypes, FX node and source line."""
+    if not engine.layers:
+        text = "     no layers: the network is not defined"
+        return [EngineLine(line((text, Tone.DIM)))]
+    types = min(max(len(layer.type) for layer in engine.layers), 20)
+    rows = [(layer, _layer_dtypes(layer)) for layer in engine.layers]
+    dtypes = min(max(width(spans) for _, spans in rows), 34)
+    names = min(max(len(layer.node or "") for layer in engine.layers), 28)
+    lines = []
+    for layer, spans in rows:
+        node = loaded.nodes.get(layer.node or "")
+        source = str(node.source) if node is not None and node.source else ""
+        pad = " " * max(dtypes - width(spans), 0)
+        told = line(
+            (f"     {fit(layer.type, types)} ", Tone.DIM),
+            *crop(spans, dtypes),
+            (f"{pad}  ", Tone.PLAIN),
+            (fit_middle(layer.node or "-", names), Tone.PLAIN),
+            (f"  {source}", Tone.KEY),
+        )
+        room = size - width(told) - 2
+        if room > 12:
+            told = (*told, ("  " + fit_middle(layer.name, room).rstrip(), Tone.DIM))
+        lines.append(EngineLine(told, layer.node))
+    return lines
+
+
+def _layer_dtypes(layer: LayerRecord) -> Line:
+    """Returns `FLOAT, INT64 → FLOAT`; dtypes that repeat are said once."""
+    before = list(dict.fromkeys(name or "-" for name in layer.inputs))
+    after = list(dict.fromkeys(layer.outputs))
+    spans: list[Span] = []
+    for index, name in enumerate(before):
+        spans += [(", ", Tone.PLAIN)] if index else []
+        spans.append(tensorrt_span(name))
+    spans.append((" → " if before else "→ ", Tone.DIM))
+    for index, name in enumerate(after):
+        spans += [(", ", Tone.PLAIN)] if index else []
+        spans.append(tensorrt_span(name))
+    return tuple(spans)
 
 
 def _engine(
@@ -70,6 +132,7 @@ def _engine(
         (f" E{engine.index}", Tone.STRONG),
         (f"  {count(loaded.operators_of.get(engine.index, 0), 'operator')}", Tone.PLAIN),
         (f", {len(engine.inputs)} in, {len(engine.outputs)} out", Tone.DIM),
+        (f", {count(len(engine.layers), 'layer')}" if engine.layers else "", Tone.DIM),
         (f"  {engine.name}  ", Tone.DIM),
         *_build(loaded.report, engine, building, now),
     )
@@ -95,8 +158,12 @@ def _build(
     report: Report, engine: EngineRecord, building: Activity | None, now: float
 ) -> tuple[Span, ...]:
     build = engine.build
-    if building is not None and build.status is not BuildStatus.BUILT:
-        return _running(engine, building, now)
+    if building is not None and engine.index in building.engines:
+        finished = dict(building.finished).get(engine.index)
+        if finished is None:
+            return _running(engine, building, now)
+        engine = replace(engine, build=finished)
+        build = finished
     sign = BUILD_SIGN[build.status]
     if build.status not in (BuildStatus.BUILT, BuildStatus.FAILED):
         return (sign,)
@@ -116,14 +183,9 @@ def _build(
 
 def _running(engine: EngineRecord, building: Activity, now: float) -> tuple[Span, ...]:
     """Returns whether a running build has come to this engine."""
-    stage = building.current
-    if stage is None or stage.done is None:
+    if engine.index != building.engine:
         return (("… waiting", Tone.DIM),)
-    if engine.index < stage.done:
-        return (("… built, result follows", Tone.DIM),)
-    if engine.index > stage.done:
-        return (("… waiting", Tone.DIM),)
-    return ((f"… {stage.name} {elapsed(now - building.started)}", Tone.WARN),)
+    return ((f"… building {elapsed(now - building.engine_started)}", Tone.WARN),)
 
 
 def _binding(word: str, binding: Binding) -> Line:

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from trtdbg.records import NodeRecord, Verdict, dtype_text, shape_text
+from trtdbg.records import Agreement, NodeRecord, Verdict, dtype_text, shape_text
 from trtdbg_ui.judged import judged, late_would_accept, saved_by_truncation
 from trtdbg_ui.loaded import ResultRows
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.signs import LEVEL_SIGN, VERDICT_SIGN, short_operator
 from trtdbg_ui.render.text import Line, Span, Tone
+from trtdbg_ui.render.view import columns, fold_span, view_line, with_arrow
 
 COLUMNS = (
     Column("mark", ("",), least=1, most=1),
+    Column("fold", ("",), least=5, most=5),
     Column("name", ("node",), least=12, most=34, middle=True),
     Column("operator", ("operator",), least=11, most=30),
     Column("original", ("original", "orig."), least=7, most=15, goes=1),
+    Column("recorded", ("recorded", "rec."), least=7, most=15, goes=4),
     Column("inferred", ("inferred", "infer."), least=7, most=15, goes=3),
     Column("truncated", ("truncated", "trunc."), least=7, most=15),
     Column("tensorrt", ("TensorRT", "TRT"), least=5, most=10, goes=2),
     Column("verdict", ("verdict",), least=8, most=14),
     Column("engine", ("engine",), least=7, most=7),
+    Column("error", ("rel. error", "error"), least=8, most=10, goes=5),
+    Column("findings", ("findings",), least=8, most=17, goes=6),
     Column("shape", ("shape",), least=8, most=22, goes=11),
+    Column("module", ("module",), least=8, most=30, goes=7, middle=True),
     Column("source", ("source",), least=8, most=24, goes=10),
 )
+USUAL = tuple(
+    column.key
+    for column in COLUMNS
+    if column.key not in ("fold", "recorded", "error", "findings", "module")
+)
+"""Keys of the columns that are shown unless the user chooses others."""
 
 
 def layout(rows: ResultRows, size: int) -> Layout:
     """Returns the columns for a table of `size` cells."""
-    return lay_out(COLUMNS, natural_widths(rows), size)
+    shown = columns(COLUMNS, rows.view.columns or USUAL, chosen=bool(rows.view.columns))
+    if not rows.view.fold:
+        shown = tuple(column for column in shown if column.key != "fold")
+    shown = with_arrow(shown, rows.view.sort, rows.view.descending)
+    return lay_out(shown, natural_widths(rows), size)
 
 
 def natural_widths(rows: ResultRows) -> Mapping[str, Extent]:
@@ -42,47 +58,94 @@ def natural_widths(rows: ResultRows) -> Mapping[str, Extent]:
     operators = Extent.of(len(node.name) for node in nodes if judged(node))
     targets = {(node.op, node.target) for node in nodes}
     tensorrt = {node.tensorrt for node in nodes}
+    sources = [node.source for node in nodes if node.source]
+    codes = {len(_codes(rows, node)) for node in nodes}
     return {
         # Parameters have the longest names, and nobody looks for them first.
         "name": operators.beside(Extent.of(len(node.name) for node in nodes)),
         "operator": Extent.of(len(_operator(each)) for each in targets),
         "original": dtypes("original"),
+        "recorded": dtypes("recorded"),
         "inferred": dtypes("inferred"),
         "truncated": dtypes("truncated"),
         "tensorrt": Extent.whole(len(tensorrt_span(dtype)[0]) for dtype in tensorrt),
+        "findings": Extent.of(codes),
         "shape": Extent.of(len(shape_text(node.shape)) for node in nodes),
-        "source": Extent.of(len(str(node.source)) for node in nodes if node.source),
+        "module": Extent.of(len(source.module or "") for source in sources),
+        "source": Extent.of(len(str(source)) for source in sources),
     }
 
 
-def row(rows: ResultRows, index: int, columns: Layout) -> Line:
+def row(rows: ResultRows, index: int, shown: Layout) -> Line:
     """Returns one row of the table."""
     node = rows.nodes[index]
-    loaded = rows.loaded
-    operator = judged(node)
-    left = node.name in loaded.left
-    original, inferred, truncated = (
-        dtype_span(dtype) for dtype in (node.original, node.inferred, node.truncated)
-    )
-    return row_line(
-        columns,
-        {
-            "mark": _mark(rows, node),
-            "name": (node.name, Tone.PLAIN if operator else Tone.DIM),
-            "operator": (
-                _operator((node.op, node.target)),
-                Tone.PLAIN if operator else Tone.DIM,
-            ),
-            "original": original,
-            "inferred": _unless_same(inferred, original),
-            "truncated": _unless_same(truncated, inferred),
-            "tensorrt": tensorrt_span(node.tensorrt),
-            "verdict": verdict_span(rows, node) if operator else ("", Tone.DIM),
-            "engine": place_span(node, left),
-            "shape": (shape_text(node.shape), Tone.DIM),
-            "source": (str(node.source) if node.source else "", Tone.DIM),
-        },
-    )
+    return row_line(shown, {c.key: _CELLS[c.key](rows, node) for c, _ in shown})
+
+
+def caption(rows: ResultRows, size: int) -> Line:
+    """Returns which rows are left out and how they are ordered; nothing if all are there."""
+    return view_line(rows, "", size) if not rows.view.whole or rows.view.sort else ()
+
+
+def _name(rows: ResultRows, node: NodeRecord) -> Span:
+    return node.name, Tone.PLAIN if judged(node) else Tone.DIM
+
+
+def _target(rows: ResultRows, node: NodeRecord) -> Span:
+    return _operator((node.op, node.target)), Tone.PLAIN if judged(node) else Tone.DIM
+
+
+def _inferred(rows: ResultRows, node: NodeRecord) -> Span:
+    return _unless_same(dtype_span(node.inferred), dtype_span(node.original))
+
+
+def _recorded(rows: ResultRows, node: NodeRecord) -> Span:
+    return _unless_same(dtype_span(node.recorded), dtype_span(node.original))
+
+
+def _truncated(rows: ResultRows, node: NodeRecord) -> Span:
+    return _unless_same(dtype_span(node.truncated), dtype_span(node.inferred))
+
+
+def _verdict(rows: ResultRows, node: NodeRecord) -> Span:
+    return verdict_span(rows, node) if judged(node) else ("", Tone.DIM)
+
+
+def _error(rows: ResultRows, node: NodeRecord) -> Span:
+    damage = rows.loaded.damage_of.get(node.name)
+    if damage is None or damage.max_rel_error is None:
+        return "", Tone.DIM
+    beyond = damage.agreement is Agreement.BEYOND
+    return f"{damage.max_rel_error:.1e}", Tone.BAD if beyond else Tone.PLAIN
+
+
+def _codes(rows: ResultRows, node: NodeRecord) -> str:
+    found = rows.loaded.findings_of.get(node.name, ())
+    return " ".join(dict.fromkeys(finding.code for finding in found))
+
+
+def _module(rows: ResultRows, node: NodeRecord) -> Span:
+    return (node.source.module or "" if node.source else ""), Tone.DIM
+
+
+_CELLS: Mapping[str, Callable[[ResultRows, NodeRecord], Span]] = {
+    "mark": lambda rows, node: _mark(rows, node),
+    "fold": lambda rows, node: fold_span(rows.folding, node.name),
+    "name": _name,
+    "operator": _target,
+    "original": lambda rows, node: dtype_span(node.original),
+    "recorded": _recorded,
+    "inferred": _inferred,
+    "truncated": _truncated,
+    "tensorrt": lambda rows, node: tensorrt_span(node.tensorrt),
+    "verdict": _verdict,
+    "engine": lambda rows, node: place_span(node, node.name in rows.loaded.left),
+    "error": _error,
+    "findings": lambda rows, node: (_codes(rows, node), Tone.WARN),
+    "shape": lambda rows, node: (shape_text(node.shape), Tone.DIM),
+    "module": _module,
+    "source": lambda rows, node: (str(node.source) if node.source else "", Tone.DIM),
+}
 
 
 def verdict_span(rows: ResultRows, node: NodeRecord) -> Span:

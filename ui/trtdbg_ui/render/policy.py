@@ -28,9 +28,14 @@ _GAP: Span = ("   ", Tone.PLAIN)
 
 
 def next_timing(policy: TruncationPolicy, step: int) -> TruncationPolicy:
-    """Returns the policy with the next (1) or previous (-1) timing."""
-    index = (TIMINGS.index(policy.timing) + step) % len(TIMINGS)
-    return replace(policy, timing=TIMINGS[index])
+    """Returns the policy with the next (1) or previous (-1) timing.
+
+    Under upstream validators alone decide, as they do in torch_tensorrt.
+    """
+    timing = TIMINGS[(TIMINGS.index(policy.timing) + step) % len(TIMINGS)]
+    if timing is Timing.UPSTREAM:
+        return replace(policy, timing=timing, verdicts=VerdictSource.VALIDATORS)
+    return replace(policy, timing=timing)
 
 
 def next_path(policy: TruncationPolicy, path: str, step: int) -> TruncationPolicy:
@@ -38,6 +43,13 @@ def next_path(policy: TruncationPolicy, path: str, step: int) -> TruncationPolic
     current: tuple[str, ...] = getattr(policy, path)
     index = (_CHOICES.index(current) + step) % len(_CHOICES)
     return replace(policy, **{path: _CHOICES[index]})
+
+
+def next_verdicts(policy: TruncationPolicy) -> TruncationPolicy:
+    """Returns the policy with the other judge of what an engine may hold."""
+    asks_tensorrt = policy.verdicts is VerdictSource.TENSORRT
+    other = VerdictSource.VALIDATORS if asks_tensorrt else VerdictSource.TENSORRT
+    return replace(policy, verdicts=other)
 
 
 def paths_count(policy: TruncationPolicy) -> bool:
@@ -97,16 +109,21 @@ class Change:
 
 def change(before: Report, after: Report) -> Change:
     """Returns the difference of two reports under different policies."""
-    title = _title(before.policy, after.policy)
+    title = _title(before, after)
     return Change(title, Tally.of(before), Tally.of(after))
 
 
-def _title(before: TruncationPolicy, after: TruncationPolicy) -> str:
+def _title(old: Report, new: Report) -> str:
     """Returns what a switch of policy set, like `late` or `inputs float64+int64`."""
+    before, after = old.policy, new.policy
     parts = [after.timing.value] if after.timing is not before.timing else []
     for path in PATHS:
         if getattr(after, path) != getattr(before, path):
             parts.append(f"{path} {'+'.join(getattr(after, path)) or 'none'}")
+    if after.verdicts is not before.verdicts:
+        parts.append(f"verdicts {after.verdicts.value}")
+    if new.settings.min_block_size != old.settings.min_block_size:
+        parts.append(f"min block size {new.settings.min_block_size}")
     return ", ".join(parts)
 
 
@@ -202,11 +219,19 @@ def settings_line(
 ) -> Line:
     """Returns the settings in force, and at the right end what changed or what runs."""
     block = settings.min_block_size
+    tone = Tone.DIM if block == 1 else Tone.WARN
+    blocks = f" {key('larger-blocks')} {key('smaller-blocks')}"
     parts: list[tuple[int, Line]] = [
-        (1, line((f" min block size {block}", Tone.DIM if block == 1 else Tone.WARN))),
-        (2, line((f"{settings.partitioner.value} partitioner", Tone.DIM))),
+        (
+            1,
+            line(
+                (blocks, Tone.KEY),
+                (f" min block size {block}", tone),
+            ),
+        ),
+        (4, line((f"{settings.partitioner.value} partitioner", Tone.DIM))),
         (3, line((target_text(target, environment), Tone.DIM))),
-        (4, line((f"verdicts by {_judge(policy)}", Tone.DIM))),
+        (2, line((key("verdicts"), Tone.KEY), (f" verdicts by {_judge(policy)}", Tone.DIM))),
     ]
     if settings.torch_executed_ops:
         kept = ", ".join(o.removeprefix("torch.ops.") for o in settings.torch_executed_ops)
@@ -220,7 +245,7 @@ def settings_line(
     return spread(pack(parts, max(room, _LEAST), (" · ", Tone.DIM)), right, size)
 
 
-_LEAST = 18
+_LEAST = 22
 """Cells that the settings keep: the minimum block size is always to be seen."""
 
 

@@ -9,7 +9,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from trtdbg.policy import Settings
 from trtdbg.session.messages import Log
 from trtdbg_ui.desk import Desk
 from trtdbg_ui.render.activity import activity_line, failure_note, loading_lines
@@ -52,6 +51,7 @@ class Board(Vertical):
     Board > #header { background: $panel; }
     Board > #header, Board > #policy, Board > #settings, Board > #answer { padding: 0; }
     Board #top { height: 1fr; }
+    Board > #settings.-flash { background: $cursor-focused; }
     Board .pane {
         border-top: solid $panel; border-title-color: $tone-dim;
         border-title-align: left; padding: 0;
@@ -68,13 +68,10 @@ class Board(Vertical):
     Board > KeyBar { background: $panel; }
     """
 
-    def __init__(
-        self, model: str, settings: Settings, target: str | None, desk: Desk, **kwargs: Any
-    ) -> None:
+    def __init__(self, model: str, target: str | None, desk: Desk, **kwargs: Any) -> None:
         """Takes what stays the same while the app runs."""
         super().__init__(**kwargs)
         self._model = model
-        self._settings = settings
         self._target = target
         self._desk = desk
         self._state: State | None = None
@@ -136,11 +133,13 @@ class Board(Vertical):
         if state is None:
             return
         environment = state.loaded.report.environment if state.loaded else None
+        flashes = isinstance(state.change, Change) and now < state.flash_until
+        self._bar("settings").set_class(flashes, "-flash")
         self._bar("settings").show(
             lambda size: [
                 settings_line(
                     state.policy,
-                    self._settings,
+                    state.settings,
                     self._target,
                     environment,
                     _news(state, now, room_beside_settings(size)),
@@ -157,7 +156,7 @@ class Board(Vertical):
         else:
             engines = self._panes[Pane.ENGINES]
             assert isinstance(engines, EngineList)
-            engines.show(state.loaded, state.activity, now)
+            engines.show(state.loaded, state.activity, now, state.layers)
 
     def add_logs(self, logs: Iterable[Log]) -> None:
         """Appends lines to the log pane."""

@@ -18,24 +18,48 @@ class EngineList(CursorView):
         """Starts empty."""
         super().__init__(**kwargs)
         self._shown: tuple[Loaded, Activity | None, float] | None = None
+        self._layers: frozenset[int] = frozenset()
         self._lines: list[EngineLine] = []
 
-    def show(self, loaded: Loaded, activity: Activity | None, now: float) -> None:
-        """Shows a report's engines, and the times of a running build at `now`."""
+    def show(
+        self,
+        loaded: Loaded,
+        activity: Activity | None,
+        now: float,
+        layers: frozenset[int] = frozenset(),
+    ) -> None:
+        """Shows a report's engines, and the times of a running build at `now`.
+
+        Args:
+            loaded: The report.
+            activity: What runs in the worker.
+            now: The app's clock.
+            layers: Engines whose layers are shown.
+        """
         another = self._shown is None or self._shown[0] is not loaded
+        here = self.engine_at(self.cursor) if layers != self._layers else None
         self._shown = (loaded, activity, now)
+        self._layers = layers
         if not self.width_cells:
             return
         self.resized(self.width_cells)
         self.recount(self._count)
-        if another:
+        if here is not None:
+            # Lines above may be gone: the cursor stays with its engine.
+            heads = [i for i, each in enumerate(self._lines) if each.engine == here]
+            self.put_cursor(heads[0] if heads else 0)
+        elif another:
             self.put_cursor(min(self.cursor, self._count - 1))
 
     def resized(self, size: int) -> None:
         """Wraps errors and logs to the new width."""
         if self._shown is not None:
-            self._lines = engine_lines(*self._shown, size - 1)
+            self._lines = engine_lines(*self._shown, size - 1, self._layers)
             self._count = len(self._lines)
+
+    def engine_at(self, row: int) -> int | None:
+        """Returns the engine that a row tells about."""
+        return self._lines[row].engine if row < len(self._lines) else None
 
     def node_at(self, row: int) -> str | None:
         """Returns the node that a row leads to."""

@@ -7,6 +7,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
+from trtdbg_ui.keymap import key
 from trtdbg_ui.render.text import Line, Tone, line
 from trtdbg_ui.widgets.text_view import TextView
 
@@ -45,7 +46,8 @@ class FindBar(Horizontal):
 
     def on_mount(self) -> None:
         """Shows the slash."""
-        self.query_one("#find-mark", TextView).show(lambda size: [line((" /", Tone.KEY))])
+        mark = line((f" {key('find')}", Tone.KEY))
+        self.query_one("#find-mark", TextView).show(lambda size: [mark])
 
     def edit(self) -> None:
         """Gives the keyboard to the input."""

@@ -52,6 +52,9 @@ class NodeTable(CursorView):
         if isinstance(self._rows, SnapshotRows):
             caption = snapshots.caption(self._rows, self._hide_unchanged, size - 1)
             return [line(" ", *caption), titles]
+        if isinstance(self._rows, ResultRows):
+            above = nodes.caption(self._rows, size - 1)
+            return [line(" ", *above), titles] if above else [titles]
         return [titles]
 
     def line_at(self, index: int, size: int) -> Line:

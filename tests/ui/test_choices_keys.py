@@ -1,0 +1,481 @@
+"""What the keys of policy, settings, the matrix, builds, measuring and advice do."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from textual.pilot import Pilot
+from trtdbg_ui.app import TrtdbgApp
+from trtdbg_ui.render.matrix import policies
+from trtdbg_ui.state import Pane
+from trtdbg_ui.widgets.dialog import Dialog, Page
+from trtdbg_ui.widgets.engine_list import EngineList
+from trtdbg_ui.widgets.matrix import Matrix, MatrixList
+from trtdbg_ui.widgets.text_view import TextView
+
+from tests.ui.canned import built, report
+from tests.ui.fakes import Stage, loaded_stage, saved_app, screen_text, settle, text_of
+from trtdbg.errors import StageError, WorkerError
+from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.records import (
+    Agreement,
+    BuildStatus,
+    Consequence,
+    Consequences,
+    LayerRecord,
+    NodeError,
+    Numerics,
+    Report,
+    Suggestion,
+)
+from trtdbg.session.messages import Analyze, Build, Measure, Weigh
+
+WIDE = (160, 50)
+NARROW = (80, 24)
+
+
+async def press(pilot: Pilot[int], *keys: str) -> None:
+    for key in keys:
+        await pilot.press(key)
+        await settle(pilot)
+
+
+def notes(app: TrtdbgApp) -> list[str]:
+    return [note.message for note in app._notifications]
+
+
+def settings_bar(app: TrtdbgApp) -> str:
+    return text_of(app.query_one("#settings", TextView))
+
+
+def detail(app: TrtdbgApp) -> str:
+    """Returns the details of the node with its line breaks undone."""
+    return " ".join(text_of(app.query_one("#detail", TextView)).split())
+
+
+def under(policy: TruncationPolicy, settings: Settings | None = None) -> Report:
+    """Returns what a worker would answer for a policy."""
+    return replace(report(policy.timing), policy=policy, settings=settings or Settings())
+
+
+def matrix_text(app: TrtdbgApp) -> str:
+    assert isinstance(app.screen, Matrix)
+    return text_of(app.screen.query_one(MatrixList))
+
+
+def measured(base: Report) -> Report:
+    """Returns a report with numbers, in which the softmax is beyond the tolerance."""
+    rows = tuple(
+        NodeError(
+            name=node.name,
+            agreement=Agreement.BEYOND if node.name == "_softmax" else Agreement.WITHIN,
+            original=node.original,
+            computed=node.truncated,
+            max_abs_error=3e-3 if node.name == "_softmax" else 1e-7,
+            max_rel_error=2e-2 if node.name == "_softmax" else 1e-6,
+            elements=2048,
+            beyond=17 if node.name == "_softmax" else 0,
+        )
+        for node in base.nodes
+        if node.op == "call_function"
+    )
+    numerics = Numerics(
+        inputs="example inputs",
+        seed=0,
+        atol=1e-5,
+        rtol=1e-4,
+        outputs=(NodeError(name="add_3", agreement=Agreement.WITHIN, elements=2048),),
+        nodes=rows,
+        first_beyond="_softmax",
+    )
+    return replace(base, numerics=numerics)
+
+
+def weighed(base: Report) -> Report:
+    """Returns a report with what each refusal costs, and a suggestion."""
+    left = [
+        node for node in base.nodes if node.name.startswith("_to_copy") and not node.engine
+    ]
+    return replace(
+        base,
+        consequences=Consequences(
+            engines=5,
+            torch_ops=4,
+            refused=4,
+            tried=tuple(
+                Consequence(node=node.name, engines=4, torch_ops=3)
+                for node in left
+                if node.engine is None
+            ),
+        ),
+        suggestion=Suggestion(
+            policy=TruncationPolicy(),
+            accepted=56,
+            operators=56,
+            engines=1,
+            torch_ops=0,
+            tried=8,
+            refused_upstream=4,
+        ),
+    )
+
+
+def layered(base: Report) -> Report:
+    """Returns a report whose first engine has layers."""
+    layers = (
+        LayerRecord(
+            name="layers.0.norm/layer_norm",
+            type="NORMALIZATION",
+            inputs=("FLOAT", "FLOAT", None),
+            outputs=("FLOAT",),
+            node="layer_norm",
+        ),
+        LayerRecord(
+            name="layers.0/to_half",
+            type="CAST",
+            inputs=("FLOAT",),
+            outputs=("HALF",),
+            node="matmul",
+        ),
+        LayerRecord(name="cast of the interpreter", type="CAST", outputs=("INT64",)),
+    )
+    engines = (replace(base.engines[0], layers=layers), *base.engines[1:])
+    return replace(base, engines=engines)
+
+
+# Settings, undo and redo.
+
+
+async def test_verdicts_and_block_size_have_keys_and_analyse_at_once() -> None:
+    stage = loaded_stage(Timing.LATE)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "V")
+        request = stage.worker.requests[0]
+        assert request.policy.verdicts is VerdictSource.TENSORRT
+        stage.worker.answer(under(request.policy))
+        await settle(pilot)
+        assert "verdicts tensorrt: same engines" in settings_bar(stage.app)
+        await press(pilot, "+", "+")
+        stage.worker.answer(under(request.policy, Settings(min_block_size=2)))
+        await settle(pilot)
+        last = stage.worker.requests[-1]
+        assert last.job.settings.min_block_size == 3
+        few = under(request.policy, last.job.settings)
+        stage.worker.answer(replace(few, engines=()))
+        await settle(pilot)
+        assert "min block size 3: engines 1 → 0" in settings_bar(stage.app)
+        assert "--min-block-size 3" in (await copied(stage, pilot))
+        await press(pilot, "-")
+        assert stage.app.state.settings.min_block_size == 2
+        assert stage.worker.waiting == []
+
+
+async def copied(stage: Stage, pilot: Pilot[int]) -> str:
+    await press(pilot, "y")
+    return stage.app.clipboard
+
+
+async def test_a_block_has_at_least_one_operator() -> None:
+    stage = loaded_stage(Timing.LATE)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "-")
+        assert stage.worker.requests == []
+        assert "is 1" in notes(stage.app)[0]
+
+
+async def test_upstream_asks_validators_and_nobody_else() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "V")
+        assert stage.worker.requests == []
+        await press(pilot, "t", "V", "T")
+        assert stage.app.state.policy.timing is Timing.UPSTREAM
+        assert stage.app.state.policy.verdicts is VerdictSource.VALIDATORS
+
+
+async def test_undo_and_redo_go_through_policies_and_settings() -> None:
+    stage = loaded_stage(Timing.LATE, Timing.UPSTREAM, Timing.OFF)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "T", "+")
+        stage.worker.answer(under(stage.app.state.policy, stage.app.state.settings))
+        await settle(pilot)
+        await press(pilot, "z")
+        assert stage.app.state.settings.min_block_size == 1
+        assert stage.app.state.policy.timing is Timing.UPSTREAM
+        await press(pilot, "z")
+        assert stage.app.state.policy.timing is Timing.LATE
+        await press(pilot, "z")
+        assert "nothing to undo" in notes(stage.app)[-1]
+        await press(pilot, "Z", "Z")
+        assert stage.app.state.settings.min_block_size == 2
+        await press(pilot, "Z")
+        assert "nothing to redo" in notes(stage.app)[-1]
+        await press(pilot, "z", "z", "t")
+        assert stage.app.state.future == ()
+        assert len(stage.worker.requests) == 1
+
+
+async def test_undo_steps_over_a_switch_that_failed() -> None:
+    stage = loaded_stage(Timing.LATE, Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "T", "i")
+        stage.worker.fail(StageError("no"))
+        await settle(pilot)
+        assert stage.app.state.policy.timing is Timing.UPSTREAM
+        await press(pilot, "z")
+        assert stage.app.state.policy.timing is Timing.LATE
+
+
+async def test_what_a_switch_changed_flashes_and_stops_to() -> None:
+    stage = loaded_stage(Timing.LATE, Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        bar = stage.app.query_one("#settings")
+        assert not bar.has_class("-flash")
+        await press(pilot, "T")
+        assert bar.has_class("-flash")
+        stage.clock.now += 2
+        stage.app._tick()
+        assert not bar.has_class("-flash")
+        assert "engines 1 → 5" in settings_bar(stage.app)
+
+
+# The matrix.
+
+
+def test_the_matrix_holds_every_timing_and_the_policy_in_force() -> None:
+    odd = TruncationPolicy(inputs=(), verdicts=VerdictSource.TENSORRT)
+    found = policies(odd)
+    assert odd in found
+    assert {policy.timing for policy in found} == set(Timing)
+    assert sum(policy.timing is Timing.UPSTREAM for policy in found) == 1
+    assert all(
+        (policy.verdicts is VerdictSource.VALIDATORS) is (policy.timing is Timing.UPSTREAM)
+        for policy in found
+    )
+    assert len(found) == len(set(found)) == 16
+    assert len(policies(TruncationPolicy())) == 14
+
+
+async def test_the_matrix_analyses_row_by_row_and_one_is_chosen() -> None:
+    stage = loaded_stage(Timing.LATE, Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "m")
+        assert matrix_text(stage.app).count("waits") == 11
+        assert "… analysing" in matrix_text(stage.app)
+        asked = stage.worker.requests[0]
+        assert isinstance(asked, Analyze)
+        stage.worker.answer(under(asked.policy))
+        await settle(pilot)
+        assert matrix_text(stage.app).count("waits") == 10
+        assert stage.app.state.loaded.report.policy.timing is Timing.LATE
+        stage.worker.fail(StageError("the partitioner raised"))
+        await settle(pilot)
+        assert "✖ the partitioner raised" in matrix_text(stage.app)
+        assert stage.app.state.failure is None
+        await press(pilot, "g", "enter")
+        assert stage.app.state.policy.timing is Timing.OFF
+        assert stage.app.state.loaded.report.policy.timing is Timing.OFF
+        stage.worker.answer(under(stage.worker.requests[-1].policy))
+        await settle(pilot)
+        # What was not begun when the matrix closed is dropped.
+        assert len(stage.worker.requests) == 3
+        await press(pilot, "z")
+        assert stage.app.state.policy.timing is Timing.LATE
+
+
+async def test_the_matrix_is_stopped_and_closed() -> None:
+    stage = loaded_stage(Timing.LATE)
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "m", "x")
+        assert stage.worker.cancelled == 1
+        assert "not analysed" in matrix_text(stage.app)
+        assert "waits" not in matrix_text(stage.app)
+        await press(pilot, "m")
+        assert not isinstance(stage.app.screen, Matrix)
+        assert stage.app.state.loaded.report.policy.timing is Timing.LATE
+
+
+async def test_the_matrix_builds_a_row_or_all_that_are_known() -> None:
+    stage = loaded_stage(Timing.LATE, Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "m", "x", "b")
+        request = stage.worker.requests[-1]
+        assert isinstance(request, Build)
+        assert request.policy.timing is Timing.LATE
+        stage.worker.answer(built(report(Timing.LATE)))
+        await settle(pilot)
+        assert "✓ 1.2 s, 1.3 MB, not timed" in matrix_text(stage.app)
+        await press(pilot, "B")
+        builds = [r for r in stage.worker.requests if isinstance(r, Build)]
+        waiting = [r for r in stage.app._desk.waiting if isinstance(r, Build)]
+        assert {r.policy.timing for r in (*builds, *waiting)} == {
+            Timing.LATE,
+            Timing.UPSTREAM,
+        }
+
+
+async def test_a_saved_report_has_no_matrix() -> None:
+    app = saved_app()
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "m")
+        assert not isinstance(app.screen, Matrix)
+        assert "saved report" in notes(app)[0]
+
+
+# Builds.
+
+
+async def test_one_engine_is_built_that_of_the_node_or_of_the_cursor() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "B")
+        assert "No engine is selected" in notes(stage.app)[0]
+        await press(pilot, ">", "B")
+        request = stage.worker.requests[0]
+        assert isinstance(request, Build)
+        assert request.engines == (1,)
+        stage.worker.answer(built(report(Timing.UPSTREAM), failing=3))
+        await settle(pilot)
+        await press(pilot, "B")
+        assert "Engine 1 is built" in notes(stage.app)[-1]
+        await press(pilot, "4", "g", "j", "B")
+        assert "Engine 0 is built" in notes(stage.app)[-1]
+        await press(pilot, "b")
+        last = stage.worker.requests[-1]
+        assert isinstance(last, Build)
+        assert last.engines == (3,)
+
+
+async def test_a_cancelled_build_keeps_the_engines_that_were_done() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    done = built(report(Timing.UPSTREAM)).engines[0].build
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "b", "4")
+        stage.worker.progress("build", "engine 0", 0, 5)
+        stage.worker.built(0, done)
+        stage.worker.progress("build", "engine 1", 1, 5)
+        await settle(pilot)
+        assert "✓ built" in screen_text(stage.app)
+        await press(pilot, "escape")
+        engines = stage.app.state.loaded.report.engines
+        assert engines[0].build == done
+        assert {e.build.status for e in engines[1:]} == {BuildStatus.CANCELLED}
+        await press(pilot, "b")
+        last = stage.worker.requests[-1]
+        assert isinstance(last, Build)
+        assert last.engines == (1, 2, 3, 4)
+        # A fresh worker knows nothing of engine 0.
+        rest = built(report(Timing.UPSTREAM))
+        forgot = (report(Timing.UPSTREAM).engines[0], *rest.engines[1:])
+        stage.worker.answer(replace(rest, engines=forgot))
+        await settle(pilot)
+        assert all(
+            e.build.status is BuildStatus.BUILT for e in stage.app.state.loaded.report.engines
+        )
+
+
+async def test_a_worker_that_dies_leaves_the_engines_that_were_done() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    done = built(report(Timing.UPSTREAM)).engines[0].build
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "b")
+        stage.worker.built(0, done)
+        await settle(pilot)
+        stage.worker.fail(WorkerError("killed by SIGSEGV"))
+        await settle(pilot)
+        assert "killed by SIGSEGV" in screen_text(stage.app)
+        engines = stage.app.state.loaded.report.engines
+        assert engines[0].build == done
+        assert engines[1].build.status is BuildStatus.NOT_BUILT
+
+
+async def test_layers_show_dtypes_node_and_source_and_lead_to_the_node() -> None:
+    stage = Stage(Timing.UPSTREAM, [layered(report(Timing.UPSTREAM))])
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        engines = stage.app.query_one(EngineList)
+        await press(pilot, "4", "g", "space")
+        shown = text_of(engines)
+        assert "NORMALIZATION FLOAT, - → FLOAT" in shown
+        assert "layer_norm  attention.py:31" in shown
+        row = next(
+            i for i in range(engines._count) if engines.node_at(i) == "matmul" and i > 4
+        )
+        engines.put_cursor(row)
+        await press(pilot, "enter")
+        assert stage.app.state.node == "matmul"
+        await press(pilot, "space")
+        assert "NORMALIZATION" not in text_of(engines)
+
+
+# Numbers and advice.
+
+
+async def test_numbers_are_measured_and_shown_with_the_node() -> None:
+    stage = loaded_stage(Timing.LATE)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "M")
+        request = stage.worker.requests[0]
+        assert isinstance(request, Measure)
+        assert "measuring under late" in settings_bar(stage.app)
+        stage.worker.answer(measured(report(Timing.LATE)))
+        await settle(pilot)
+        assert "output: 1 of 1 within the tolerance" in notes(stage.app)[-1]
+        await press(pilot, "slash", *"^_softmax\\b", "enter")
+        shown = detail(stage.app)
+        assert "✖ beyond the tolerance" in shown
+        assert "17 of 2048 values beyond it" in shown
+
+
+async def test_advice_is_asked_for_once_and_then_shown() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "A")
+        assert isinstance(stage.worker.requests[0], Weigh)
+        stage.worker.answer(weighed(report(Timing.UPSTREAM)))
+        await settle(pilot)
+        assert "if accepted: engines 5 → 4, PyTorch ops 4 → 3" in detail(stage.app)
+        await press(pilot, "A")
+        assert len(stage.worker.requests) == 1
+        assert isinstance(stage.app.screen, Dialog)
+        page = text_of(stage.app.screen.query_one(Page))
+        assert "5 engines become 4" in page
+        assert "narrowing float64 in inputs and constants and computed values" in page
+        await press(pilot, "A")
+        assert not isinstance(stage.app.screen, Dialog)
+
+
+async def test_what_is_asked_while_the_worker_is_busy_waits_for_nobody() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "b", "M")
+        assert len(stage.worker.requests) == 1
+        assert "busy" in notes(stage.app)[-1]
+        await press(pilot, "escape", "M", "escape")
+        assert "measurement was cancelled" in notes(stage.app)[-1]
+
+
+async def test_a_saved_report_says_that_nothing_can_be_asked_of_it() -> None:
+    app = saved_app()
+    async with app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        for key in ("M", "A", "B", "+", "V"):
+            await press(pilot, key)
+        assert app.state.activity is None
+        assert app.state.settings == app.state.loaded.report.settings
+        assert app.state.pane is Pane.NODES

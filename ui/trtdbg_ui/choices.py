@@ -1,0 +1,211 @@
+"""What the keys of policy, settings, builds and measurements do."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from msgspec.structs import replace
+
+from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.session.messages import Analyze, Build, Measure, Weigh
+from trtdbg_ui.conversation import Conversation
+from trtdbg_ui.desk import Ask, Choice, Desk
+from trtdbg_ui.keymap import key
+from trtdbg_ui.render.advice import advice_lines
+from trtdbg_ui.render.matrix import matrix_rows
+from trtdbg_ui.render.policy import next_path, next_timing, next_verdicts
+from trtdbg_ui.state import BOTTOM, Pane, State
+from trtdbg_ui.tables import Tables
+from trtdbg_ui.widgets.dialog import Dialog
+from trtdbg_ui.widgets.engine_list import EngineList
+from trtdbg_ui.widgets.matrix import Matrix
+
+
+class Choices(Tables):
+    """Switches policies and settings, and asks the worker for more about them."""
+
+    _conversation: Conversation
+    _desk: Desk
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Shows a new state, in the matrix too if that is open."""
+        super().watch_state(old, new)
+        self._show_matrix()
+
+    # Policy and settings.
+
+    def action_timing(self, step: int) -> None:
+        """Switches to the next or previous timing."""
+        self._choose(next_timing(self.state.policy, step))
+
+    def action_path(self, path: str, step: int) -> None:
+        """Switches what is narrowed on inputs, constants or computed values."""
+        self._choose(next_path(self.state.policy, path, step))
+
+    def action_verdicts(self) -> None:
+        """Switches who decides what an engine may hold."""
+        if self.state.policy.timing is Timing.UPSTREAM:
+            self.tell("timing upstream does what torch_tensorrt does: validators decide.")
+            return
+        self._choose(next_verdicts(self.state.policy))
+
+    def action_block(self, step: int) -> None:
+        """Switches to a larger or smaller minimum block size, which is at least 1."""
+        settings = self.state.settings
+        size = settings.min_block_size + step
+        if size < 1:
+            self.tell("The minimum block size is 1: every operator may make an engine.")
+            return
+        self._choose(self.state.policy, replace(settings, min_block_size=size))
+
+    def action_undo(self) -> None:
+        """Goes back to the policy and settings before the last switch."""
+        self._travel(self.state.past, self.state.future, "undo")
+
+    def action_redo(self) -> None:
+        """Goes forward again."""
+        self._travel(self.state.future, self.state.past, "redo")
+
+    def _choose(self, policy: TruncationPolicy, settings: Settings | None = None) -> None:
+        before = self._choice
+        self._conversation.switch(policy, settings)
+        if self._choice != before:
+            self._change(past=(*self.state.past, before)[-_LONGEST_PAST:], future=())
+
+    def _travel(self, there: tuple[Choice, ...], back: tuple[Choice, ...], way: str) -> None:
+        here = self._choice
+        while there and there[-1] == here:
+            # A switch that failed: the keys went back by themselves.
+            there = there[:-1]
+        if not there:
+            self.tell(f"There is nothing to {way}.")
+            return
+        settings, policy = there[-1]
+        self._conversation.switch(policy, settings)
+        if self._choice == here:
+            return
+        back = (*back, here)
+        past, future = (there[:-1], back) if way == "undo" else (back, there[:-1])
+        self._change(past=past, future=future)
+
+    @property
+    def _choice(self) -> Choice:
+        return self.state.settings, self.state.policy
+
+    # Builds and measurements.
+
+    def action_build(self) -> None:
+        """Builds all engines that are not built yet."""
+        if self._conversation.build():
+            self._show_engines()
+
+    def action_build_one(self) -> None:
+        """Builds the engine of the cursor in the engines, or else of the selected node."""
+        engine = self._engine()
+        if engine is None:
+            self.tell(f"No engine is selected: {key('engines')} goes to them.")
+        elif self._conversation.build(engine):
+            self._show_engines()
+
+    def action_layers(self) -> None:
+        """Shows the layers of the engine of the cursor or the node, or hides them again."""
+        engine = self._engine()
+        if engine is None:
+            self.tell(f"No engine is selected: {key('engines')} goes to them.")
+            return
+        self._change(layers=self.state.layers ^ {engine})
+        self._show_engines()
+
+    def action_measure(self) -> None:
+        """Runs the original and the truncated program, to compare their numbers."""
+        request = Measure(job=self._desk.job, policy=self.state.policy)
+        self._conversation.demand(request, "run")
+
+    def action_advise(self) -> None:
+        """Shows what to do about refusals; asks the worker if nobody has yet."""
+        loaded = self.state.loaded
+        if loaded is None:
+            return
+        report = loaded.report
+        if report.consequences is None and report.suggestion is None:
+            request = Weigh(
+                job=self._desk.job,
+                policy=self.state.policy,
+                consequences=True,
+                suggestion=True,
+            )
+            self._conversation.demand(request, "weigh")
+            return
+        make = partial(advice_lines, report)
+        self.push_screen(Dialog("What to do about refusals", make, "advice"))
+
+    def _engine(self) -> int | None:
+        view = self._board.pane(Pane.ENGINES)
+        if self.state.pane is Pane.ENGINES and isinstance(view, EngineList):
+            return view.engine_at(view.cursor)
+        loaded = self.state.loaded
+        node = loaded.nodes.get(self.state.node or "") if loaded is not None else None
+        return node.engine if node is not None else None
+
+    def _show_engines(self) -> None:
+        pane = self.state.pane
+        if not self._board.pane(Pane.ENGINES).display:
+            pane = Pane.ENGINES if pane in BOTTOM or self.size.height < 32 else pane
+        self._change(bottom=Pane.ENGINES, pane=pane)
+
+    # The matrix.
+
+    def action_matrix(self) -> None:
+        """Compares all timings and policies, analysing those that are not known yet."""
+        if self.state.loaded is None:
+            return
+        if self._desk.read_only:
+            self.tell("A saved report holds one policy. Open the .pt2 to compare others.")
+            return
+        self.push_screen(Matrix(), self._chosen_in_matrix)
+        self._desk.errors.clear()
+        rows = matrix_rows(self._desk, self.state, self._clock())
+        self._conversation.line_up(
+            Analyze(job=self._desk.job, policy=row.policy)
+            for row in rows
+            if row.loaded is None
+        )
+        self.call_after_refresh(self._show_matrix)
+
+    def _show_matrix(self) -> None:
+        if isinstance(self.screen, Matrix):
+            rows = matrix_rows(self._desk, self.state, self._clock())
+            self.screen.show(rows, self.state.policy)
+
+    def _tick(self) -> None:
+        super()._tick()
+        self._show_matrix()
+
+    def on_matrix_wanted(self, wanted: Matrix.Wanted) -> None:
+        """Builds the engines of rows of the matrix, one row after the other."""
+        requests: list[Ask] = []
+        for policy in wanted.policies:
+            loaded = self._desk.report(policy)
+            if loaded is None or not loaded.report.engines:
+                continue
+            requests.append(
+                Build(
+                    job=self._desk.job,
+                    policy=policy,
+                    engines=tuple(engine.index for engine in loaded.report.engines),
+                )
+            )
+        self._conversation.line_up(requests)
+
+    def on_matrix_stopped(self) -> None:
+        """Cancels what runs for the matrix, and what is still to run."""
+        self._desk.cancel()
+        self._show_matrix()
+
+    def _chosen_in_matrix(self, policy: TruncationPolicy | None) -> None:
+        self._desk.drop_line()
+        if policy is not None:
+            self._choose(policy)
+
+
+_LONGEST_PAST = 100

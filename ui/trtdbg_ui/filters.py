@@ -1,0 +1,92 @@
+"""Which nodes a quick filter keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from trtdbg.dtypes import is_wide
+from trtdbg.records import Dtype, NodeRecord, Report
+from trtdbg_ui.judged import REFUSED, judged
+from trtdbg_ui.view import Quick, View
+
+Keeps = Callable[[NodeRecord], bool]
+
+
+def keeps(report: Report, left: frozenset[str], view: View) -> Keeps:
+    """Returns what tells whether a view shows a node of the lowered graph.
+
+    Args:
+        report: The report whose nodes are asked about.
+        left: Names of the operators left to PyTorch.
+        view: The view with its filters.
+    """
+    tests: list[Keeps] = []
+    if view.engine is not None:
+        tests.append(lambda node: node.engine == view.engine)
+    if view.quick is not None:
+        tests.append(_quick(report, left, view.quick))
+    return lambda node: all(test(node) for test in tests)
+
+
+def wide(*dtypes: Dtype) -> bool:
+    """Tells whether one of the dtypes is wide."""
+    return any(is_wide(name) for name in _names(dtypes))
+
+
+def _quick(report: Report, left: frozenset[str], quick: Quick) -> Keeps:
+    match quick:
+        case Quick.CHANGED:
+            return lambda node: node.truncated != node.inferred
+        case Quick.REJECTED:
+            return lambda node: node.name in left or (judged(node) and node.verdict in REFUSED)
+        case Quick.DISAGREEING:
+            return _disagreeing
+        case Quick.WIDE:
+            return lambda node: wide(node.original, node.inferred, node.truncated)
+        case Quick.BOUNDARY:
+            crossing = _crossing(report)
+            return lambda node: node.name in crossing
+
+
+def _disagreeing(node: NodeRecord) -> bool:
+    if node.op == "output":
+        return False
+    return len({node.original, node.recorded, node.inferred}) > 1 or _retold(node)
+
+
+_TENSORRT = {
+    "float64": "DOUBLE",
+    "float32": "FLOAT",
+    "float16": "HALF",
+    "bfloat16": "BF16",
+    "int64": "INT64",
+    "int32": "INT32",
+    "int8": "INT8",
+    "uint8": "UINT8",
+    "bool": "BOOL",
+}
+
+
+def _retold(node: NodeRecord) -> bool:
+    """Tells whether TensorRT gives a value another dtype than truncation does."""
+    truncated, tensorrt = node.truncated, node.tensorrt
+    if not isinstance(truncated, str) or not isinstance(tensorrt, str):
+        return False
+    expected = _TENSORRT.get(truncated)
+    return expected is not None and tensorrt.rsplit(".", 1)[-1].upper() != expected
+
+
+def _crossing(report: Report) -> frozenset[str]:
+    bindings = {
+        binding.name
+        for engine in report.engines
+        for binding in (*engine.inputs, *engine.outputs)
+    }
+    return frozenset(bindings | {cast.value for cast in report.boundary_casts})
+
+
+def _names(dtypes: tuple[Dtype, ...]) -> Iterator[str]:
+    for dtype in dtypes:
+        for name in dtype if isinstance(dtype, tuple) else (dtype,):
+            if name is not None:
+                yield name

@@ -1,0 +1,162 @@
+"""What the keys of the node table do: columns, filters, folding, comparing, jumping."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from trtdbg_ui.filters import keeps
+from trtdbg_ui.keymap import key
+from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.navigation import at_node, back, comparing, viewing
+from trtdbg_ui.render.dtypes import dtype_span
+from trtdbg_ui.render.text import Tone, line
+from trtdbg_ui.render.view import QUICK
+from trtdbg_ui.shell import Shell
+from trtdbg_ui.view import View
+from trtdbg_ui.widgets.chooser import Chooser, Option, option_text
+from trtdbg_ui.widgets.column_dialog import ColumnDialog
+
+
+class Tables(Shell):
+    """Shows the nodes in the way that the user asks for."""
+
+    def action_columns(self) -> None:
+        """Asks for the columns of the node table and for its order."""
+        if self.state.loaded is None:
+            return
+        dialog = ColumnDialog(self.state.view, in_pass=self.state.place is not None)
+        self.push_screen(dialog, self._view_as)
+
+    def action_pick(self) -> None:
+        """Asks which nodes to show."""
+        loaded = self.state.loaded
+        if loaded is None:
+            return
+        options = _filters(loaded, self.state.view)
+        here = next((i for i, o in enumerate(options) if o.value == self.state.view), 0)
+        self.push_screen(Chooser("Nodes to show", options, "p", here), self._view_as)
+
+    def action_fold(self) -> None:
+        """Folds blocks that repeat, or shows them all again."""
+        rows, view = self.state.rows, self.state.view
+        if rows is None:
+            return
+        self.state = viewing(self.state, replace(view, fold=not view.fold))
+        folded = self.state.rows
+        if folded is not None and self.state.view.fold and not folded.folding.groups:
+            self.state = viewing(self.state, view)
+            self.tell("No numbered block of the model repeats with the same dtypes.")
+
+    def action_against(self) -> None:
+        """Compares passes with the one shown, or with the one before each again."""
+        state = self.state
+        if state.loaded is None:
+            return
+        if state.against is not None:
+            self.state = comparing(state, None)
+            self.tell("Each pass is compared with the one before it again.")
+        elif state.place is None:
+            self.tell(
+                f"{key('previous-pass')} goes to a pass; {key('compare-passes')} there "
+                "compares other passes with it."
+            )
+        else:
+            self.state = comparing(state, state.place)
+            record = state.loaded.report.passes[state.place]
+            self.tell(
+                f"Passes are compared with {record.index} {record.name}: "
+                f"{key('previous-pass')} {key('next-pass')} go to another, "
+                f"{key('compare-passes')} ends it."
+            )
+
+    def action_jump(self, side: str) -> None:
+        """Goes to an operand or a user of the selected node; asks which, if there are more."""
+        loaded, name = self.state.loaded, self.state.node
+        if loaded is None or name is None:
+            return
+        names = self._neighbours(loaded, name, side)
+        if not names:
+            self.tell(f"{name} has no {side}.")
+        elif len(names) == 1:
+            self._jump(names[0])
+        else:
+            wide = max(len(each) for each in names)
+            options = [
+                Option(_neighbour(loaded, each, wide), each, _hot_key(index))
+                for index, each in enumerate(names)
+            ]
+            key = "less_than_sign" if side == "operands" else "greater_than_sign"
+            self.push_screen(Chooser(f"{side} of {name}", options, key), self._jump)
+
+    def action_jump_back(self) -> None:
+        """Goes to the node that the last jump came from."""
+        state = back(self.state)
+        if state is None:
+            self.tell("There was no jump to come back from.")
+        else:
+            self.state = state
+
+    def _view_as(self, view: View | None) -> None:
+        if view is None or self.state.loaded is None:
+            return
+        self.state = viewing(self.state, view)
+
+    def _neighbours(self, loaded: Loaded, name: str, side: str) -> tuple[str, ...]:
+        """Returns operands or users in the graph shown."""
+        if self.state.place is None:
+            node = loaded.nodes.get(name)
+            found: tuple[str, ...] = getattr(node, side) if node is not None else ()
+            return tuple(dict.fromkeys(found))
+        pool = loaded.report.graph_nodes
+        graph = [pool[i] for i in loaded.report.passes[self.state.place].graph]
+        if side == "users":
+            return tuple(node.name for node in graph if name in node.operands)
+        shown = next((node for node in graph if node.name == name), None)
+        return tuple(dict.fromkeys(shown.operands)) if shown is not None else ()
+
+    def _jump(self, name: str | None) -> None:
+        if name is None:
+            return
+        self.state = at_node(self.state, name)
+        if not self.state.has(name):
+            self.tell(f"{name} is not a node of this graph.", severity="warning")
+
+
+def _filters(loaded: Loaded, view: View) -> list[Option[View]]:
+    """Returns each filter with the number of nodes that it keeps."""
+    report, everything = loaded.report, replace(view, quick=None, engine=None)
+    whole = option_text(
+        f"all {len(report.nodes):,} nodes", here=view.quick is None and view.engine is None
+    )
+    options = [Option(whole, everything, "a")]
+    for quick, (letter, name, meaning) in QUICK.items():
+        chosen = replace(everything, quick=quick)
+        keep = keeps(report, loaded.left, chosen)
+        number = sum(keep(node) for node in report.nodes)
+        text = option_text(f"{name:<20}{number:>7,}", f"  {meaning}", here=view.quick is quick)
+        options.append(Option(text, chosen, letter))
+    sizes = Counter(node.engine for node in report.nodes if node.engine is not None)
+    for engine in report.engines:
+        chosen = replace(everything, engine=engine.index)
+        name = f"engine {engine.index}"
+        text = option_text(
+            f"{name:<20}{sizes[engine.index]:>7,}", here=view.engine == engine.index
+        )
+        letter = str(engine.index) if engine.index <= 9 else ""
+        options.append(Option(text, chosen, letter))
+    return options
+
+
+def _neighbour(loaded: Loaded, name: str, wide: int) -> tuple[tuple[str, Tone], ...]:
+    node = loaded.nodes.get(name)
+    if node is None:
+        return line(name)
+    place = f"E{node.engine}" if node.engine is not None else ""
+    place = "PyTorch" if name in loaded.left else place
+    dtype = dtype_span(node.truncated)
+    return line(f"{name:<{wide}}  ", dtype, (f"  {place}", Tone.DIM))
+
+
+def _hot_key(index: int) -> str:
+    return str(index + 1) if index < 9 else ""

@@ -1,0 +1,148 @@
+"""The dialog in which the columns of the node table are chosen and sorted by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from trtdbg_ui.render import nodes, snapshots
+from trtdbg_ui.render.columns import Column
+from trtdbg_ui.render.text import Line, Tone, crop, line
+from trtdbg_ui.view import View
+from trtdbg_ui.widgets.cursor_view import CursorView
+
+_NAMES = {"mark": "worst finding or mark", "error": "relative error (M measures it)"}
+
+
+class ColumnList(CursorView):
+    """Each column: shown or not, and whether the rows are ordered by it."""
+
+    def __init__(self, view: View, in_pass: bool, **kwargs: Any) -> None:
+        """Takes the view to begin with, and which of the two tables is meant."""
+        super().__init__(**kwargs)
+        self.view = view
+        self._in_pass = in_pass
+        known = snapshots.COLUMNS if in_pass else nodes.COLUMNS
+        self.columns: tuple[Column, ...] = tuple(c for c in known if c.key != "fold")
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Keys of the columns that are shown if there is room."""
+        if self._in_pass:
+            return self.view.pass_columns or snapshots.USUAL
+        return self.view.columns or nodes.USUAL
+
+    def on_mount(self) -> None:
+        """Takes as many rows as there are columns."""
+        self.styles.height = len(self.columns) + 2
+        self.recount(len(self.columns))
+
+    def line_at(self, index: int, size: int) -> Line:
+        """Returns one column."""
+        key = self.columns[index].key
+        box = ("[x] ", Tone.GOOD) if key in self.shown else ("[ ] ", Tone.DIM)
+        name = _NAMES.get(key) or self.columns[index].titles[0]
+        arrow = ""
+        if key == self.view.sort:
+            arrow = "  sorted, last first" if self.view.descending else "  sorted"
+        return crop(line(box, (f"{name}", Tone.PLAIN), (arrow, Tone.WARN)), size)
+
+    def toggle(self) -> None:
+        """Shows or hides the column at the cursor; the names of the nodes always stay."""
+        key = self.columns[self.cursor].key
+        if key == "name":
+            return
+        shown = set(self.shown) ^ {key}
+        keys = tuple(column.key for column in self.columns if column.key in shown)
+        self._put(keys)
+
+    def reset(self) -> None:
+        """Goes back to the columns that fit best, in graph order."""
+        self.view = replace(self.view, sort=None, descending=False)
+        self._put(())
+
+    def sort(self) -> None:
+        """Orders by the column at the cursor: first to last, last to first, not at all."""
+        key, view = self.columns[self.cursor].key, self.view
+        if view.sort != key:
+            view = replace(view, sort=key, descending=False)
+        elif not view.descending:
+            view = replace(view, descending=True)
+        else:
+            view = replace(view, sort=None, descending=False)
+        self.view = view
+        self.refresh()
+
+    def _put(self, keys: tuple[str, ...]) -> None:
+        if self._in_pass:
+            self.view = replace(self.view, pass_columns=keys)
+        else:
+            self.view = replace(self.view, columns=keys)
+        self.refresh()
+
+
+class ColumnDialog(ModalScreen[View]):
+    """Returns the view with the columns and the order that were chosen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,s", "done", "Close", show=False),
+        Binding("space", "show_column", "Show or hide", show=False),
+        Binding("r", "reset", "As at first", show=False),
+    ]
+
+    DEFAULT_CSS = """
+    ColumnDialog { align: center middle; background: $background 60%; }
+    ColumnDialog > ColumnList {
+        width: 64; max-width: 96%; max-height: 92%;
+        border: round $tone-head; padding: 0 1;
+        border-title-color: $tone-head; border-subtitle-color: $tone-dim;
+    }
+    """
+
+    def __init__(self, view: View, *, in_pass: bool) -> None:
+        """Prepares the dialog.
+
+        Args:
+            view: The view to begin with.
+            in_pass: Choose the columns of the graph after a pass, not those of the result.
+        """
+        super().__init__()
+        self._view = view
+        self._in_pass = in_pass
+
+    def compose(self) -> ComposeResult:
+        """Yields the list."""
+        view = ColumnList(self._view, self._in_pass)
+        view.border_title = "Columns after a pass" if self._in_pass else "Columns"
+        view.border_subtitle = "space shows · enter sorts · r as at first · esc closes"
+        yield view
+
+    def on_mount(self) -> None:
+        """Gives the list the keyboard."""
+        self.query_one(ColumnList).focus()
+
+    def action_show_column(self) -> None:
+        """Shows or hides a column."""
+        self.query_one(ColumnList).toggle()
+
+    def action_reset(self) -> None:
+        """Goes back to the usual columns and order."""
+        self.query_one(ColumnList).reset()
+
+    def action_done(self) -> None:
+        """Ends with what was chosen."""
+        self.dismiss(self.query_one(ColumnList).view)
+
+    @on(CursorView.Chosen)
+    def _sort(self, chosen: CursorView.Chosen) -> None:
+        chosen.stop()
+        self.query_one(ColumnList).sort()
+
+    @on(CursorView.Moved)
+    def _moved(self, moved: CursorView.Moved) -> None:
+        moved.stop()
