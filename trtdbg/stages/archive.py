@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -233,10 +234,13 @@ def structural_problem(entries: Sequence[zipfile.ZipInfo]) -> str | None:
         seen.add(name.casefold())
         if entry.flag_bits & 1:
             return f"the entry {name!r} is encrypted"
-        if entry.compress_type == zipfile.ZIP_STORED and entry.file_size != entry.compress_size:
+        if (
+            entry.compress_type == zipfile.ZIP_STORED
+            and entry.file_size != entry.compress_size
+        ):
             return f"the entry {name!r} has two sizes"
     in_order = sorted(entries, key=lambda entry: entry.header_offset)
-    for entry, following in zip(in_order, in_order[1:], strict=False):
+    for entry, following in itertools.pairwise(in_order):
         end = entry.header_offset + _LOCAL_HEADER_BYTES + entry.compress_size
         if end > following.header_offset:
             return f"the entries {entry.filename!r} and {following.filename!r} overlap"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from trtdbg.errors import ModelError
 from trtdbg.stages import archive as archives
 from trtdbg.stages import payloads
 from trtdbg.stages.archive import Archive
+from trtdbg.stages.custom import how_to_register
 from trtdbg.stages.devices import absent_devices_on_cpu, move_autocast
 from trtdbg.stages.graph import first_line
 
@@ -125,7 +127,13 @@ def _explain(archive: Archive, cause: Exception) -> ModelError:
         return ModelError(
             f"{archive.path} needs the custom operator {missing[0]}{more}, "
             "which is not registered",
-            remedy=f"import the library that registers {missing[0].partition('::')[0]}",
+            remedy=how_to_register(missing[0]),
+        )
+    if isinstance(cause, pickle.UnpicklingError):
+        return ModelError(
+            f"{archive.path} is refused: a pickle in it needs more than tensors are made of "
+            f"({first_line(cause)})",
+            remedy=archives.TRUST,
         )
     if _is_other_schema(serialized.get("schema_version")):
         version = serialized["schema_version"]

@@ -8,6 +8,7 @@ and `restricted_unpickling` keeps torch from any other way.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -30,7 +31,9 @@ _FORCE_NOT: Final = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 _CONFIG: Final = re.compile(r"data/(weights|constants)/.+_config\.json")
 _PROGRAM: Final = re.compile(r"models/.+\.json|serialized_exported_program\.json")
-_PICKLE: Final = re.compile(r"data/(weights|constants|sample_inputs)/.+\.pt|serialized_\w+\.pt")
+_PICKLE: Final = re.compile(
+    r"data/(weights|constants|sample_inputs)/.+\.pt|serialized_\w+\.pt"
+)
 
 _OBJECT_PREFIXES: Final = ("custom_obj_", "opaque_obj_")
 """Constants that are not tensors; torch unpickles them freely (2.13)."""
@@ -48,14 +51,14 @@ def check(archive: Archive, *, trust: bool) -> None:
     Raises:
         ModelError: something in it would run code, or cannot be what an export wrote.
     """
-    with _reader(archive) as read:
-        for name in sorted(archive.entries):
-            if _PROGRAM.fullmatch(name):
-                _check_program(archive, name, _json(archive, name, read), trust=trust)
-            elif _CONFIG.fullmatch(name):
-                _check_payloads(archive, name, _json(archive, name, read), read, trust=trust)
-            elif _PICKLE.fullmatch(name) and not trust:
-                _check_pickle(archive, name, read(name))
+    read = _reader(archive)
+    for name in sorted(archive.entries):
+        if _PROGRAM.fullmatch(name):
+            _check_program(archive, name, _json(archive, name, read), trust=trust)
+        elif _CONFIG.fullmatch(name):
+            _check_payloads(archive, name, _json(archive, name, read), read, trust=trust)
+        elif _PICKLE.fullmatch(name) and not trust:
+            _check_pickle(archive, name, read(name))
 
 
 @contextlib.contextmanager
@@ -74,15 +77,37 @@ def restricted_unpickling() -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextlib.contextmanager
-def _reader(archive: Archive) -> Iterator[Read]:
-    """Yields what reads an entry, with the reader that torch itself will read it with."""
+def _reader(archive: Archive) -> Read:
+    """Returns what reads an entry, with the reader that torch itself will read it with."""
+    read: Read
     if archive.legacy:
-        with zipfile.ZipFile(archive.path) as opened:
-            yield lambda name: opened.read(archive.root + name)
-        return
-    opened_by_torch = torch._C.PyTorchFileReader(archive.path)
-    yield lambda name: bytes(opened_by_torch.get_record(name))
+        read = functools.partial(_read_with_zipfile, archive)
+    else:
+        read = _intact(archive, lambda: torch._C.PyTorchFileReader(archive.path)).get_record
+    return lambda name: bytes(_intact(archive, lambda: read(name)))
+
+
+def _read_with_zipfile(archive: Archive, name: str) -> bytes:
+    with zipfile.ZipFile(archive.path) as opened:
+        return opened.read(archive.root + name)
+
+
+def _intact(archive: Archive, opened: Callable[[], Any]) -> Any:
+    """Returns what a reader yields, or says that the archive is damaged."""
+    try:
+        return opened()
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as cause:  # Each reader raises what it likes on a damaged archive.
+        raise ModelError(
+            f"{archive.path} is a truncated or damaged archive ({_sentence(cause)})",
+            remedy=archives.DAMAGED,
+        ) from cause
+
+
+def _sentence(cause: Exception) -> str:
+    lines = str(cause).splitlines() or [type(cause).__name__]
+    return lines[0].partition(". ")[0]
 
 
 def _json(archive: Archive, name: str, read: Read) -> Any:
@@ -96,13 +121,16 @@ def _json(archive: Archive, name: str, read: Read) -> Any:
     except ValueError as cause:
         raise _refused(archive, f"{name} is not what torch writes: {cause}") from cause
     if _depth(value) > vetting.MOST_NESTED:
-        raise _refused(archive, f"{name} is nested more than {vetting.MOST_NESTED} levels deep")
+        raise _refused(
+            archive, f"{name} is nested more than {vetting.MOST_NESTED} levels deep"
+        )
     return value
 
 
 def _depth(value: object) -> int:
     """Returns how deep lists and objects are nested, up to one more than is allowed."""
-    level, depth = [value], 0
+    level: list[Any] = [value]
+    depth = 0
     while level and depth <= vetting.MOST_NESTED:
         level = [
             item

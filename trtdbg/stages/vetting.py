@@ -1,10 +1,10 @@
 """Looks for code in a serialized program before torch reads it. No torch.
 
-A pickle is not the only way in. torch.export.load evaluates the text of symbolic sizes and of
-guards, resolves an operator's name to whatever hangs below the module `torch` (`torch.os.system`
-too), imports the modules that a tree of inputs names, and writes names of values into the source
-text that it compiles. What torch itself writes in these places is a small language; anything
-outside it is refused.
+A pickle is not the only way in. torch.export.load evaluates the text of symbolic sizes and
+guards, resolves an operator's name to whatever hangs below the module `torch` (torch.os.system
+too), imports the modules that a tree of inputs names, and writes names of values into the
+source text that it compiles. What torch itself writes in these places is a small language;
+anything outside it is refused.
 
 Source: torch 2.13, `_export/serde/serialize.py` (_parse_sym_expr, deserialize_operator),
 `export/_unlift.py` (_convert_guards_code_to_fn), `utils/_pytree.py` (_defaultdict_deserialize,
@@ -56,14 +56,71 @@ _RESOLVED: Final = ("_operator", "torch", "math", "#")
 """How the names begin that torch resolves; it refuses all others by itself."""
 
 _FUNCTIONS: Final = frozenset(
-    "Symbol Integer Float Rational Add Mul Pow Max Min Abs Mod Eq Ne Lt Le Gt Ge And Or Not "
-    "Equality Unequality StrictLessThan StrictGreaterThan LessThan GreaterThan Piecewise "
-    "ExprCondPair ITE Identity Where floor ceiling sqrt log exp FloorDiv ModularIndexing "
-    "PythonMod CleanDiv CeilToInt FloorToInt CeilDiv LShift RShift PowByNatural FloatPow "
-    "FloatTrueDiv IntTrueDiv IsNonOverlappingAndDenseIndicator TruncToFloat TruncToInt "
-    "RoundToInt RoundDecimal ToFloat BitwiseFn_bitwise_and BitwiseFn_bitwise_or "
-    "OpaqueUnaryFn_sqrt OpaqueUnaryFn_cos OpaqueUnaryFn_sin OpaqueUnaryFn_tanh "
-    "OpaqueUnaryFn_exp OpaqueUnaryFn_log2".split()
+    [
+        "Symbol",
+        "Integer",
+        "Float",
+        "Rational",
+        "Add",
+        "Mul",
+        "Pow",
+        "Max",
+        "Min",
+        "Abs",
+        "Mod",
+        "Eq",
+        "Ne",
+        "Lt",
+        "Le",
+        "Gt",
+        "Ge",
+        "And",
+        "Or",
+        "Not",
+        "Equality",
+        "Unequality",
+        "StrictLessThan",
+        "StrictGreaterThan",
+        "LessThan",
+        "GreaterThan",
+        "Piecewise",
+        "ExprCondPair",
+        "ITE",
+        "Identity",
+        "Where",
+        "floor",
+        "ceiling",
+        "sqrt",
+        "log",
+        "exp",
+        "FloorDiv",
+        "ModularIndexing",
+        "PythonMod",
+        "CleanDiv",
+        "CeilToInt",
+        "FloorToInt",
+        "CeilDiv",
+        "LShift",
+        "RShift",
+        "PowByNatural",
+        "FloatPow",
+        "FloatTrueDiv",
+        "IntTrueDiv",
+        "IsNonOverlappingAndDenseIndicator",
+        "TruncToFloat",
+        "TruncToInt",
+        "RoundToInt",
+        "RoundDecimal",
+        "ToFloat",
+        "BitwiseFn_bitwise_and",
+        "BitwiseFn_bitwise_or",
+        "OpaqueUnaryFn_sqrt",
+        "OpaqueUnaryFn_cos",
+        "OpaqueUnaryFn_sin",
+        "OpaqueUnaryFn_tanh",
+        "OpaqueUnaryFn_exp",
+        "OpaqueUnaryFn_log2",
+    ]
 )
 """What torch prints in a symbolic expression, as sympy's srepr or (before 2.6) as its str."""
 
@@ -82,7 +139,7 @@ _FACTORIES: Final = frozenset(("list", "dict", "int", "float", "set", "tuple", "
 
 
 def first_impossible_value(program: object) -> str | None:
-    """Returns a negative or absurd size in a program or a payload's configuration, in words."""
+    """Returns a negative or absurd size in a program or a configuration, in words."""
     for where, key, value in _places(program):
         if key not in ("sizes", "strides", "storage_offset"):
             continue
@@ -109,7 +166,7 @@ def first_code(program: object) -> str | None:
 
 
 def _places(value: object) -> Iterator[tuple[str, str, Any]]:
-    """Yields each member of each object of a JSON value: where it is, its key, what it holds."""
+    """Yields each member of each object of a JSON value: where it is, its key, its value."""
     rest: list[tuple[str, object]] = [("program", value)]
     while rest:
         where, found = rest.pop()
@@ -268,7 +325,7 @@ def _is_tree(value: object) -> bool:
 
 
 def _is_tree_of_arguments(value: object) -> bool:
-    """Tells whether the names of keyword arguments are names too; torch writes them as code."""
+    """Tells whether keyword arguments have names too, which torch writes as source text."""
     if not _is_tree(value):
         return False
     children = json.loads(str(value))[1].get("children_spec") if value else None

@@ -14,7 +14,7 @@ from trtdbg.errors import ExitCode
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
-from trtdbg.session.messages import Job, Log, Progress
+from trtdbg.session.messages import Access, Job, Log, Progress
 from trtdbg_ui.conversation import Conversation
 from trtdbg_ui.desk import Answer, Ask, Desk, Worker
 from trtdbg_ui.inbox import Inbox
@@ -48,6 +48,8 @@ from trtdbg_ui.widgets.pass_list import PassList
 MakeWorker = Callable[[Callable[[Progress | Log], None]], Worker]
 """Makes the worker's client, given what takes its progress and log lines."""
 
+_PLAIN_ACCESS = Access()
+
 
 class TrtdbgApp(Shell):
     """Shows one model under changing policies."""
@@ -72,6 +74,7 @@ class TrtdbgApp(Shell):
         policy: TruncationPolicy,
         target: str | None = None,
         probe_seconds: float = 60.0,
+        access: Access = _PLAIN_ACCESS,
         make_worker: MakeWorker | None = None,
         reports: Iterable[Report] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -84,6 +87,7 @@ class TrtdbgApp(Shell):
             policy: The policy to begin with.
             target: Compute capability that engines are built for.
             probe_seconds: How long TensorRT may be asked about single nodes.
+            access: How far the file is trusted, and what the worker may take.
             make_worker: None for a saved report.
             reports: What is known from the start.
             clock: Seconds that only grow.
@@ -92,7 +96,11 @@ class TrtdbgApp(Shell):
         inbox = Inbox(lambda: self.post_message(self.Woken()))
         worker = make_worker(inbox.put) if make_worker is not None else None
         self._job = Job(
-            model=model, settings=settings, target=target, probe_seconds=probe_seconds
+            model=model,
+            settings=settings,
+            target=target,
+            probe_seconds=probe_seconds,
+            access=access,
         )
         self._desk = Desk(
             self._job,
@@ -313,6 +321,7 @@ def run(
     policy: TruncationPolicy,
     target: str | None = None,
     probe_seconds: float = 60.0,
+    access: Access = _PLAIN_ACCESS,
 ) -> int:
     """Runs the UI on a .pt2 file, or read-only on a saved report, and returns the exit code.
 
@@ -345,6 +354,7 @@ def run(
         policy=policy,
         target=target,
         probe_seconds=probe_seconds,
+        access=access,
         make_worker=make_worker,
     )
     try:
