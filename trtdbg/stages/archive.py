@@ -49,7 +49,7 @@ _KNOWN_ENTRIES: Final = re.compile(
 )
 """What torch.export.save writes in 2.5 to 2.13, inside its folder."""
 
-_ZIP_ERRORS: Final = (
+ZIP_ERRORS: Final = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -119,7 +119,7 @@ def serialized_program(archive: Archive) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(archive.path) as opened:
             program = json.loads(opened.read(archive.program_entry))
-    except _ZIP_ERRORS:
+    except ZIP_ERRORS:
         return {}
     return program if isinstance(program, dict) else {}
 
@@ -184,7 +184,7 @@ def _entries(path: str | Path, *, trust: bool) -> tuple[str, frozenset[str]]:
             if start > 0:
                 # zipfile found the directory of an archive inside this one (example inputs).
                 raise zipfile.BadZipFile("its own directory is missing")
-    except _ZIP_ERRORS as cause:
+    except ZIP_ERRORS as cause:
         raise ModelError(
             f"{path} is a truncated or damaged archive ({cause})", remedy=DAMAGED
         ) from cause
@@ -210,7 +210,7 @@ def entries_of(archive: IO[bytes]) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(archive) as opened:
             return opened.infolist()
-    except _ZIP_ERRORS as cause:
+    except ZIP_ERRORS as cause:
         raise ValueError(f"not a readable archive: {cause}") from cause
 
 

@@ -209,9 +209,12 @@ def _check_pickle(archive: Archive, name: str, data: bytes) -> None:
 
 
 def _pickle_in(data: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(data)) as opened:
-        name = next((n for n in opened.namelist() if n.endswith("/data.pkl")), None)
-        return opened.read(name) if name is not None else b""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as opened:
+            name = next((n for n in opened.namelist() if n.endswith("/data.pkl")), None)
+            return opened.read(name) if name is not None else b""
+    except archives.ZIP_ERRORS:
+        return b""
 
 
 def _globals_named(pickled: bytes) -> list[str]:
