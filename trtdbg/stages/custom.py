@@ -48,7 +48,7 @@ def import_libraries(modules: Sequence[str]) -> None:
             _import(module)
         except (Exception, SystemExit) as cause:  # What is imported can raise anything.
             raise UsageError(
-                f"--import {module} failed: {type(cause).__name__}: {first_line(cause)}",
+                f"--import {module} failed: {first_line(cause)}",
                 remedy="name an installed module, one of this folder, or a .py file",
             ) from cause
 

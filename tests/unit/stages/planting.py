@@ -368,7 +368,7 @@ IMPOSSIBLE = (
 
 
 def plant(source, folder, what):
-    """Writes a copy with one thing planted; returns its path and where it would leave a trace."""
+    """Writes a copy with one thing planted; returns its path and where a trace would be."""
     archive, ran = Archive(source), Path(folder) / "ran"
     what(archive, ran)
     return archive.write(Path(folder) / f"{what.__name__}.pt2"), ran
