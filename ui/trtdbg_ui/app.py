@@ -358,13 +358,18 @@ def run(
         make_worker=make_worker,
     )
     try:
-        return _run(app)
+        code = _run(app)
+        if code == ExitCode.INTERRUPTED:
+            clients[0].cancel()
+        return code
     finally:
         clients[0].close()
 
 
 def _run(app: TrtdbgApp) -> int:
     code = app.run()
+    if code == ExitCode.INTERRUPTED:
+        return code
     failure = app.state.failure
     if app.state.loaded is None and failure is not None and failure.error is not None:
         raise failure.error
