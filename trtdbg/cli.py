@@ -39,7 +39,7 @@ from trtdbg.errors import (
 from trtdbg.outputs.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Ask, Log, News, Progress
+from trtdbg.session.messages import Access, Ask, Log, News, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -214,6 +214,7 @@ class Terminal:
         settings: Settings,
         target: str | None,
         probe_seconds: float,
+        access: Access,
     ) -> int:
         """Runs the terminal UI."""
         if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
@@ -228,6 +229,7 @@ class Terminal:
             policy=policy,
             target=target,
             probe_seconds=probe_seconds,
+            access=access,
         )
         return code
 

@@ -31,7 +31,7 @@ from trtdbg.errors import (
 )
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Describe, Log, LogLevel, Progress
+from trtdbg.session.messages import Access, Describe, Log, LogLevel, Progress
 
 ROOT = Path(__file__).parents[2]
 
@@ -283,7 +283,7 @@ def test_a_model_in_the_place_of_a_command_opens_the_ui(
     monkeypatch.setattr("trtdbg_ui.app.run", run)
     monkeypatch.setattr(sys, "stdin", Terminal(sys.stdin))
     monkeypatch.setattr(sys, "stderr", Terminal(sys.stderr))
-    arguments = ["--timing", "off", model, "--target", "86", "--probe-seconds", "5"]
+    arguments = ["--timing", "off", model, "--target", "86", "--probe-seconds", "5", "--trust"]
     assert cli.main(arguments) == 0
     assert opened == [
         {
@@ -292,6 +292,7 @@ def test_a_model_in_the_place_of_a_command_opens_the_ui(
             "settings": Settings(),
             "target": "sm86",
             "probe_seconds": 5.0,
+            "access": Access(trust=True),
         }
     ]
 

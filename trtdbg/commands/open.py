@@ -34,5 +34,6 @@ def run(shell: Shell, model: str, choices: Choices) -> ExitCode:
         settings=choices.settings,
         target=choices.target,
         probe_seconds=choices.probe_seconds,
+        access=choices.access,
     )
     return ExitCode(code)

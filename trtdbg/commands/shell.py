@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Ask
+from trtdbg.session.messages import Access, Ask
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,5 +46,6 @@ class Shell(Protocol):
         settings: Settings,
         target: str | None,
         probe_seconds: float,
+        access: Access,
     ) -> int:
         """Runs the terminal UI until the user leaves it; returns its exit code."""

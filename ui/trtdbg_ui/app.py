@@ -14,7 +14,7 @@ from trtdbg.errors import ExitCode
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
-from trtdbg.session.messages import Job, News
+from trtdbg.session.messages import Access, Job, News
 from trtdbg_ui.choices import Choices
 from trtdbg_ui.conversation import Conversation
 from trtdbg_ui.desk import Answer, Ask, Desk, Worker
@@ -46,6 +46,8 @@ from trtdbg_ui.widgets.pass_list import PassList
 MakeWorker = Callable[[Callable[[News], None]], Worker]
 """Makes the worker's client, given what takes what it tells while it works."""
 
+_PLAIN_ACCESS = Access()
+
 
 class TrtdbgApp(Choices):
     """Shows one model under changing policies."""
@@ -70,6 +72,7 @@ class TrtdbgApp(Choices):
         policy: TruncationPolicy,
         target: str | None = None,
         probe_seconds: float = 60.0,
+        access: Access = _PLAIN_ACCESS,
         make_worker: MakeWorker | None = None,
         reports: Iterable[Report] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -82,6 +85,7 @@ class TrtdbgApp(Choices):
             policy: The policy to begin with.
             target: Compute capability that engines are built for.
             probe_seconds: How long TensorRT may be asked about single nodes.
+            access: How far the file is trusted, and what the worker may take.
             make_worker: None for a saved report.
             reports: What is known from the start.
             clock: Seconds that only grow.
@@ -90,7 +94,11 @@ class TrtdbgApp(Choices):
         inbox = Inbox(lambda: self.post_message(self.Woken()))
         worker = make_worker(inbox.put) if make_worker is not None else None
         self._job = Job(
-            model=model, settings=settings, target=target, probe_seconds=probe_seconds
+            model=model,
+            settings=settings,
+            target=target,
+            probe_seconds=probe_seconds,
+            access=access,
         )
         self._desk = Desk(
             self._job,
@@ -289,6 +297,7 @@ def run(
     policy: TruncationPolicy,
     target: str | None = None,
     probe_seconds: float = 60.0,
+    access: Access = _PLAIN_ACCESS,
 ) -> int:
     """Runs the UI on a .pt2 file, or read-only on a saved report, and returns the exit code.
 
@@ -321,16 +330,22 @@ def run(
         policy=policy,
         target=target,
         probe_seconds=probe_seconds,
+        access=access,
         make_worker=make_worker,
     )
     try:
-        return _run(app)
+        code = _run(app)
+        if code == ExitCode.INTERRUPTED:
+            clients[0].cancel()
+        return code
     finally:
         clients[0].close()
 
 
 def _run(app: TrtdbgApp) -> int:
     code = app.run()
+    if code == ExitCode.INTERRUPTED:
+        return code
     failure = app.state.failure
     if app.state.loaded is None and failure is not None and failure.error is not None:
         raise failure.error

@@ -10,7 +10,7 @@ from rich.console import Console
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Ask, Describe
+from trtdbg.session.messages import Access, Ask, Describe
 
 Answer = Report | Environment | TrtdbgError
 
@@ -66,6 +66,7 @@ class FakeShell:
         settings: Settings,
         target: str | None,
         probe_seconds: float,
+        access: Access,
     ) -> int:
         self.opened.append((model, policy, settings, target))
         return 0
