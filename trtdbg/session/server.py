@@ -126,9 +126,9 @@ class Handler:
         # Room is made first: two large models need not fit side by side with a third.
         for stale in [each for each in self._sessions if each[0] == job]:
             del self._sessions[stale]
+        kin = next((s for k, s in self._sessions.items() if _kin(k, key)), None)
         while len(self._sessions) >= _KEPT_SESSIONS:
             self._sessions.popitem(last=False)
-        kin = next((s for k, s in self._sessions.items() if _kin(k, key)), None)
         self._sessions[key] = Session(job, self._emit) if kin is None else kin.sibling(job)
         return self._sessions[key]
 
