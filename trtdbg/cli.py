@@ -40,7 +40,7 @@ from trtdbg.errors import (
 from trtdbg.outputs.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Ask, Log, News, Progress
+from trtdbg.session.messages import Access, Ask, Log, News, Progress
 from trtdbg.viewing import Viewing
 
 if TYPE_CHECKING:
@@ -217,6 +217,7 @@ class Terminal:
         settings: Settings,
         target: str | None,
         probe_seconds: float,
+        access: Access,
         viewing: Viewing,
     ) -> int:
         """Runs the terminal UI, or draws a picture of it."""
@@ -232,6 +233,7 @@ class Terminal:
             policy=policy,
             target=target,
             probe_seconds=probe_seconds,
+            access=access,
             viewing=viewing,
             note=self.note,
         )

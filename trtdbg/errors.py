@@ -77,6 +77,10 @@ class WorkerError(TrtdbgError):
     exit_code = ExitCode.FAILED
 
 
+class LimitError(WorkerError):
+    """The worker took more memory or time than the user allowed."""
+
+
 class CancelledError(TrtdbgError):
     """The user cancelled what the worker was doing."""
 

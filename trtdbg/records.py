@@ -462,6 +462,8 @@ class ModelInfo(Record, frozen=True, kw_only=True):
     outputs: tuple[Binding, ...] = ()
     """Output dtypes that the export promised (declared), and those in force (bound)."""
     bytes: int = 0
+    trusted: bool = False
+    """The file was allowed to run code."""
 
 
 class Consequence(Record, frozen=True, kw_only=True):

@@ -202,12 +202,15 @@ def test_the_flags_of_the_ui_are_checked_and_passed_on(saved: str) -> None:
     shell = FakeShell()
     flags = ["--timing", "off", "--min-block-size=3", "--as-compiled", "--theme", "light"]
     arguments = [saved, "--port", "0", *flags, "--inputs", "none", "--token"]
+    arguments += ["--import", "ops.py", "--import", "more"]
     with command.make_context("serve", arguments, obj=shell) as context:
         assert command.invoke(context) == ExitCode.INTERRUPTED
     model, passed, host, port, token = shell.served[0]
     assert (model, host, port, token) == (saved, "127.0.0.1", 0, True)
     assert sorted(passed) == [
         "--as-compiled",
+        "--import=more",
+        "--import=ops.py",
         "--inputs=none",
         "--min-block-size=3",
         "--theme=light",

@@ -31,7 +31,7 @@ from trtdbg.errors import (
 )
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Describe, Log, LogLevel, Progress
+from trtdbg.session.messages import Access, Describe, Log, LogLevel, Progress
 from trtdbg.viewing import Viewing
 
 ROOT = Path(__file__).parents[2]
@@ -285,7 +285,8 @@ def test_a_model_in_the_place_of_a_command_opens_the_ui(
     monkeypatch.setattr("trtdbg_ui.launch.run", run)
     monkeypatch.setattr(sys, "stdin", Terminal(sys.stdin))
     monkeypatch.setattr(sys, "stderr", Terminal(sys.stderr))
-    arguments = ["--timing", "off", model, "--target", "86", "--probe-seconds", "5", "--fresh"]
+    arguments = ["--timing", "off", model, "--target", "86", "--probe-seconds", "5"]
+    arguments += ["--trust", "--fresh"]
     assert cli.main(arguments) == 0
     assert opened == [
         {
@@ -294,6 +295,7 @@ def test_a_model_in_the_place_of_a_command_opens_the_ui(
             "settings": Settings(),
             "target": "sm86",
             "probe_seconds": 5.0,
+            "access": Access(trust=True),
             "viewing": Viewing(policy_given=True, fresh=True),
         }
     ]

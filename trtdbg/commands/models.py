@@ -26,6 +26,7 @@ def job(model: str, choices: Choices) -> Job:
         settings=choices.settings,
         target=choices.target,
         probe_seconds=choices.probe_seconds,
+        access=choices.access,
     )
 
 
@@ -103,6 +104,8 @@ def ask(shell: Shell, request: Analyze | Build | Measure | Weigh) -> Report:
         TrtdbgError: the worker could not make one.
     """
     check_readable(request.job.model)
+    if request.job.access.trust:
+        shell.note(f"{request.job.model} is trusted (--trust): code in it may run")
     answer = shell.submit(request).result()
     if not isinstance(answer, Report):
         raise TypeError(f"the worker answered {type(request).__name__} with {type(answer)}")

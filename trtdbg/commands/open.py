@@ -104,6 +104,7 @@ def run(shell: Shell, model: str, choices: Choices, viewing: Viewing) -> ExitCod
         settings=choices.settings,
         target=choices.target,
         probe_seconds=choices.probe_seconds,
+        access=choices.access,
         viewing=viewing,
     )
     return ExitCode(code)

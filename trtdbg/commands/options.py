@@ -21,6 +21,7 @@ from trtdbg.policy import (
     VerdictSource,
     parse_dtypes,
 )
+from trtdbg.session.messages import Access
 
 EXIT_CODES: Final = (
     (ExitCode.CLEAN, "clean"),
@@ -45,9 +46,15 @@ _COMPILED_FLAGS: Final = ("min_block_size", "partitioner")
 _SETTINGS_FLAGS: Final = (*_COMPILED_FLAGS, "torch_executed_ops")
 
 _OPERATOR: Final = re.compile(r"(torch\.ops\.)?(?P<name>\w+\.\w+(\.\w+)?)")
+_SIZE: Final = re.compile(
+    r"(?P<number>\d{1,15}(\.\d{1,3})?) ?(?P<unit>[kmgt])?(i?b)?", re.IGNORECASE
+)
 _TARGET: Final = re.compile(r"(sm_?)?(?P<major>\d{1,2})\.?(?P<minor>\d)", re.IGNORECASE)
 
 DEFAULT_PROBE_SECONDS: Final = 60.0
+
+PLAIN_ACCESS: Final = Access()
+"""Nothing trusted, nothing imported, no limits."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,6 +69,8 @@ class Choices:
     """Target such as sm86; None is this machine's GPU, or sm86 without one."""
     probe_seconds: float = DEFAULT_PROBE_SECONDS
     """How long TensorRT may be asked about single nodes; 0 asks nothing."""
+    access: Access = PLAIN_ACCESS
+    """How far the files are trusted, and what the worker may take."""
     given: tuple[str, ...] = ()
     """The options that stand on the command line."""
 
@@ -111,6 +120,11 @@ def write_exit_codes(formatter: click.HelpFormatter) -> None:
 
 def _policy(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     return click.option(*names, cls=SectionedOption, section="Policy", **attributes)
+
+
+def _access(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    section = "Opening and limits"
+    return click.option(*names, cls=SectionedOption, section=section, **attributes)
 
 
 def _setting(*names: str, **attributes: Any) -> Callable[[Command], Command]:
@@ -186,6 +200,29 @@ _ANALYSIS_OPTIONS: Final = (
         help="Compute capability to build for, like sm86.  [default: this machine's GPU, sm86 "
         "without one]",
     ),
+    _access(
+        "--trust",
+        is_flag=True,
+        help="Open files that could run code, which are refused otherwise, and let them.",
+    ),
+    _access(
+        "--import",
+        "import",
+        multiple=True,
+        metavar="MODULE",
+        help="A module, or a .py file, that registers custom operators; can be repeated.",
+    ),
+    _access(
+        "--memory-limit",
+        metavar="SIZE",
+        help="End the worker when it holds more memory, like 8G or 500M.  [default: no limit]",
+    ),
+    _access(
+        "--time-limit",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="End the worker when one model takes longer.  [default: no limit]",
+    ),
 )
 
 
@@ -211,6 +248,7 @@ _ANALYSIS_NAMES: Final = (
     "as_compiled",
     "settings_file",
     "target",
+    *("trust", "import", "memory_limit", "time_limit"),
 )
 
 
@@ -270,7 +308,7 @@ def make_choices(raw: dict[str, Any]) -> Choices:
         UsageError: a value or a file makes no sense.
     """
     project = read_project()
-    given = tuple(name for name, value in raw.items() if value not in (None, False))
+    given = tuple(name for name, value in raw.items() if value not in (None, False, ()))
     policy = _make_policy(raw, project)
     probe_seconds = _make_probe_seconds(raw, project)
     if policy.verdicts is VerdictSource.TENSORRT and not probe_seconds:
@@ -283,8 +321,33 @@ def make_choices(raw: dict[str, Any]) -> Choices:
         settings=_make_settings(raw, project),
         target=_make_target(raw, project),
         probe_seconds=probe_seconds,
+        access=_make_access(raw),
         given=given,
     )
+
+
+def _make_access(raw: dict[str, Any]) -> Access:
+    limit, seconds = raw.get("memory_limit"), raw.get("time_limit")
+    return Access(
+        trust=bool(raw.get("trust")),
+        imports=tuple(raw.get("import") or ()),
+        memory_limit=None if limit is None else parse_size(limit),
+        time_limit=None if seconds is None else float(seconds),
+    )
+
+
+def parse_size(text: str) -> int:
+    """Returns the bytes that 8G, 500M, 1.5GiB or 4096 mean; letters count in 1024.
+
+    Raises:
+        UsageError: it is no size, or none.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    power = "bkmgt".index((match["unit"] or "b").lower()) if match else 0
+    size = int(float(match["number"]) * 1024**power) if match else 0
+    if not size:
+        raise UsageError(f"--memory-limit: {text!r} is not a size", remedy="write it like 8G")
+    return size
 
 
 def _make_policy(raw: dict[str, Any], project: dict[str, Any]) -> TruncationPolicy:

@@ -74,5 +74,6 @@ def _passed_on(context: click.Context) -> list[str]:
         if parameter.name in _OWN or value is None or value is False:
             continue
         name = max(parameter.opts, key=len)
-        arguments.append(name if value is True else f"{name}={value}")
+        values = value if isinstance(value, tuple) else (value,)
+        arguments += [name if each is True else f"{name}={each}" for each in values]
     return arguments

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Ask
+from trtdbg.session.messages import Access, Ask
 from trtdbg.viewing import Viewing
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Shell(Protocol):
         settings: Settings,
         target: str | None,
         probe_seconds: float,
+        access: Access,
         viewing: Viewing,
     ) -> int:
         """Runs the terminal UI until the user leaves it; returns its exit code."""

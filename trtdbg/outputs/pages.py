@@ -28,6 +28,8 @@ from trtdbg.records import (
 SAME_FINDINGS = 5
 """Findings of one code in a report; `trtdbg check` lists all."""
 
+TRUSTED = "opened with --trust: code in the file may have run"
+
 _LEVEL_STYLE = {Level.NOTE: "cyan", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
 
@@ -92,6 +94,8 @@ def header(report: Report, headline: str) -> RenderableType:
     lines = Table.grid(padding=(0, 2, 0, 0))
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column(overflow="fold")
+    if report.model.trusted:
+        lines.add_row("trusted", Text(TRUSTED, style="bold red"))
     lines.add_row("policy", Text(summary.policy_line(report.policy)))
     lines.add_row("settings", Text(summary.settings_line(report.settings)))
     lines.add_row("made with", Text(summary.environment_line(report.environment)))

@@ -18,7 +18,7 @@ from typing import Final, Self
 import msgspec
 
 from trtdbg import errors
-from trtdbg.errors import CancelledError, TrtdbgError, WorkerBugError
+from trtdbg.errors import CancelledError, LimitError, TrtdbgError, WorkerBugError
 from trtdbg.records import Environment, Report
 from trtdbg.session.messages import (
     Ask,
@@ -192,7 +192,8 @@ class Client:
             self._dismissed.append(worker)
             self._worker = None
             pending, self._running = self._running, None
-            if pending is not None and self._may_ask_again(pending):
+            again = pending is not None and not isinstance(error, LimitError)
+            if pending is not None and again and self._may_ask_again(pending):
                 self._running = pending
                 self._living_worker().send(pending.request)
                 return

@@ -14,6 +14,19 @@ class Message(msgspec.Struct, frozen=True, tag=True):
     """Base of all messages; the tag is the class name."""
 
 
+class Access(Message, frozen=True, kw_only=True):
+    """How far a model's file is trusted, and what the worker may take."""
+
+    trust: bool = False
+    """Let the file run code: objects in it may be pickled in any way."""
+    imports: tuple[str, ...] = ()
+    """Modules, or .py files, that register custom operators."""
+    memory_limit: int | None = None
+    """Bytes that the worker may hold; mapped files do not count."""
+    time_limit: float | None = None
+    """Seconds that one request may take."""
+
+
 class Job(Message, frozen=True, kw_only=True):
     """The program that a request is about."""
 
@@ -25,6 +38,8 @@ class Job(Message, frozen=True, kw_only=True):
 
     probe_seconds: float = 60.0
     """How long TensorRT may be asked about single nodes, in seconds; 0 asks nothing."""
+
+    access: Access = Access()
 
 
 class Describe(Message, frozen=True, kw_only=True):

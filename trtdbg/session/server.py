@@ -126,9 +126,9 @@ class Handler:
         # Room is made first: two large models need not fit side by side with a third.
         for stale in [each for each in self._sessions if each[0] == job]:
             del self._sessions[stale]
+        kin = next((s for k, s in self._sessions.items() if _kin(k, key)), None)
         while len(self._sessions) >= _KEPT_SESSIONS:
             self._sessions.popitem(last=False)
-        kin = next((s for k, s in self._sessions.items() if _kin(k, key)), None)
         self._sessions[key] = Session(job, self._emit) if kin is None else kin.sibling(job)
         return self._sessions[key]
 
@@ -216,8 +216,16 @@ def _follow_parent() -> NoReturn:
 def _leave_terminal() -> None:
     """Lets the parent alone decide what Ctrl-C means, and lets it kill this group."""
     os.setsid()
+    _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _die_with_parent() -> None:
+    """Has Linux kill this process with its parent, even amid a long call into TensorRT."""
+    if sys.platform.startswith("linux"):
+        set_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
 
 
 def _share_no_semaphores() -> None:

@@ -43,6 +43,7 @@ from trtdbg.session.runnable import Built
 from trtdbg.session.steps import Analysed, Context, Lowered, Steps
 from trtdbg.stages import engine, host, infer, validate
 from trtdbg.stages.capture import Captured, capture, compilation_settings
+from trtdbg.stages.custom import import_libraries
 from trtdbg.stages.deviations import Tolerance
 from trtdbg.stages.graph import recorded_dtype
 from trtdbg.stages.inputs import program_inputs
@@ -91,7 +92,8 @@ class Session:
         host.prepare()
         self.environment = host.describe()
         self._target = host.resolve_target(job.target, self.environment)
-        self._loaded = loaded or load(job.model)
+        self._loaded = loaded or _opened(job)
+        self._trusted = job.access.trust
         self._exported: dict[str, Dtype] = {
             node.name: recorded_dtype(node) for node in self._loaded.program.graph.nodes
         }
@@ -446,7 +448,13 @@ class Session:
             nodes=len(program.graph.nodes),
             inputs=inputs,
             bytes=self._loaded.bytes,
+            trusted=self._trusted,
         )
         return Report(
             model=model, environment=self.environment, policy=policy, settings=self._settings
         )
+
+
+def _opened(job: Job) -> LoadedProgram:
+    import_libraries(job.access.imports)
+    return load(job.model, trust=job.access.trust)

@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
@@ -25,12 +26,15 @@ from typing import Final, assert_never
 
 import msgspec
 
-from trtdbg.errors import TrtdbgError, WorkerBugError, WorkerError
+from trtdbg.errors import LimitError, TrtdbgError, WorkerBugError, WorkerError
+from trtdbg.session.limits import WATCH_SECONDS, access_of, exceeded
 from trtdbg.session.messages import (
     Analyze,
     Build,
     Describe,
+    Done,
     Event,
+    Failed,
     Log,
     LogLevel,
     Measure,
@@ -85,6 +89,8 @@ class Worker:
         self._killed = False
         self._gone = False
         self._request: Request | None = None
+        self._since: float | None = None
+        """When the request was sent that is not answered yet."""
         self._progress: Progress | None = None
         self._thread = threading.Thread(target=self._run, name="trtdbg-worker", daemon=True)
         self._thread.start()
@@ -104,6 +110,7 @@ class Worker:
         """Sends a request; if the worker is dead or dies of it, `on_end` says so."""
         with self._lock:
             self._request = request
+            self._since = time.monotonic()
             for printed in self._printed:
                 printed.last_line = None
             if self._connection is not None:
@@ -159,7 +166,10 @@ class Worker:
             if self._killed:
                 return WorkerError("the worker process was ended before it began")
             process, connection = self._spawn()
-        self._listen(process, connection)
+        excess = self._listen(process, connection)
+        if excess is not None:
+            self.kill()
+            return excess
         # A process that hung up is about to be gone; its exit status tells why.
         died = bool(wait([process.sentinel], _END_SECONDS))
         with self._lock:
@@ -195,23 +205,35 @@ class Worker:
         with contextlib.suppress(OSError):
             connection.send_bytes(msgspec.msgpack.encode(request))
 
-    def _listen(self, process: SpawnProcess, connection: Connection) -> None:
-        """Passes on what the worker says until it hangs up or dies."""
+    def _listen(self, process: SpawnProcess, connection: Connection) -> LimitError | None:
+        """Passes on what the worker says until it hangs up, dies or takes too much."""
         decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
         while True:
             printed = [each.reader for each in self._printed if each.open]
-            ready = wait([connection, *printed, process.sentinel])
+            ready = wait([connection, *printed, process.sentinel], WATCH_SECONDS)
             self._pass_on_printed()
+            excess = self._excess(process)
+            if excess is not None:
+                return excess
             if connection in ready:
                 try:
                     message = decoder.decode(connection.recv_bytes())
                 except (EOFError, OSError):
-                    return
+                    return None
+                if isinstance(message, Done | Failed):
+                    self._since = None
                 if not isinstance(message, Log):
                     self._progress = message if isinstance(message, Progress) else None
                 self._on_message(self, message)
             elif process.sentinel in ready:
-                return
+                return None
+
+    def _excess(self, process: SpawnProcess) -> LimitError | None:
+        with self._lock:
+            access, since = access_of(self._request), self._since
+        if access is None or since is None or process.pid is None:
+            return None
+        return exceeded(access, process.pid, time.monotonic() - since, self._doing())
 
     def _pass_on_printed(self, *, end: bool = False) -> None:
         for printed in self._printed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -10,9 +11,10 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from trtdbg.errors import ModelError
 
@@ -26,9 +28,28 @@ _PROGRAM: Final = "models/model.json"
 _LEGACY_PROGRAM: Final = "serialized_exported_program.json"
 """Written by torch up to 2.7, still read by torch 2.13."""
 
+TRUST: Final = "--trust opens it all the same: only for files whose author you trust"
+
 _HEAD_BYTES: Final = 512
 
-_ZIP_ERRORS: Final = (
+_MOST_ENTRIES: Final = 200_000
+
+_LOCAL_HEADER_BYTES: Final = 30
+
+_UNPACKED_FREELY: Final = 16 << 20
+"""Bytes that an entry may take unpacked however small it is in the file."""
+
+_DENSEST: Final = 20
+"""Times that a larger entry may be smaller in the file. torch compresses nothing (2.13)."""
+
+_KNOWN_ENTRIES: Final = re.compile(
+    r"(data/(weights|constants|sample_inputs)|models|extra|extra_files|executorch|\.data)/"
+    r"[^/].*|archive_format|archive_version|byteorder|version"
+    r"|serialized_\w+\.(json|pt)"
+)
+"""What torch.export.save writes in 2.5 to 2.13, inside its folder."""
+
+ZIP_ERRORS: Final = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -52,10 +73,18 @@ class Archive:
     """Written by torch 2.7 or earlier."""
     program_entry: str
     """Full name of the entry with the serialized program."""
+    root: str
+    """The folder that all entries are in, with its slash; empty in old archives."""
+    entries: frozenset[str]
+    """Names inside the root."""
 
 
-def inspect(path: str | Path) -> Archive:
+def inspect(path: str | Path, *, trust: bool = False) -> Archive:
     """Reads a file through once and returns what is known of it without deserializing.
+
+    Args:
+        path: the file.
+        trust: let pass what unpacks to far more than the file holds, and unknown entries.
 
     Raises:
         ModelError: the file cannot be read, or is not what `torch.export.save` writes.
@@ -65,8 +94,14 @@ def inspect(path: str | Path) -> Archive:
         raise ModelError(f"{path} is empty", remedy=DAMAGED)
     if not head.startswith(b"PK"):
         raise _not_an_archive(path, head)
-    root, entries = _entries(path)
+    root, entries = _entries(path, trust=trust)
     _refuse_other_archives(path, entries)
+    strange = sorted(name for name in entries if not _KNOWN_ENTRIES.fullmatch(name))
+    if strange and not trust:
+        raise ModelError(
+            f"{path} holds {strange[0]!r}, which torch.export.save does not write",
+            remedy=TRUST,
+        )
     legacy = _PROGRAM not in entries
     return Archive(
         path=str(path),
@@ -74,6 +109,8 @@ def inspect(path: str | Path) -> Archive:
         bytes=size,
         legacy=legacy,
         program_entry=root + (_LEGACY_PROGRAM if legacy else _PROGRAM),
+        root=root,
+        entries=entries,
     )
 
 
@@ -82,7 +119,7 @@ def serialized_program(archive: Archive) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(archive.path) as opened:
             program = json.loads(opened.read(archive.program_entry))
-    except _ZIP_ERRORS:
+    except ZIP_ERRORS:
         return {}
     return program if isinstance(program, dict) else {}
 
@@ -138,23 +175,87 @@ def _is_text(head: bytes) -> bool:
     return re.search(r"[\x00-\x08\x0e-\x1a]", text) is None
 
 
-def _entries(path: str | Path) -> tuple[str, frozenset[str]]:
+def _entries(path: str | Path, *, trust: bool) -> tuple[str, frozenset[str]]:
     """Returns the folder that torch puts on top, if any, and the entries inside it."""
     try:
         with zipfile.ZipFile(path) as opened:
-            names = opened.namelist()
-            start = min((entry.header_offset for entry in opened.infolist()), default=0)
+            listed = opened.infolist()
+            start = min((entry.header_offset for entry in listed), default=0)
             if start > 0:
                 # zipfile found the directory of an archive inside this one (example inputs).
                 raise zipfile.BadZipFile("its own directory is missing")
-    except _ZIP_ERRORS as cause:
+    except ZIP_ERRORS as cause:
         raise ModelError(
             f"{path} is a truncated or damaged archive ({cause})", remedy=DAMAGED
         ) from cause
+    problem = structural_problem(listed)
+    if problem is not None:
+        raise ModelError(f"{path} is a malformed archive: {problem}", remedy=DAMAGED)
+    bomb = None if trust else bomb_in(listed)
+    if bomb is not None:
+        raise ModelError(f"{path} is refused: {bomb}", remedy=TRUST)
+    names = [entry.filename for entry in listed]
     root = f"{names[0].partition('/')[0]}/" if names else ""
     if not all(name.startswith(root) for name in names):
         root = ""
     return root, frozenset(name.removeprefix(root) for name in names)
+
+
+def entries_of(archive: IO[bytes]) -> list[zipfile.ZipInfo]:
+    """Returns the entries of an archive inside an archive.
+
+    Raises:
+        ValueError: it is none, or damaged.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.infolist()
+    except ZIP_ERRORS as cause:
+        raise ValueError(f"not a readable archive: {cause}") from cause
+
+
+def structural_problem(entries: Sequence[zipfile.ZipInfo]) -> str | None:
+    """Returns what no archive of torch has, and what readers may take in different ways."""
+    if len(entries) > _MOST_ENTRIES:
+        return f"it has {len(entries)} entries"
+    seen: set[str] = set()
+    for entry in entries:
+        # As the file has it: zipfile cuts a name at a zero byte, and torch may not.
+        name = entry.orig_filename
+        if not name.isprintable() or "\\" in name:
+            return f"the entry name {name!r} has characters that no entry of torch has"
+        if name.startswith("/") or ".." in name.split("/"):
+            return f"the entry name {name!r} leads out of the archive"
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            return f"the entry {name!r} is a symbolic link"
+        # torch finds entries without regard to case (2.13).
+        if name.casefold() in seen:
+            return f"two entries are called {name!r}"
+        seen.add(name.casefold())
+        if entry.flag_bits & 1:
+            return f"the entry {name!r} is encrypted"
+        if (
+            entry.compress_type == zipfile.ZIP_STORED
+            and entry.file_size != entry.compress_size
+        ):
+            return f"the entry {name!r} has two sizes"
+    in_order = sorted(entries, key=lambda entry: entry.header_offset)
+    for entry, following in itertools.pairwise(in_order):
+        end = entry.header_offset + _LOCAL_HEADER_BYTES + entry.compress_size
+        if end > following.header_offset:
+            return f"the entries {entry.filename!r} and {following.filename!r} overlap"
+    return None
+
+
+def bomb_in(entries: Sequence[zipfile.ZipInfo]) -> str | None:
+    """Returns which entry unpacks to far more than the file holds."""
+    for entry in entries:
+        if entry.file_size > _UNPACKED_FREELY + _DENSEST * entry.compress_size:
+            return (
+                f"the entry {entry.filename!r} unpacks {entry.compress_size:,} bytes to "
+                f"{entry.file_size:,}"
+            )
+    return None
 
 
 def _refuse_other_archives(path: str | Path, entries: frozenset[str]) -> None:

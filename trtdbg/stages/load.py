@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from torch.export.pt2_archive import _package
 
 from trtdbg.errors import ModelError
 from trtdbg.stages import archive as archives
+from trtdbg.stages import payloads
 from trtdbg.stages.archive import Archive
+from trtdbg.stages.custom import how_to_register
 from trtdbg.stages.devices import absent_devices_on_cpu, move_autocast
 from trtdbg.stages.graph import first_line
 
@@ -36,14 +39,21 @@ class LoadedProgram:
     """Devices such as `cuda:0` whose tensors are on the CPU now; () if none was moved."""
 
 
-def load(path: str | Path) -> LoadedProgram:
+def load(path: str | Path, *, trust: bool = False) -> LoadedProgram:
     """Opens a `.pt2`; tensors of devices that this machine lacks go to the CPU.
 
+    Args:
+        path: the file.
+        trust: let the file run code: objects in it may be pickled in any way.
+
     Raises:
-        ModelError: the file cannot be read, or is not what `torch.export.save` writes.
+        ModelError: the file cannot be read, is not what `torch.export.save` writes, or would
+            run code and is not trusted.
     """
-    archive = archives.inspect(path)
-    with absent_devices_on_cpu() as moved:
+    archive = archives.inspect(path, trust=trust)
+    payloads.check(archive, trust=trust)
+    unpickling = contextlib.nullcontext() if trust else payloads.restricted_unpickling()
+    with absent_devices_on_cpu() as moved, unpickling:
         try:
             program = _deserialize(archive)
         except (MemoryError, RecursionError):
@@ -117,7 +127,13 @@ def _explain(archive: Archive, cause: Exception) -> ModelError:
         return ModelError(
             f"{archive.path} needs the custom operator {missing[0]}{more}, "
             "which is not registered",
-            remedy=f"import the library that registers {missing[0].partition('::')[0]}",
+            remedy=how_to_register(missing[0]),
+        )
+    if isinstance(cause, pickle.UnpicklingError):
+        return ModelError(
+            f"{archive.path} is refused: a pickle in it needs more than tensors are made of "
+            f"({first_line(cause)})",
+            remedy=archives.TRUST,
         )
     if _is_other_schema(serialized.get("schema_version")):
         version = serialized["schema_version"]

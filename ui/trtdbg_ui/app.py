@@ -12,7 +12,7 @@ from textual.message import Message
 
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
-from trtdbg.session.messages import Job, News
+from trtdbg.session.messages import Access, Job, News
 from trtdbg_ui.choices import Choices
 from trtdbg_ui.conversation import Conversation
 from trtdbg_ui.desk import Answer, Ask, Desk, Worker
@@ -46,6 +46,8 @@ from trtdbg_ui.widgets.pass_list import PassList
 MakeWorker = Callable[[Callable[[News], None]], Worker]
 """Makes the worker's client, given what takes what it tells while it works."""
 
+_PLAIN_ACCESS = Access()
+
 
 class TrtdbgApp(Choices, Outside):
     """Shows one model under changing policies."""
@@ -70,6 +72,7 @@ class TrtdbgApp(Choices, Outside):
         policy: TruncationPolicy,
         target: str | None = None,
         probe_seconds: float = 60.0,
+        access: Access = _PLAIN_ACCESS,
         make_worker: MakeWorker | None = None,
         reports: Iterable[Report] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -83,6 +86,7 @@ class TrtdbgApp(Choices, Outside):
             policy: The policy to begin with.
             target: Compute capability that engines are built for.
             probe_seconds: How long TensorRT may be asked about single nodes.
+            access: How far the file is trusted, and what the worker may take.
             make_worker: None for a saved report.
             reports: What is known from the start.
             clock: Seconds that only grow.
@@ -92,7 +96,11 @@ class TrtdbgApp(Choices, Outside):
         inbox = Inbox(lambda: self.post_message(self.Woken()))
         worker = make_worker(inbox.put) if make_worker is not None else None
         self._job = Job(
-            model=model, settings=settings, target=target, probe_seconds=probe_seconds
+            model=model,
+            settings=settings,
+            target=target,
+            probe_seconds=probe_seconds,
+            access=access,
         )
         self._desk = Desk(
             self._job,
@@ -117,6 +125,10 @@ class TrtdbgApp(Choices, Outside):
         """Whether nothing runs and nothing more is to be shown by itself."""
         shown = self.state.loaded is not None or self.state.failure is not None
         return shown and self._desk.running is None and self.state.activity is None
+
+    def abandon(self) -> None:
+        """Kills the worker in the midst of what it does."""
+        self._desk.cancel()
 
     # The worker.
 

@@ -74,6 +74,13 @@ class Desk:
         """Whether there is no worker to ask."""
         return self._worker is None
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the file may run code, or could when the saved report was made."""
+        return self.job.access.trust or any(
+            loaded.report.model.trusted for loaded in self._known.values()
+        )
+
     def start(self) -> None:
         """Begins to spawn the worker, if there is one to ask."""
         if self._worker is not None:

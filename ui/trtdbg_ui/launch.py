@@ -11,7 +11,7 @@ from trtdbg.outputs.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.session.client import Client
-from trtdbg.session.messages import News
+from trtdbg.session.messages import Access, News
 from trtdbg.viewing import Viewing
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.key_names import parse_presses
@@ -30,6 +30,7 @@ def run(
     note: Callable[[str], None],
     target: str | None = None,
     probe_seconds: float = 60.0,
+    access: Access | None = None,
     viewing: Viewing | None = None,
 ) -> int:
     """Runs the UI on a .pt2 file, or read-only on a saved report, and returns the exit code.
@@ -41,6 +42,7 @@ def run(
         note: Is told what happens when the screen is gone.
         target: Compute capability that engines are built for.
         probe_seconds: How long TensorRT may be asked about single nodes.
+        access: How far the file is trusted, and what the worker may take.
         viewing: What else the user asked for.
 
     Raises:
@@ -70,6 +72,7 @@ def run(
             policy=policy,
             target=target,
             probe_seconds=probe_seconds,
+            access=access or Access(),
             make_worker=make_worker if report is None else None,
             reports=() if report is None else (report,),
             keymap=keymap,
@@ -84,6 +87,8 @@ def run(
             write_atomically(picture.file, svg.encode(), force=picture.force)
             return ExitCode.CLEAN
         code = _run(app)
+        if code == ExitCode.INTERRUPTED:
+            app.abandon()
     if not alone:
         _remember(model, app, note)
     return code
@@ -107,6 +112,8 @@ def _clients() -> Iterator[Callable[[Callable[[News], None]], Client]]:
 
 def _run(app: TrtdbgApp) -> int:
     code = app.run()
+    if code == ExitCode.INTERRUPTED:
+        return code
     failure = app.state.failure
     if app.state.loaded is None and failure is not None and failure.error is not None:
         raise failure.error

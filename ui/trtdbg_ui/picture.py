@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from textual.pilot import Pilot
 
-from trtdbg.errors import StageError, UsageError
+from trtdbg.errors import CancelledError, ExitCode, StageError, UsageError
 from trtdbg_ui.app import TrtdbgApp
 
 _LOOK_SECONDS = 0.05
@@ -44,6 +44,8 @@ async def _idle(app: TrtdbgApp, pilot: Pilot[int]) -> None:
     while not app.idle and app.return_value is None:
         await asyncio.sleep(_LOOK_SECONDS)
     await _settled(pilot)
+    if app.return_value == ExitCode.INTERRUPTED:
+        raise CancelledError("interrupted")
     if app.return_value is not None:
         raise UsageError(
             "the keys of --press end the UI, so there is no screen to draw",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import ClassVar
@@ -41,7 +44,8 @@ class Shell(App[int]):
         for a in ACTIONS
         if a.name != "command_palette"
     ]
-    BINDINGS.append(Binding("ctrl+c", "interrupt", "Quit at once", show=False, priority=True))
+    # Everywhere, dialogs and the search included, as in any other program of a terminal.
+    BINDINGS.append(Binding("ctrl+c", "interrupt", show=False, priority=True))
 
     state: reactive[State] = reactive(State(TruncationPolicy()), init=False)
 
@@ -196,9 +200,14 @@ class Shell(App[int]):
         """Goes on to the next of dark, light and monochrome."""
         self.theme = next_theme(self.theme)
 
+    def on_load(self) -> None:
+        """Ends the app on SIGINT too, of which Textual (8.2) makes an end without a code."""
+        if threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self.action_interrupt)
+
     def action_interrupt(self) -> None:
-        """Ends the app at once, as Ctrl-C does everywhere."""
-        self.exit(ExitCode.INTERRUPTED)
+        """Ends the app as Ctrl-C ends a program."""
+        self.exit(int(ExitCode.INTERRUPTED))
 
     async def action_quit(self) -> None:
         """Ends the app."""

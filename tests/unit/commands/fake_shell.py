@@ -11,7 +11,7 @@ from rich.console import Console
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Ask, Describe
+from trtdbg.session.messages import Access, Ask, Describe
 from trtdbg.viewing import Viewing
 
 Answer = Report | Environment | TrtdbgError
@@ -70,6 +70,7 @@ class FakeShell:
         settings: Settings,
         target: str | None,
         probe_seconds: float,
+        access: Access,
         viewing: Viewing,
     ) -> int:
         self.viewings.append(viewing)

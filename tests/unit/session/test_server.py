@@ -37,6 +37,12 @@ class FakeSession:
         FakeSession.opened.append(job)
         self.job = job
 
+    def sibling(self, job):
+        other = FakeSession(job, None)
+        FakeSession.opened.remove(job)
+        other.kin = self
+        return other
+
     def analyze(self, policy):
         if FakeSession.failing:
             raise MemoryError
@@ -99,6 +105,16 @@ def test_other_settings_get_another_session_and_the_first_is_kept(handler):
     _, five, _ = handler.handle(analyze("a.pt2", min_block_size=5))
     assert one is not five
     assert handler.handle(analyze("a.pt2"))[1] is one
+
+
+def test_another_block_size_opens_the_model_no_second_time(handler):
+    _, one, _ = handler.handle(analyze("a.pt2"))
+    _, five, _ = handler.handle(analyze("a.pt2", min_block_size=5))
+    assert five.kin is one
+    assert five.job.settings.min_block_size == 5
+    handler.handle(analyze("a.pt2", decompose_attention=True))
+    handler.handle(analyze("b.pt2", min_block_size=5))
+    assert [each.model for each in FakeSession.opened] == ["a.pt2", "a.pt2", "b.pt2"]
 
 
 def test_only_the_sessions_used_last_are_kept(handler):

@@ -57,6 +57,14 @@ class Scripted:
         self.emit(Progress(stage="build", detail="asleep"))
         time.sleep(float(seconds))
 
+    def do_probe(self, seconds):
+        self.emit(Progress(stage="probe"))
+        time.sleep(float(seconds))
+
+    def do_hold(self, megabytes):
+        self.held = b"x" * (int(megabytes) << 20)
+        time.sleep(60)
+
     def do_spawn(self, argument):
         child = subprocess.Popen(["sleep", "60"])
         self.emit(Progress(stage="spawned", detail=str(child.pid)))

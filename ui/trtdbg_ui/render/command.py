@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
-from trtdbg.session.messages import Job
+from trtdbg.session.messages import Access, Job
 
 
 def command(job: Job, policy: TruncationPolicy) -> str:
@@ -20,6 +20,7 @@ def command(job: Job, policy: TruncationPolicy) -> str:
         words += ["--target", job.target]
     if policy.verdicts is VerdictSource.TENSORRT:
         words += ["--probe-seconds", f"{job.probe_seconds:g}"]
+    words += _access_words(job.access)
     default = Settings()
     in_file = [
         f"{name} = {_toml(getattr(settings, name))}"
@@ -29,6 +30,17 @@ def command(job: Job, policy: TruncationPolicy) -> str:
     # These have no flag: whoever pastes the command is told what to put into a file.
     note = f"  # with --settings FILE: {', '.join(in_file)}" if in_file else ""
     return shlex.join(words) + note
+
+
+def _access_words(access: Access) -> list[str]:
+    words = ["--trust"] if access.trust else []
+    for module in access.imports:
+        words += ["--import", module]
+    if access.memory_limit is not None:
+        words += ["--memory-limit", str(access.memory_limit)]
+    if access.time_limit is not None:
+        words += ["--time-limit", f"{access.time_limit:g}"]
+    return words
 
 
 def _toml(value: object) -> str:

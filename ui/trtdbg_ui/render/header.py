@@ -11,12 +11,16 @@ from trtdbg_ui.render.text import Line, Span, Tone, line, pack
 _SEPARATOR: Span = (" │ ", Tone.DIM)
 
 
-def header_line(model: str, loaded: Loaded | None, read_only: bool, size: int) -> Line:
+def header_line(
+    model: str, loaded: Loaded | None, read_only: bool, size: int, *, trusted: bool = False
+) -> Line:
     """Returns program, numbers, findings and machine, as much as fits."""
     parts: list[tuple[int, Line]] = [
         (3, line((" trtdbg", Tone.KEY))),
         (0, line((f" {base_name(model)}", Tone.STRONG))),
     ]
+    if trusted:
+        parts.append((0, line(("TRUSTED: may run code", Tone.BAD))))
     if read_only:
         parts.append((2, line(("saved report, read-only", Tone.WARN))))
     if loaded is not None:

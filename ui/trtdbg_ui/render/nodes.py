@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from weakref import WeakKeyDictionary
 
 from trtdbg.records import Agreement, NodeRecord, Verdict, dtype_text, shape_text
 from trtdbg_ui.judged import judged, late_would_accept, saved_by_truncation
@@ -45,35 +46,76 @@ def layout(rows: ResultRows, size: int) -> Layout:
     if not rows.view.fold:
         shown = tuple(column for column in shown if column.key != "fold")
     shown = with_arrow(shown, rows.view.sort, rows.view.descending)
-    return lay_out(shown, natural_widths(rows), size)
+    return lay_out(shown, natural_widths(rows, [column.key for column in shown]), size)
 
 
-def natural_widths(rows: ResultRows) -> Mapping[str, Extent]:
-    """Returns how long the contents of each column are."""
-    nodes = rows.nodes
+def natural_widths(rows: ResultRows, keys: Iterable[str]) -> Mapping[str, Extent]:
+    """Returns how long the contents of these columns are; of each it is found out once."""
+    known = _MEASURED.setdefault(rows, {})
+    for key in keys:
+        if key in _EXTENTS and key not in known:
+            known[key] = _EXTENTS[key](rows)
+    return known
 
-    def dtypes(key: str) -> Extent:
-        return Extent.whole(len(dtype_text(d)) for d in {getattr(n, key) for n in nodes})
 
-    operators = Extent.of(len(node.name) for node in nodes if judged(node))
-    targets = {(node.op, node.target) for node in nodes}
-    tensorrt = {node.tensorrt for node in nodes}
-    sources = [node.source for node in nodes if node.source]
-    codes = {len(_codes(rows, node)) for node in nodes}
-    return {
-        # Parameters have the longest names, and nobody looks for them first.
-        "name": operators.beside(Extent.of(len(node.name) for node in nodes)),
-        "operator": Extent.of(len(_operator(each)) for each in targets),
-        "original": dtypes("original"),
-        "recorded": dtypes("recorded"),
-        "inferred": dtypes("inferred"),
-        "truncated": dtypes("truncated"),
-        "tensorrt": Extent.whole(len(tensorrt_span(dtype)[0]) for dtype in tensorrt),
-        "findings": Extent.of(codes),
-        "shape": Extent.of(len(shape_text(node.shape)) for node in nodes),
-        "module": Extent.of(len(source.module or "") for source in sources),
-        "source": Extent.of(len(str(source)) for source in sources),
-    }
+_MEASURED: WeakKeyDictionary[ResultRows, dict[str, Extent]] = WeakKeyDictionary()
+"""A large graph takes time to measure, and is laid out whenever the width changes."""
+
+
+def _names(rows: ResultRows) -> Extent:
+    # Parameters have the longest names, and nobody looks for them first.
+    operators = Extent.of(len(node.name) for node in rows.nodes if judged(node))
+    return operators.beside(Extent.of(len(node.name) for node in rows.nodes))
+
+
+def _dtypes(key: str) -> Callable[[ResultRows], Extent]:
+    def extent(rows: ResultRows) -> Extent:
+        found = {getattr(node, key) for node in rows.nodes}
+        return Extent.whole(len(dtype_text(dtype)) for dtype in found)
+
+    return extent
+
+
+def _targets(rows: ResultRows) -> Extent:
+    found = {(node.op, node.target) for node in rows.nodes}
+    return Extent.of(len(_operator(each)) for each in found)
+
+
+def _tensorrt(rows: ResultRows) -> Extent:
+    found = {node.tensorrt for node in rows.nodes}
+    return Extent.whole(len(tensorrt_span(dtype)[0]) for dtype in found)
+
+
+def _shapes(rows: ResultRows) -> Extent:
+    lengths = {shape: len(shape_text(shape)) for shape in {n.shape for n in rows.nodes}}
+    return Extent.of(lengths[node.shape] for node in rows.nodes)
+
+
+def _modules(rows: ResultRows) -> Extent:
+    return Extent.of(len(n.source.module or "") for n in rows.nodes if n.source)
+
+
+def _sources(rows: ResultRows) -> Extent:
+    return Extent.of(len(str(node.source)) for node in rows.nodes if node.source)
+
+
+def _findings(rows: ResultRows) -> Extent:
+    return Extent.of(len(_codes(rows, node)) for node in rows.nodes)
+
+
+_EXTENTS: Mapping[str, Callable[[ResultRows], Extent]] = {
+    "name": _names,
+    "operator": _targets,
+    "original": _dtypes("original"),
+    "recorded": _dtypes("recorded"),
+    "inferred": _dtypes("inferred"),
+    "truncated": _dtypes("truncated"),
+    "tensorrt": _tensorrt,
+    "findings": _findings,
+    "shape": _shapes,
+    "module": _modules,
+    "source": _sources,
+}
 
 
 def row(rows: ResultRows, index: int, shown: Layout) -> Line:

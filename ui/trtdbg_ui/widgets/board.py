@@ -206,7 +206,15 @@ class Board(Vertical):
 
     def _show_bars(self, state: State) -> None:
         self._bar("header").show(
-            lambda size: [header_line(self._model, state.loaded, self._desk.read_only, size)]
+            lambda size: [
+                header_line(
+                    self._model,
+                    state.loaded,
+                    self._desk.read_only,
+                    size,
+                    trusted=self._desk.trusted,
+                )
+            ]
         )
         known = tallies(state.policy, (loaded.report for loaded in self._desk.known()))
         self._bar("policy").show(lambda size: [policy_line(state.policy, known, size)])
