@@ -56,19 +56,20 @@ def load(path: str | Path, *, trust: bool = False) -> LoadedProgram:
     with absent_devices_on_cpu() as moved, unpickling:
         try:
             program = _deserialize(archive)
+            move_autocast(program, moved)
+            example_inputs = _example_inputs(program)
         except (MemoryError, RecursionError):
             raise
         except Exception as cause:
             if "DefaultCPUAllocator" in str(cause):  # torch 2.13 raises a plain RuntimeError.
                 raise MemoryError(str(cause)) from cause
             raise _explain(archive, cause) from cause
-    move_autocast(program, moved)
     return LoadedProgram(
         program=program,
         path=archive.path,
         sha256=archive.sha256,
         bytes=archive.bytes,
-        example_inputs=_example_inputs(program),
+        example_inputs=example_inputs,
         moved_from=tuple(sorted(moved)),
     )
 
