@@ -98,7 +98,8 @@ def header(report: Report, headline: str) -> RenderableType:
         lines.add_row("trusted", Text(TRUSTED, style="bold red"))
     if report.model.moved_from:
         devices = ", ".join(report.model.moved_from)
-        lines.add_row("exported on", Text(f"{devices}, read on the CPU"))
+        zeros = ", without values: zeros" if "meta" in report.model.moved_from else ""
+        lines.add_row("exported on", Text(f"{devices}, read on the CPU{zeros}"))
     lines.add_row("policy", Text(summary.policy_line(report.policy)))
     lines.add_row("settings", Text(summary.settings_line(report.settings)))
     lines.add_row("made with", Text(summary.environment_line(report.environment)))
