@@ -136,7 +136,7 @@ def test_loading_prints_and_warns_nothing(saved, capfd, caplog, recwarn):
 
 
 @pytest.mark.parametrize(
-    ("kind", "index"), [("cuda", 0), ("cuda", 31), ("xpu", 1), ("npu", 0)]
+    ("kind", "index"), [("cuda", 0), ("cuda", 31), ("xpu", 1), ("npu", 0), ("mps", 0)]
 )
 def test_a_program_of_an_absent_device_is_on_the_cpu_in_every_place(
     saved, tmp_path, kind, index
