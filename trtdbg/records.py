@@ -462,6 +462,8 @@ class ModelInfo(Record, frozen=True, kw_only=True):
     outputs: tuple[Binding, ...] = ()
     """Output dtypes that the export promised (declared), and those in force (bound)."""
     bytes: int = 0
+    moved_from: tuple[str, ...] = ()
+    """Devices of the export that this machine lacks; their tensors are on the CPU."""
     trusted: bool = False
     """The file was allowed to run code."""
 

@@ -47,7 +47,8 @@ _SETTINGS_FLAGS: Final = (*_COMPILED_FLAGS, "torch_executed_ops")
 
 _OPERATOR: Final = re.compile(r"(torch\.ops\.)?(?P<name>\w+\.\w+(\.\w+)?)")
 _SIZE: Final = re.compile(
-    r"(?P<number>\d{1,15}(\.\d{1,3})?) ?(?P<unit>[kmgt])?(i?b)?", re.IGNORECASE
+    r"(?P<number>\d{1,15}(\.\d{1,3})?) ?(?P<unit>[kmgt])?(i?b)?",
+    re.IGNORECASE | re.ASCII,
 )
 _TARGET: Final = re.compile(r"(sm_?)?(?P<major>\d{1,2})\.?(?P<minor>\d)", re.IGNORECASE)
 

@@ -448,6 +448,7 @@ class Session:
             nodes=len(program.graph.nodes),
             inputs=inputs,
             bytes=self._loaded.bytes,
+            moved_from=self._loaded.moved_from,
             trusted=self._trusted,
         )
         return Report(
