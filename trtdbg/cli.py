@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "report": "Engines, dtypes, verdicts and findings of models, as tables or JSON.",
     "check": "The findings of models, for CI.",
+    "diff": "What happens to dtypes between two policies or passes, as a picture.",
     "build": "Build every engine with TensorRT.",
     "explain": "What a finding means, its cause and cure.",
     "doctor": "Versions, GPU, and what this machine can do.",
