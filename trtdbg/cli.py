@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "report": "Engines, dtypes, verdicts and findings of models, as tables or JSON.",
     "check": "The findings of models, for CI.",
     "diff": "What happens to dtypes between two policies or passes, as a picture.",
+    "repro": "One runnable file for each failure of a validator.",
     "build": "Build every engine with TensorRT.",
     "explain": "What a finding means, its cause and cure.",
     "doctor": "Versions, GPU, and what this machine can do.",

@@ -21,6 +21,6 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def render(name: str, **values: object) -> str:
+def render(template: str, /, **values: object) -> str:
     """Returns a template of `trtdbg/outputs/templates` with its values filled in."""
-    return _environment().get_template(name).render(**values)
+    return _environment().get_template(template).render(**values)
