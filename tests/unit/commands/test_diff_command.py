@@ -9,7 +9,7 @@ import graphviz
 import pytest
 
 from tests import canned
-from tests.unit.commands.fake_shell import FakeShell
+from fake_shell import FakeShell
 from trtdbg.commands import diff
 from trtdbg.commands.diff import Drawing
 from trtdbg.commands.options import Choices
