@@ -63,16 +63,12 @@ def sections(report: Report, *, all_nodes: bool) -> list[Section]:
     nodes = report.nodes if all_nodes else summary.nodes_that_matter(report)
     made = [
         _section("Left to PyTorch", ("node", "operator", "source", "why"), _left(report)),
-        _section("Findings", ("code", "level", "name", "message"), _findings(report)),
+        finding_table(report),
         _section(
             "If one refused operator were accepted", ("",), _lines(consequence_lines(report))
         ),
         _section("Suggested policy", ("",), _lines(suggestion_lines(report))),
-        _section(
-            "Engines",
-            ("engine", "nodes", "inputs", "outputs", "build", "execution"),
-            (_engine(report, engine) for engine in report.engines),
-        ),
+        engine_table(report),
         _section(
             "Boundary casts",
             ("value", "from", "to", "direction", "engine", "asked by"),
@@ -88,21 +84,8 @@ def sections(report: Report, *, all_nodes: bool) -> list[Section]:
                 for cast in report.boundary_casts
             ),
         ),
-        _section(
-            "Nodes" if all_nodes else "Nodes that are refused or change their dtype",
-            (
-                "node",
-                "operator",
-                "shape",
-                "original",
-                "inferred",
-                "truncated",
-                "TensorRT",
-                "verdict",
-                "engine",
-                "source",
-            ),
-            (_node(node) for node in nodes),
+        node_table(
+            nodes, "Nodes" if all_nodes else "Nodes that are refused or change their dtype"
         ),
         _section(
             "Constants that lose something",
@@ -137,6 +120,24 @@ def sections(report: Report, *, all_nodes: bool) -> list[Section]:
         ),
     ]
     return [section for section in made if section.rows]
+
+
+def finding_table(report: Report) -> Section:
+    """Returns the findings, the worst first."""
+    return _section("Findings", ("code", "level", "name", "message"), _findings(report))
+
+
+def engine_table(report: Report) -> Section:
+    """Returns the engines with what goes in and out and how their build ended."""
+    columns = ("engine", "nodes", "inputs", "outputs", "build", "execution")
+    return _section("Engines", columns, (_engine(report, e) for e in report.engines))
+
+
+def node_table(nodes: Sequence[NodeRecord], title: str = "Nodes") -> Section:
+    """Returns nodes with their dtypes side by side."""
+    columns = ("node", "operator", "shape", "original", "inferred", "truncated", "TensorRT")
+    more = ("verdict", "engine", "source")
+    return _section(title, (*columns, *more), map(_node, nodes))
 
 
 def _section(title: str, columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Section:

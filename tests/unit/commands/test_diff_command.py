@@ -7,9 +7,9 @@ from pathlib import Path
 
 import graphviz
 import pytest
+from fake_shell import FakeShell
 
 from tests import canned
-from fake_shell import FakeShell
 from trtdbg.commands import diff
 from trtdbg.commands.diff import Drawing
 from trtdbg.commands.options import Choices

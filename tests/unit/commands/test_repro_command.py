@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from fake_shell import FakeShell
 
 from tests import canned
-from fake_shell import FakeShell
 from trtdbg.commands import repro, trial
 from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode, OutputError, UsageError
