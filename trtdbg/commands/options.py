@@ -27,7 +27,7 @@ EXIT_CODES: Final = (
     (ExitCode.CLEAN, "clean"),
     (ExitCode.FINDINGS, "check: a selected finding is at or above --fail-on"),
     (ExitCode.USAGE, "wrong usage, or an input that cannot be read"),
-    (ExitCode.UNAVAILABLE, "this machine lacks something: a GPU, torch_tensorrt"),
+    (ExitCode.UNAVAILABLE, "this machine lacks something: a GPU, torch_tensorrt, Graphviz"),
     (ExitCode.FAILED, "lowering, partitioning or a build failed, or the worker died"),
     (ExitCode.BUG, "a bug of trtdbg"),
     (ExitCode.INTERRUPTED, "interrupted"),
