@@ -7,10 +7,34 @@ from typing import Any, Final
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 
-__all__ = ["Settings", "Timing", "TruncationPolicy", "VerdictSource", "compile"]
+__all__ = ["Settings", "Timing", "TruncationPolicy", "VerdictSource", "compile", "open"]
 
 _DEFAULT_POLICY: Final = TruncationPolicy()
 _DEFAULT_SETTINGS: Final = Settings()
+
+
+def open(
+    path: Any,
+    policy: TruncationPolicy = _DEFAULT_POLICY,
+    *,
+    settings: Settings = _DEFAULT_SETTINGS,
+) -> Any:
+    """Returns a `trtdbg.api.Model`: a .pt2 file, or a report that was saved as .json.
+
+    Nothing is analysed before it is asked for, and then in a worker process: a script needs
+    `if __name__ == "__main__":` around it, as with `multiprocessing`.
+
+    Args:
+        path: the file.
+        policy: which wide dtypes are narrowed, and when; `Model.with_policy` takes another.
+        settings: torch_tensorrt's compilation settings.
+
+    Raises:
+        trtdbg.errors.UsageError: there is no such file.
+        trtdbg.errors.ModelError: a saved report cannot be read.
+    """
+    # By name, so that `import trtdbg` costs nothing and no module reaches another over it.
+    return importlib.import_module("trtdbg.api").open_model(path, policy, settings)
 
 
 def compile(

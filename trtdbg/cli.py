@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "report": "Engines, dtypes, verdicts and findings of models, as tables or JSON.",
     "check": "The findings of models, for CI.",
+    "diff": "What happens to dtypes between two policies or passes, as a picture.",
+    "repro": "One runnable file for each failure of a validator.",
     "build": "Build every engine with TensorRT.",
     "serve": "The terminal UI in a browser.",
     "explain": "What a finding means, its cause and cure.",

@@ -462,6 +462,8 @@ class ModelInfo(Record, frozen=True, kw_only=True):
     outputs: tuple[Binding, ...] = ()
     """Output dtypes that the export promised (declared), and those in force (bound)."""
     bytes: int = 0
+    moved_from: tuple[str, ...] = ()
+    """Devices of the export that this machine lacks; their tensors are on the CPU."""
     trusted: bool = False
     """The file was allowed to run code."""
 
@@ -586,6 +588,47 @@ class Numerics(Record, frozen=True, kw_only=True):
     """Wall time of both runs and the comparison."""
 
 
+class RecipeKind(StrEnum):
+    """What a reproducer shows."""
+
+    REJECTED = "rejected"
+    CRASHED = "crashed"
+    FALSE_ACCEPT = "false_accept"
+    SCOPE_DEPENDENT = "scope_dependent"
+
+
+class RecipeGraph(Record, frozen=True, kw_only=True):
+    """One operator with what it reads, as lines of Python that build the graph."""
+
+    lines: tuple[str, ...]
+    expected: Verdict
+    """The partitioner's answer on the node."""
+    truncate_double: bool = False
+
+
+class Recipe(Record, frozen=True, kw_only=True):
+    """What a reproducer is made of: a node alone, under the typings that were judged."""
+
+    kind: RecipeKind
+    code: str | None
+    """Code of the finding; None for a refusal that is no finding."""
+    nodes: tuple[str, ...]
+    """Nodes of the lowered graph with this recipe; the first is the one it was taken from."""
+    target: str
+    message: str
+    source: Source | None = None
+    before: RecipeGraph
+    """In original dtypes; of a scope-dependent node in the whole graph."""
+    after: RecipeGraph
+    """In truncated dtypes; of a scope-dependent node alone, as in its engine."""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """Symbolic sizes with a value each."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Compilation settings that are not torch_tensorrt's defaults, as Python."""
+    sentence: str | None = None
+    """Of a false accept, what TensorRT or the converter says."""
+
+
 class Report(Record, frozen=True, kw_only=True):
     """Everything known about one model under one policy."""
 
@@ -614,6 +657,8 @@ class Report(Record, frozen=True, kw_only=True):
     """What this build wrote; None if nothing was to be saved."""
     numerics: Numerics | None = None
     """What truncation does to the numbers; on request alone, None if nobody asked."""
+    recipes: tuple[Recipe, ...] | None = None
+    """What reproducers are made of; on request alone, None if nobody asked."""
 
 
 class FailedReport(Record, frozen=True, kw_only=True):

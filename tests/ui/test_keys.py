@@ -729,6 +729,18 @@ async def test_quit_ends_with_success_after_a_report() -> None:
     assert stage.app.return_value == ExitCode.CLEAN
 
 
+@pytest.mark.parametrize("before", [(), ("slash", "a"), ("question_mark",), ("b",)])
+async def test_ctrl_c_ends_the_app_as_interrupted_wherever_the_keyboard_is(
+    before: tuple[str, ...],
+) -> None:
+    stage = loaded_stage(Timing.LATE)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        for key in (*before, "ctrl+c"):
+            await press(pilot, key)
+    assert stage.app.return_value == ExitCode.INTERRUPTED
+
+
 async def test_of_fifty_thousand_nodes_only_visible_rows_are_rendered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -16,7 +16,7 @@ from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
 from trtdbg.outputs.summary import broken_end
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import FailedReport, ModelPath, Report
-from trtdbg.session.messages import Analyze, Build, Job, Measure, Weigh
+from trtdbg.session.messages import Analyze, Build, Job, Measure, Reproduce, Weigh
 
 
 def job(model: str, choices: Choices) -> Job:
@@ -97,7 +97,7 @@ def weigh(
     return ask(shell, request)
 
 
-def ask(shell: Shell, request: Analyze | Build | Measure | Weigh) -> Report:
+def ask(shell: Shell, request: Analyze | Build | Measure | Reproduce | Weigh) -> Report:
     """Returns the worker's report on a model, after a look whether the file is there at all.
 
     Raises:

@@ -27,7 +27,7 @@ EXIT_CODES: Final = (
     (ExitCode.CLEAN, "clean"),
     (ExitCode.FINDINGS, "check: a selected finding is at or above --fail-on"),
     (ExitCode.USAGE, "wrong usage, or an input that cannot be read"),
-    (ExitCode.UNAVAILABLE, "this machine lacks something: a GPU, torch_tensorrt"),
+    (ExitCode.UNAVAILABLE, "this machine lacks something: a GPU, torch_tensorrt, Graphviz"),
     (ExitCode.FAILED, "lowering, partitioning or a build failed, or the worker died"),
     (ExitCode.BUG, "a bug of trtdbg"),
     (ExitCode.INTERRUPTED, "interrupted"),
@@ -47,7 +47,8 @@ _SETTINGS_FLAGS: Final = (*_COMPILED_FLAGS, "torch_executed_ops")
 
 _OPERATOR: Final = re.compile(r"(torch\.ops\.)?(?P<name>\w+\.\w+(\.\w+)?)")
 _SIZE: Final = re.compile(
-    r"(?P<number>\d{1,15}(\.\d{1,3})?) ?(?P<unit>[kmgt])?(i?b)?", re.IGNORECASE
+    r"(?P<number>\d{1,15}(\.\d{1,3})?) ?(?P<unit>[kmgt])?(i?b)?",
+    re.IGNORECASE | re.ASCII,
 )
 _TARGET: Final = re.compile(r"(sm_?)?(?P<major>\d{1,2})\.?(?P<minor>\d)", re.IGNORECASE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import click
@@ -22,7 +23,7 @@ from trtdbg.commands.options import (
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.outputs import bisect, trace
-from trtdbg.outputs.files import refuse_existing
+from trtdbg.outputs.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import Entry
 from trtdbg.records import Report
 from trtdbg.session.messages import DEFAULT_ATOL, DEFAULT_RTOL
@@ -86,10 +87,83 @@ class Questions:
         return traced + [bisect.lines(report, name) for name in self.bisections]
 
 
+class Format(StrEnum):
+    """What a report is shown as."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    HTML = "html"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a report is shown as, and where."""
+
+    kind: Format = Format.TEXT
+    path: str | None = None
+    """File to write; None is stdout."""
+
+    def check(self, asked: Questions, json_to: str | None, *, force: bool) -> None:
+        """Refuses before any work what cannot be delivered.
+
+        Raises:
+            UsageError: it does not go with what else was asked for.
+            OutputError: the file exists and is kept.
+        """
+        if self.kind is Format.TEXT:
+            if self.path is not None:
+                raise UsageError(
+                    "--output takes a page, and --format text is for a terminal",
+                    remedy="add --format markdown or --format html",
+                )
+            return
+        if asked.traces or asked.bisections:
+            raise UsageError(
+                "--trace and --bisect are shown as text alone", remedy="leave --format out"
+            )
+        if self.path is not None:
+            refuse_existing(self.path, force=force)
+        elif json_to == "-":
+            raise UsageError(
+                f"--format {self.kind.value} and --json - both write to stdout",
+                remedy="give one of them a file",
+            )
+
+    def deliver(
+        self, shell: Shell, entries: Sequence[Entry], *, all_nodes: bool, force: bool
+    ) -> None:
+        """Writes the page to its file, or to stdout."""
+        # Templates are imported here so that --help stays fast.
+        from trtdbg.outputs import report_pages
+
+        if self.kind is Format.HTML:
+            text = report_pages.page(entries)
+        else:
+            text = report_pages.markdown(entries, all_nodes=all_nodes)
+        if self.path is None:
+            shell.write(text)
+            return
+        write_atomically(self.path, text.encode(), force=force)
+        shell.note(f"wrote {self.path}")
+
+
 @click.command(cls=ReportCommand)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @analysis_options
 @click.option("--all-nodes", is_flag=True, help="Show all nodes, not only those that matter.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice([kind.value for kind in Format]),
+    default=Format.TEXT.value,
+    help="Tables for this terminal, Markdown for an issue, or one HTML page.  [default: text]",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write Markdown or HTML to FILE instead of stdout.",
+)
 @_numerics_option(
     "--numerics",
     is_flag=True,
@@ -153,6 +227,8 @@ def command(
     models: tuple[str, ...],
     choices: Choices,
     all_nodes: bool,
+    kind: str,
+    output: str | None,
     numerics: bool,
     input_values: str | None,
     seed: int | None,
@@ -183,6 +259,7 @@ def command(
         all_nodes=all_nodes,
         measured=measured if numerics else None,
         questions=Questions(consequences, suggest, traces, bisections),
+        page=Page(Format(kind), output),
         json_to=json_to,
         force=force,
     )
@@ -196,6 +273,7 @@ def run(
     all_nodes: bool = False,
     measured: shared.Run | None = None,
     questions: Questions | None = None,
+    page: Page | None = None,
     json_to: str | None = None,
     force: bool = False,
 ) -> ExitCode:
@@ -204,6 +282,8 @@ def run(
     Returns 4 where lowering or partitioning failed.
     """
     asked = questions or Questions()
+    shown = page or Page()
+    shown.check(asked, json_to, force=force)
     if json_to == "-" and (asked.traces or asked.bisections):
         raise UsageError(
             "--trace and --bisect are text, and --json - leaves no room for it",
@@ -228,9 +308,12 @@ def run(
         return report
 
     for entry in shared.each(shell, models, analyse):
-        if json_to != "-" and isinstance(entry, Report):
+        text = shown.kind is Format.TEXT and json_to != "-"
+        if text and isinstance(entry, Report):
             _show(shell, entry, answers, all_nodes=all_nodes, first=not entries)
         entries.append(entry)
+    if shown.kind is not Format.TEXT:
+        shown.deliver(shell, entries, all_nodes=all_nodes, force=force)
     if json_to is not None:
         shared.deliver(shell, entries, json_to, force=force)
     return shared.worst(shared.analysis_code(entry) for entry in entries)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import stat
-import tempfile
 from pathlib import Path
 
 from trtdbg.errors import OutputError
@@ -69,24 +70,48 @@ def write_atomically(path: str | Path, data: bytes, *, force: bool = False) -> N
         if target.exists() and not target.is_file():
             target.write_bytes(data)
             return
-        _replace(target, data)
+        replace(target, data)
     except OSError as error:
         raise _cannot_write(path, error) from error
 
 
-def _replace(target: Path, data: bytes) -> None:
+def replace(target: Path, data: bytes) -> None:
+    """Writes a file whole or not at all, in the place of one that exists.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:32]}.", dir=target.parent)
+    temporary = target.parent / f".trtdbg-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(_open_new(temporary), "wb") as file:
             file.write(data)
             file.flush()
             os.fchmod(file.fileno(), mode)
+            if not temporary.exists():
+                _give_name(file.fileno(), temporary)
         os.replace(temporary, target)
     except BaseException:
         # Ctrl-C included: a temporary file is never left behind.
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def _open_new(path: Path) -> int:
+    """Opens a file to write that has no name yet, so that even kill -9 leaves nothing of it.
+
+    Where the file system or the operating system has no such files, it gets its name at once.
+    """
+    nameless = getattr(os, "O_TMPFILE", None)
+    if nameless is not None and os.path.isdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            return os.open(path.parent, nameless | os.O_WRONLY, 0o600)
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+
+
+def _give_name(descriptor: int, path: Path) -> None:
+    # Beside an absolute path src_dir_fd only makes Python call linkat, which follows links.
+    os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
 
 
 def _umask() -> int:

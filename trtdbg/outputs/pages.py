@@ -90,12 +90,16 @@ def build(report: Report) -> RenderableType:
 
 def header(report: Report, headline: str) -> RenderableType:
     """Returns the headline and what was in force: policy, settings, versions."""
-    title = Text(f"{summary.base_name(report.model.path)}: {headline}", style="bold")
+    title = Text(one_line(f"{summary.base_name(report.model.path)}: {headline}"), style="bold")
     lines = Table.grid(padding=(0, 2, 0, 0))
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column(overflow="fold")
     if report.model.trusted:
         lines.add_row("trusted", Text(TRUSTED, style="bold red"))
+    if report.model.moved_from:
+        devices = ", ".join(report.model.moved_from)
+        zeros = ", without values: zeros" if "meta" in report.model.moved_from else ""
+        lines.add_row("exported on", Text(f"{devices}, read on the CPU{zeros}"))
     lines.add_row("policy", Text(summary.policy_line(report.policy)))
     lines.add_row("settings", Text(summary.settings_line(report.settings)))
     lines.add_row("made with", Text(summary.environment_line(report.environment)))

@@ -94,11 +94,22 @@ class Weigh(Message, frozen=True, kw_only=True):
     """The least truncation that accepts the most nodes."""
 
 
+class Reproduce(Message, frozen=True, kw_only=True):
+    """Asks for what reproducers are made of, for the `Report` with the recipes."""
+
+    job: Job
+    policy: TruncationPolicy
+    nodes: tuple[str, ...] = ()
+    """Nodes to reproduce; all that fail if empty."""
+    codes: tuple[str, ...] = ()
+    """Findings to reproduce; all if empty."""
+
+
 class Shutdown(Message, frozen=True, kw_only=True):
     """Asks the worker to end."""
 
 
-Ask = Describe | Analyze | Build | Measure | Weigh
+Ask = Describe | Analyze | Build | Measure | Weigh | Reproduce
 """What is answered: with an `Environment`, or a `Report`."""
 
 Request = Ask | Shutdown

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from pathlib import Path
 
 import msgspec
 import platformdirs
 
+from trtdbg.outputs import files
 from trtdbg.records import Dtype, Environment, Verdict
 from trtdbg.stages.probe import Answer, Memory
 
@@ -59,7 +59,7 @@ class ProbeCache:
         }
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            _replace(self._path, msgspec.msgpack.encode(entries))
+            files.replace(self._path, msgspec.msgpack.encode(entries))
             self._journal.unlink(missing_ok=True)
         except OSError:
             return
@@ -106,14 +106,3 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -43,6 +43,7 @@ from trtdbg.session.messages import (
     Measure,
     News,
     Progress,
+    Reproduce,
     Request,
     Shutdown,
     Weigh,
@@ -104,6 +105,8 @@ class Handler:
                     return session.numerics(policy, inputs, seed, *tolerance)
                 case Weigh(job=job, policy=policy, consequences=each, suggestion=best):
                     return self._session(job).weigh(policy, consequences=each, suggestion=best)
+                case Reproduce(job=job, policy=policy, nodes=nodes, codes=codes):
+                    return self._session(job).reproduce(policy, nodes, codes)
                 case _:
                     assert_never(request)
         except MemoryError:
@@ -340,7 +343,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _model_name(request: Analyze | Build | Measure | Weigh) -> str:
+def _model_name(request: Analyze | Build | Measure | Reproduce | Weigh) -> str:
     return PurePath(request.job.model).name
 
 

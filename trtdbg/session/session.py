@@ -28,7 +28,7 @@ from trtdbg.records import (
     Report,
     TypingKind,
 )
-from trtdbg.session import advice, reasons, runnable
+from trtdbg.session import advice, reasons, recipes, runnable
 from trtdbg.session.measured import measure
 from trtdbg.session.messages import (
     DEFAULT_ATOL,
@@ -284,6 +284,31 @@ class Session:
         analysis.report = report
         return report
 
+    def reproduce(
+        self, policy: TruncationPolicy, nodes: tuple[str, ...], codes: tuple[str, ...]
+    ) -> Report:
+        """Returns the report with a recipe for each failure of a validator.
+
+        Args:
+            policy: the analysis that the failures are of.
+            nodes: nodes to reproduce; all if empty.
+            codes: findings to reproduce; all if empty.
+
+        Raises:
+            UsageError: there is no such node.
+        """
+        analysis = self._analysis(policy)
+        lowered = self._lower(policy.timing is Timing.UPSTREAM)
+        original = analysis.analysed.captured.module
+        if original is None or lowered.inferred is None:
+            return msgspec.structs.replace(analysis.report, recipes=())
+        late = msgspec.structs.replace(policy, timing=Timing.LATE)
+        truncated = infer.infer_truncated(lowered.inferred, late).module
+        made = recipes.recipes(
+            analysis.report, original, truncated, self._settings, nodes, codes
+        )
+        return msgspec.structs.replace(analysis.report, recipes=made)
+
     def _partitioned(
         self, policy: TruncationPolicy, analysed: Analysed, lowered: Lowered
     ) -> GraphModule:
@@ -448,6 +473,7 @@ class Session:
             nodes=len(program.graph.nodes),
             inputs=inputs,
             bytes=self._loaded.bytes,
+            moved_from=self._loaded.moved_from,
             trusted=self._trusted,
         )
         return Report(

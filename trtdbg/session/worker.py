@@ -39,6 +39,7 @@ from trtdbg.session.messages import (
     LogLevel,
     Measure,
     Progress,
+    Reproduce,
     Request,
     Shutdown,
     Weigh,
@@ -386,6 +387,8 @@ def _activity(request: Request | None) -> str:
             return f"running {PurePath(job.model).name}"
         case Weigh(job=job):
             return f"weighing refusals in {PurePath(job.model).name}"
+        case Reproduce(job=job):
+            return f"writing down nodes of {PurePath(job.model).name}"
         case Shutdown():
             return "ending"
         case _:

@@ -77,6 +77,8 @@ class Archive:
     """The folder that all entries are in, with its slash; empty in old archives."""
     entries: frozenset[str]
     """Names inside the root."""
+    compressed: frozenset[str]
+    """Those of them that are not stored as they are."""
 
 
 def inspect(path: str | Path, *, trust: bool = False) -> Archive:
@@ -94,7 +96,7 @@ def inspect(path: str | Path, *, trust: bool = False) -> Archive:
         raise ModelError(f"{path} is empty", remedy=DAMAGED)
     if not head.startswith(b"PK"):
         raise _not_an_archive(path, head)
-    root, entries = _entries(path, trust=trust)
+    root, entries, compressed = _entries(path, trust=trust)
     _refuse_other_archives(path, entries)
     strange = sorted(name for name in entries if not _KNOWN_ENTRIES.fullmatch(name))
     if strange and not trust:
@@ -111,6 +113,7 @@ def inspect(path: str | Path, *, trust: bool = False) -> Archive:
         program_entry=root + (_LEGACY_PROGRAM if legacy else _PROGRAM),
         root=root,
         entries=entries,
+        compressed=compressed,
     )
 
 
@@ -175,8 +178,8 @@ def _is_text(head: bytes) -> bool:
     return re.search(r"[\x00-\x08\x0e-\x1a]", text) is None
 
 
-def _entries(path: str | Path, *, trust: bool) -> tuple[str, frozenset[str]]:
-    """Returns the folder that torch puts on top, if any, and the entries inside it."""
+def _entries(path: str | Path, *, trust: bool) -> tuple[str, frozenset[str], frozenset[str]]:
+    """Returns the folder that torch puts on top, if any, what is in it, what is compressed."""
     try:
         with zipfile.ZipFile(path) as opened:
             listed = opened.infolist()
@@ -198,7 +201,12 @@ def _entries(path: str | Path, *, trust: bool) -> tuple[str, frozenset[str]]:
     root = f"{names[0].partition('/')[0]}/" if names else ""
     if not all(name.startswith(root) for name in names):
         root = ""
-    return root, frozenset(name.removeprefix(root) for name in names)
+    compressed = {e.filename for e in listed if e.compress_type != zipfile.ZIP_STORED}
+    return (
+        root,
+        frozenset(name.removeprefix(root) for name in names),
+        frozenset(name.removeprefix(root) for name in compressed),
+    )
 
 
 def entries_of(archive: IO[bytes]) -> list[zipfile.ZipInfo]:
@@ -268,6 +276,11 @@ def _refuse_other_archives(path: str | Path, entries: frozenset[str]) -> None:
         )
     if _PROGRAM in entries or _LEGACY_PROGRAM in entries:
         return
+    if "data/weights/model_weights_config.json" in entries:
+        raise ModelError(
+            f"{path} holds weights and no program: torch.export.save did not finish it",
+            remedy="see what it raised, and save the program again",
+        )
     programs = sorted(name for name in entries if re.fullmatch(r"models/.+\.json", name))
     if programs:
         raise ModelError(

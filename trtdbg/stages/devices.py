@@ -60,8 +60,11 @@ def absent_devices_on_cpu() -> Iterator[set[str]]:
 
 def is_present(kind: str, index: int | None) -> bool:
     """Tells whether tensors can live on a device such as `cuda`, 0 on this machine."""
-    if kind in ("cpu", "meta"):
+    if kind == "cpu":
         return True
+    if kind == "meta":
+        # Its tensors have no values. As zeros on the CPU they have all that an analysis reads.
+        return False
     try:
         module = torch.get_device_module(kind)
     except RuntimeError:

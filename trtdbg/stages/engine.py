@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from trtdbg.errors import OutputError
+from trtdbg.outputs import files as outputs
 from trtdbg.outputs.boundary_graph import BoundaryGraph, text
 from trtdbg.records import BuildRecord, BuildStatus, EngineRecord, Saved
 from trtdbg.stages.graph import first_line
@@ -158,12 +159,12 @@ def save_engines(
         entries = []
         for record, data in engines:
             name = f"engine_{record.index}.engine"
-            _write_atomically(folder / name, data)
+            outputs.replace(folder / name, data)
             digest = hashlib.sha256(data).hexdigest()
             entries.append(_ManifestEngine(file=name, sha256=digest, engine=record))
         files = [entry.file for entry in entries]
         if graph is not None:
-            _write_atomically(folder / GRAPH_FILE, text(graph).encode())
+            outputs.replace(folder / GRAPH_FILE, text(graph).encode())
             files.append(GRAPH_FILE)
         runnable = None
         if write_runnable is not None:
@@ -180,7 +181,7 @@ def save_engines(
             graph=graph,
         )
         encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        _write_atomically(folder / MANIFEST_FILE, encoded)
+        outputs.replace(folder / MANIFEST_FILE, encoded)
     except OSError as error:
         raise OutputError(
             f"cannot save engines to {folder}: {first_line(error)}",
@@ -207,14 +208,3 @@ def _try_to_write(
             return None, f"torch_tensorrt.save raised {first_line(error)}"
         os.replace(path, folder / RUNNABLE_FILE)
     return RUNNABLE_FILE, None
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

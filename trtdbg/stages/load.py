@@ -14,6 +14,7 @@ import torch
 from torch._export.serde.schema import SCHEMA_VERSION
 from torch.export import ExportedProgram
 from torch.export.pt2_archive import _package
+from torch.utils._pytree import tree_leaves
 
 from trtdbg.errors import ModelError
 from trtdbg.stages import archive as archives
@@ -22,6 +23,7 @@ from trtdbg.stages.archive import Archive
 from trtdbg.stages.custom import how_to_register
 from trtdbg.stages.devices import absent_devices_on_cpu, move_autocast
 from trtdbg.stages.graph import first_line
+from trtdbg.stages.mapping import mapped_weights
 
 
 @dataclass(frozen=True)
@@ -53,22 +55,23 @@ def load(path: str | Path, *, trust: bool = False) -> LoadedProgram:
     archive = archives.inspect(path, trust=trust)
     payloads.check(archive, trust=trust)
     unpickling = contextlib.nullcontext() if trust else payloads.restricted_unpickling()
-    with absent_devices_on_cpu() as moved, unpickling:
+    with absent_devices_on_cpu() as moved, unpickling, mapped_weights(archive):
         try:
             program = _deserialize(archive)
+            move_autocast(program, moved)
+            example_inputs = _example_inputs(program)
         except (MemoryError, RecursionError):
             raise
         except Exception as cause:
             if "DefaultCPUAllocator" in str(cause):  # torch 2.13 raises a plain RuntimeError.
                 raise MemoryError(str(cause)) from cause
             raise _explain(archive, cause) from cause
-    move_autocast(program, moved)
     return LoadedProgram(
         program=program,
         path=archive.path,
         sha256=archive.sha256,
         bytes=archive.bytes,
-        example_inputs=_example_inputs(program),
+        example_inputs=example_inputs,
         moved_from=tuple(sorted(moved)),
     )
 
@@ -115,6 +118,11 @@ def _example_inputs(
     if not program.example_inputs:
         return None
     args, kwargs = program.example_inputs
+    if any(
+        isinstance(each, torch.Tensor) and each.is_meta for each in tree_leaves((args, kwargs))
+    ):
+        # They have no values.
+        return None
     return tuple(args), dict(kwargs)
 
 

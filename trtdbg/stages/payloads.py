@@ -120,6 +120,8 @@ def _json(archive: Archive, name: str, read: Read) -> Any:
         raise _refused(archive, f"{name} is nested too deeply") from cause
     except ValueError as cause:
         raise _refused(archive, f"{name} is not what torch writes: {cause}") from cause
+    if not isinstance(value, dict):
+        raise _refused(archive, f"{name} holds no object")
     if _depth(value) > vetting.MOST_NESTED:
         raise _refused(
             archive, f"{name} is nested more than {vetting.MOST_NESTED} levels deep"

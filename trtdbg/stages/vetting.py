@@ -141,6 +141,8 @@ _FACTORIES: Final = frozenset(("list", "dict", "int", "float", "set", "tuple", "
 def first_impossible_value(program: object) -> str | None:
     """Returns a negative or absurd size in a program or a configuration, in words."""
     for where, key, value in _places(program):
+        if key == "type" and not _is_device(value):
+            return f"{where}: a device is called {_shown(value)}"
         if key not in ("sizes", "strides", "storage_offset"):
             continue
         for number in value if isinstance(value, list) else [value]:
@@ -211,8 +213,7 @@ def _is_operator(value: object) -> bool:
 
 
 def _is_device(value: object) -> bool:
-    # Other things have a type too: only that of a device is plain text.
-    return not isinstance(value, str) or re.fullmatch(r"[\w.:]*", value) is not None
+    return isinstance(value, str) and re.fullmatch(r"[\w.:]*", value) is not None
 
 
 def _is_expression(value: object) -> bool:
@@ -373,7 +374,6 @@ _CHECKS: Final[dict[str, Callable[[object], bool]]] = {
     "name": _is_name,
     "as_name": _is_name,
     "forward_arg_names": _are_names,
-    "type": _is_device,
     "parameter_name": _is_qualified_name,
     "buffer_name": _is_qualified_name,
     "tensor_constant_name": _is_qualified_name,

@@ -54,7 +54,7 @@ from trtdbg.records import (
     TypingKind,
     Verdict,
 )
-from trtdbg.session.messages import Build, EngineBuilt, Job, Log, LogLevel, Progress
+from trtdbg.session.messages import Access, Build, EngineBuilt, Job, Log, LogLevel, Progress
 
 
 def text(lines: list[Line]) -> str:
@@ -130,6 +130,13 @@ def test_the_header_drops_the_least_important_first() -> None:
     )
     narrow = plain(header_line("m/attention.pt2", loaded, False, 72))
     assert narrow == " attention.pt2 │ 5 engines · 4 PyTorch ops · 4 casts │ ▲ 5 warnings"
+
+
+def test_the_header_says_that_a_file_is_trusted_however_narrow_it_is() -> None:
+    for loaded in (None, Loaded(report(Timing.UPSTREAM))):
+        for columns in (60, 80, 160):
+            shown = plain(header_line("m.pt2", loaded, False, columns, trusted=True))
+            assert "TRUSTED: may run code" in shown
 
 
 def test_the_header_counts_builds() -> None:
@@ -485,6 +492,11 @@ def test_the_copied_command_has_every_flag_and_says_what_has_none() -> None:
         "--computed float64 --verdicts validators --min-block-size 5 --partitioner global "
         "--torch-executed-ops aten.add.Tensor --target sm89"
         "  # with --settings FILE: use_fp32_acc = true"
+    )
+    access = Access(trust=True, imports=("a.b", "c.py"), memory_limit=1 << 30, time_limit=60.0)
+    opened = command(Job(model="m", settings=Settings(), access=access), TruncationPolicy())
+    assert opened.endswith(
+        " --trust --import a.b --import c.py --memory-limit 1073741824 --time-limit 60"
     )
     probed = command(job, TruncationPolicy(verdicts=VerdictSource.TENSORRT))
     assert "--verdicts tensorrt" in probed

@@ -212,3 +212,34 @@ def test_text_about_nodes_does_not_go_into_json_on_stdout(model: str) -> None:
     asked = report.Questions(traces=("x",))
     with pytest.raises(UsageError, match="--json -"):
         report.run(FakeShell(), (model,), CHOICES, json_to="-", questions=asked)
+
+
+def test_markdown_goes_to_stdout_and_html_to_a_file(model: str, tmp_path: Path) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    report.run(shell, (model,), CHOICES, page=report.Page(report.Format.MARKDOWN))
+    assert shell.stdout.startswith("## island.pt2: 2 engines")
+    out = tmp_path / "report.html"
+    html = report.Page(report.Format.HTML, str(out))
+    report.run(shell, (model, model), CHOICES, page=html)
+    assert out.read_text().count("<article>") == 2
+    assert shell.notes == [f"wrote {out}"]
+    with pytest.raises(OutputError, match="exists and is kept"):
+        report.run(FakeShell(), (model,), CHOICES, page=html)
+
+
+@pytest.mark.parametrize(
+    ("page", "json_to", "traces", "told"),
+    [
+        (report.Page(path="x.md"), None, (), "add --format markdown"),
+        (report.Page(report.Format.HTML), "-", (), "both write to stdout"),
+        (report.Page(report.Format.HTML), None, ("sin",), "as text alone"),
+    ],
+)
+def test_pages_that_cannot_be_delivered_are_refused_before_any_work(
+    model: str, page: report.Page, json_to: str | None, traces: tuple[str, ...], told: str
+) -> None:
+    shell = FakeShell()
+    asked = report.Questions(traces=traces)
+    with pytest.raises(UsageError, match=told):
+        report.run(shell, (model,), CHOICES, page=page, json_to=json_to, questions=asked)
+    assert shell.requests == []

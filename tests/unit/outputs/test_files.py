@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,42 @@ def test_a_folder_is_taken_empty_or_missing_or_forced(tmp_path: Path) -> None:
         refuse_filled_folder(tmp_path, force=False)
     with pytest.raises(OutputError, match="Not a directory"):
         refuse_filled_folder(tmp_path / "file", force=True)
+
+
+def test_a_killed_write_leaves_nothing(tmp_path: Path) -> None:
+    program = (
+        "import os, sys\n"
+        "from trtdbg.outputs import files\n"
+        "files.os.fchmod = lambda *_: os.kill(os.getpid(), 9)\n"
+        "files.replace(files.Path(sys.argv[1]), b'x' * 100_000)\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "new")],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        check=False,
+    )
+    assert done.returncode == -9
+    if hasattr(os, "O_TMPFILE"):
+        assert os.listdir(tmp_path) == []
+
+
+def test_where_no_nameless_files_are_a_file_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    write_atomically(tmp_path / "new", b"new")
+    assert (tmp_path / "new").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["new"]
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with pytest.raises(OutputError, match=r"cannot write /dev/full: No space left on device"):
+        write_atomically("/dev/full", b"x" * 10)
+
+
+@pytest.mark.parametrize("name", ["a b.json", "new\nline.json", "é ü.json", b"\xff\xfe.json"])
+def test_odd_names_are_written(tmp_path: Path, name: str | bytes) -> None:
+    path = os.path.join(os.fsencode(tmp_path), os.fsencode(name))
+    write_atomically(os.fsdecode(path), b"data")
+    assert os.listdir(os.fsencode(tmp_path)) == [os.fsencode(name)]

@@ -1,0 +1,283 @@
+"""trtdbg from Python and in notebooks: models, what happens to their dtypes, and pictures.
+
+Reached as `trtdbg.open`. The analysis runs in a worker process, as under the command line, so
+torch is never imported here and a crash of TensorRT is an exception.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from trtdbg.errors import UsageError
+from trtdbg.outputs import report_pages, sections, summary
+from trtdbg.outputs.dtype_diff import compare, layout, page, sides
+from trtdbg.outputs.dtype_diff.compare import Change, Pair
+from trtdbg.outputs.dtype_diff.dot import dot
+from trtdbg.outputs.dtype_diff.picture import Picture, picture
+from trtdbg.outputs.files import refuse_existing, write_atomically
+from trtdbg.outputs.names import find_node
+from trtdbg.outputs.report import encode, is_saved_report, read_report
+from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
+from trtdbg.records import EngineRecord, Finding, NodeRecord, Report
+from trtdbg.session.client import Client
+from trtdbg.session.messages import Analyze, Build, Job
+
+Item = TypeVar("Item")
+
+LAYOUT_SECONDS = 20.0
+
+
+class Rows(tuple[Item, ...]):
+    """A tuple of records that a notebook shows as a table."""
+
+    _section: sections.Section
+
+    @classmethod
+    def of(cls, items: Iterable[Item], section: sections.Section) -> Rows[Item]:
+        """Returns records with the table that shows them."""
+        made = cls(items)
+        made._section = section
+        return made
+
+    def _repr_html_(self) -> str:
+        return report_pages.table(self._section)
+
+
+class Worker:
+    """The worker process that models of one file share; it ends with the last of them."""
+
+    def __init__(self) -> None:
+        """Prepares it; it starts with the first request."""
+        self.client = Client()
+        weakref.finalize(self, self.client.close)
+
+
+class Model:
+    """A program under one policy. Nothing is analysed before it is asked for."""
+
+    def __init__(
+        self,
+        path: str,
+        policy: TruncationPolicy,
+        settings: Settings,
+        worker: Worker | None,
+        report: Report | None = None,
+    ) -> None:
+        """Use `trtdbg.open`."""
+        self.path = path
+        self.policy = policy
+        self.settings = settings
+        self._worker = worker
+        self._report = report
+
+    @property
+    def report(self) -> Report:
+        """Everything known about the model under the policy, as frozen records.
+
+        Raises:
+            TrtdbgError: the model cannot be analysed; the class says why.
+        """
+        if self._report is None:
+            self._report = self._ask(Analyze(job=self._job(), policy=self.policy))
+        return self._report
+
+    @property
+    def nodes(self) -> Rows[NodeRecord]:
+        """The nodes of the lowered graph, in graph order."""
+        return Rows.of(self.report.nodes, sections.node_table(self.report.nodes))
+
+    @property
+    def engines(self) -> Rows[EngineRecord]:
+        """The engines of the partition."""
+        return Rows.of(self.report.engines, sections.engine_table(self.report))
+
+    @property
+    def findings(self) -> Rows[Finding]:
+        """What is wrong or worth knowing."""
+        return Rows.of(self.report.findings, sections.finding_table(self.report))
+
+    def node(self, name: str) -> NodeRecord:
+        """Returns the node with a name.
+
+        Raises:
+            UsageError: there is none.
+        """
+        return find_node(self.report, name)
+
+    def with_policy(self, policy: TruncationPolicy | None = None, **changes: Any) -> Model:
+        """Returns the same model under another policy; this one stays as it is.
+
+        Args:
+            policy: the policy; None changes this model's.
+            changes: fields of the policy, as `timing="upstream"` or `constants=["int64"]`.
+
+        Raises:
+            UsageError: the policy makes no sense, or this is a saved report.
+        """
+        if self._worker is None:
+            raise UsageError(
+                f"the saved report {self.path} holds no program", remedy="open the .pt2 file"
+            )
+        fields = msgspec.to_builtins(policy or self.policy) | {
+            name: sorted(value) if isinstance(value, (tuple, set, list)) else value
+            for name, value in changes.items()
+        }
+        unknown = sorted(set(changes) - set(TruncationPolicy.__struct_fields__))
+        if unknown:
+            names = ", ".join(TruncationPolicy.__struct_fields__)
+            raise UsageError(f"a policy has no {unknown[0]!r}", remedy=f"it has {names}")
+        try:
+            chosen = msgspec.convert(fields, TruncationPolicy)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"the policy: {error}") from error
+        for dtypes in (chosen.inputs, chosen.constants, chosen.computed):
+            parse_dtypes(",".join(dtypes) or "none")
+        return Model(self.path, chosen, self.settings, self._worker)
+
+    def diff(self, other: Model) -> Diff:
+        """Returns what happens to dtypes from this model to `other`.
+
+        Raises:
+            UsageError: one of them has no partitioned graph.
+        """
+        before, after = (m.policy.timing.value for m in (self, other))
+        if before == after:
+            before, after = f"{before}, before", f"{after}, after"
+        return Diff(
+            compare.compare(
+                sides.of_report(self.report, before), sides.of_report(other.report, after)
+            ),
+            summary.base_name(other.path),
+        )
+
+    def build(self, save: str | Path | None = None) -> Model:
+        """Builds every engine with TensorRT and returns the model with the results.
+
+        Args:
+            save: folder that takes the engines and a manifest.
+
+        Raises:
+            UnavailableError: this machine cannot build.
+        """
+        folder = None if save is None else str(save)
+        request = Build(job=self._job(), policy=self.policy, save=folder)
+        return Model(self.path, self.policy, self.settings, self._worker, self._ask(request))
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Writes the report as .json, .md or .html, by the ending of `path`.
+
+        Raises:
+            UsageError: the ending is none of these.
+            OutputError: the file exists and `force` is off, or it cannot be written.
+        """
+        makers = {
+            ".json": lambda: encode([self.report]),
+            ".md": lambda: report_pages.markdown([self.report]).encode(),
+            ".html": lambda: report_pages.page([self.report]).encode(),
+        }
+        make = makers.get(Path(path).suffix.lower())
+        if make is None:
+            raise UsageError(f"cannot write {path}", remedy=f"end it with {', '.join(makers)}")
+        refuse_existing(path, force=force)
+        write_atomically(path, make(), force=force)
+
+    def __repr__(self) -> str:
+        """Returns the answer if there is one, and never makes one."""
+        known = summary.headline(self._report) if self._report else "not analysed yet"
+        return f"<trtdbg.Model {self.path}: {known}>"
+
+    def _repr_html_(self) -> str:
+        return report_pages.fragment(self.report)
+
+    def _job(self) -> Job:
+        return Job(model=self.path, settings=self.settings)
+
+    def _ask(self, request: Analyze | Build) -> Report:
+        if self._worker is None:
+            raise UsageError(
+                f"the saved report {self.path} holds no program", remedy="open the .pt2 file"
+            )
+        answer = self._worker.client.submit(request).result()
+        assert isinstance(answer, Report)
+        return answer
+
+
+class Diff:
+    """What happens to dtypes between two models; a notebook shows the picture."""
+
+    def __init__(self, diff: compare.Diff, title: str) -> None:
+        """Use `Model.diff`."""
+        self._diff = diff
+        self._title = title
+
+    @property
+    def changes(self) -> tuple[Pair, ...]:
+        """The nodes whose dtype or verdict changes, or that are on one side alone."""
+        return tuple(pair for pair in self._diff.pairs if pair.change is not Change.SAME)
+
+    def dot(self, **look: Any) -> str:
+        """Returns the picture as DOT text; see `save` for `look`."""
+        return dot(self._picture(**look))
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        force: bool = False,
+        seconds: float = LAYOUT_SECONDS,
+        **look: Any,
+    ) -> None:
+        """Writes the picture as .svg, .png, .pdf, .html or .dot, by the ending of `path`.
+
+        Args:
+            path: the file.
+            force: replace a file that exists.
+            seconds: time for the layout; a coarser picture is drawn where it is not enough.
+            look: `full=True` draws every node, `around=NODE` and `depth=N` what is near one.
+
+        Raises:
+            UsageError: the ending says no format.
+            UnavailableError: there is no Graphviz; a .dot file needs none.
+            OutputError: the file exists and `force` is off, or it cannot be written.
+        """
+        kind = Path(path).suffix.lower().removeprefix(".")
+        if kind not in layout.FORMATS:
+            endings = ", ".join(f".{each}" for each in layout.FORMATS)
+            raise UsageError(f"cannot write {path}", remedy=f"end it with {endings}")
+        refuse_existing(path, force=force)
+        write_atomically(path, self._drawn(kind, seconds, look), force=force)
+
+    def __repr__(self) -> str:
+        """Returns what changes, in numbers."""
+        return f"<trtdbg.Diff {self._picture().title}: {self._picture().summary[0]}>"
+
+    def _repr_html_(self) -> str:
+        return self._drawn("svg", LAYOUT_SECONDS, {}).decode().partition("?>\n")[2]
+
+    def _picture(self, **look: Any) -> Picture:
+        return picture(self._diff, self._title, **look)
+
+    def _drawn(self, kind: str, seconds: float, look: dict[str, Any]) -> bytes:
+        wanted = self._picture(**look)
+        if kind == "dot":
+            return dot(wanted).encode()
+        drawn = layout.lay_out(self._diff, wanted, kind, seconds)
+        if kind == "html":
+            return page.page(drawn.picture, drawn.data).encode()
+        return drawn.data
+
+
+def open_model(path: str | Path, policy: TruncationPolicy, settings: Settings) -> Model:
+    """Returns a model or a saved report; see `trtdbg.open`."""
+    name = str(path)
+    if is_saved_report(name):
+        report = read_report(name)
+        return Model(name, report.policy, report.settings, None, report)
+    if not Path(name).is_file():
+        raise UsageError(f"there is no file {name}", remedy="name a .pt2 file or a report")
+    return Model(name, policy, settings, Worker())

@@ -1,0 +1,259 @@
+"""`trtdbg diff`: two states of one program as a picture of what happens to its dtypes."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+
+import click
+import msgspec
+
+from trtdbg.commands import models as shared
+from trtdbg.commands.options import (
+    Choices,
+    SectionedCommand,
+    analysis_options,
+    force_option,
+    verbose_option,
+)
+from trtdbg.commands.shell import Shell
+from trtdbg.errors import ExitCode, UsageError
+from trtdbg.outputs.dtype_diff.sides import Side, find_pass, of_pass, of_report
+from trtdbg.outputs.files import refuse_existing, write_atomically
+from trtdbg.outputs.report import is_saved_report
+from trtdbg.outputs.summary import base_name
+from trtdbg.policy import Timing
+from trtdbg.records import Phase, Report
+
+LAYOUT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn, and where to."""
+
+    path: str
+    """The file; its ending says the format. `-` is DOT text on stdout."""
+    full: bool = False
+    around: str | None = None
+    depth: int = 2
+    seconds: float = LAYOUT_SECONDS
+    """Time that Graphviz has for one layout."""
+
+    @property
+    def kind(self) -> str:
+        """The format: dot, svg, png, pdf or html."""
+        return "dot" if self.path == "-" else self.path.rpartition(".")[2].lower()
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("model", metavar="MODEL")
+@click.argument("other", metavar="[OTHER]", required=False)
+@analysis_options
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="What to write: .dot, .svg, .png, .pdf or .html by its ending; - is DOT text on "
+    "stdout.",
+)
+@click.option(
+    "--from",
+    "start",
+    metavar="SIDE",
+    help="What is before: a timing, or the number or name of a pass.  [default: upstream]",
+)
+@click.option(
+    "--to",
+    "end",
+    metavar="SIDE",
+    help="What is after.  [default: the policy given; the last pass where --from is one]",
+)
+@click.option("--full", is_flag=True, help="Draw every node, unchanged ones too.")
+@click.option("--around", metavar="NODE", help="Draw only what is near NODE.")
+@click.option(
+    "--depth",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="How many edges away from NODE is near.  [default: 2]",
+)
+@click.option(
+    "--layout-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    default=LAYOUT_SECONDS,
+    help="Time for one layout; a coarser picture is drawn where it is not enough.  "
+    f"[default: {LAYOUT_SECONDS:g}]",
+)
+@force_option
+@verbose_option
+@click.pass_obj
+def command(
+    shell: Shell,
+    model: str,
+    other: str | None,
+    choices: Choices,
+    output: str,
+    start: str | None,
+    end: str | None,
+    full: bool,
+    around: str | None,
+    depth: int | None,
+    layout_seconds: float,
+    force: bool,
+) -> ExitCode:
+    """Draw what happens to the dtypes of MODEL between two policies or two passes.
+
+    With OTHER, a second .pt2 or saved report, between the two. Saved reports need no torch.
+    Drawing needs Graphviz (`dot`); a .dot file does not.
+    """
+    if depth is not None and around is None:
+        raise UsageError("--depth says how far from a node", remedy="add --around NODE")
+    if full and around is not None:
+        raise UsageError("--full and --around do not go together", remedy="leave one out")
+    near = 2 if depth is None else depth
+    drawing = Drawing(output, full, around, near, layout_seconds)
+    return run(shell, model, choices, drawing, other=other, start=start, end=end, force=force)
+
+
+def run(
+    shell: Shell,
+    model: str,
+    choices: Choices,
+    drawing: Drawing,
+    *,
+    other: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    force: bool = False,
+) -> ExitCode:
+    """Draws the diff; returns 3 where Graphviz is missing."""
+    # The graphviz package and the templates are imported here so that --help stays fast.
+    from trtdbg.outputs.dtype_diff import compare, layout, page
+    from trtdbg.outputs.dtype_diff.dot import dot
+    from trtdbg.outputs.dtype_diff.picture import picture
+
+    if drawing.kind not in layout.FORMATS:
+        raise UsageError(
+            f"cannot write {drawing.path}: its ending says no format",
+            remedy=f"end it with one of {', '.join('.' + kind for kind in layout.FORMATS)}",
+        )
+    if drawing.path != "-":
+        refuse_existing(drawing.path, force=force)
+    if drawing.kind != "dot":
+        layout.check_graphviz()
+    before, after, title = _sides(shell, model, other, choices, start, end)
+    diff = compare.compare(before, after)
+    drawn = picture(diff, title, full=drawing.full, around=drawing.around, depth=drawing.depth)
+    if drawing.kind == "dot":
+        data = dot(drawn).encode()
+    else:
+        result = layout.lay_out(diff, drawn, drawing.kind, drawing.seconds)
+        if result.picture.detail is not drawn.detail:
+            shell.note(f"{drawing.path}: {result.picture.summary[-1]}")
+        drawn, data = result.picture, result.data
+    if drawing.kind == "html":
+        data = page.page(drawn, data).encode()
+    if drawing.path == "-":
+        shell.write(data.decode())
+        return ExitCode.CLEAN
+    write_atomically(drawing.path, data, force=force)
+    shell.note(f"wrote {drawing.path}: {drawn.summary[0]}")
+    return ExitCode.CLEAN
+
+
+def _sides(
+    shell: Shell,
+    model: str,
+    other: str | None,
+    choices: Choices,
+    start: str | None,
+    end: str | None,
+) -> tuple[Side, Side, str]:
+    """Returns what is before, what is after, and what the picture is called."""
+    if other is not None:
+        if start is not None or end is not None:
+            raise UsageError(
+                "--from and --to name two states of one model, and two are given",
+                remedy=f"leave {other} out",
+            )
+        return _two_models(shell, (model, other), choices)
+    timings = {timing.value for timing in Timing}
+    if all(name is None or name in timings for name in (start, end)):
+        return _two_policies(shell, model, choices, start, end)
+    return _two_passes(shell, model, choices, start, end)
+
+
+def _two_models(
+    shell: Shell, models: tuple[str, str], choices: Choices
+) -> tuple[Side, Side, str]:
+    reports = [_analyse(shell, model, choices) for model in models]
+    labels = [report.policy.timing.value for report in reports]
+    if labels[0] == labels[1]:
+        labels = [f"{base_name(m)}, {w}" for m, w in zip(models, labels, strict=True)]
+    first, second = (of_report(*side) for side in zip(reports, labels, strict=True))
+    return first, second, base_name(reports[0].model.path)
+
+
+def _two_policies(
+    shell: Shell, model: str, choices: Choices, start: str | None, end: str | None
+) -> tuple[Side, Side, str]:
+    if is_saved_report(model):
+        raise UsageError(
+            f"the saved report {model} holds one policy alone",
+            remedy="give a second report, or two passes with --from and --to",
+        )
+    words = start or Timing.UPSTREAM.value, end or choices.policy.timing.value
+    if words[0] == words[1]:
+        raise UsageError(
+            f"both sides are timing {words[0]}", remedy="name another one with --from or --to"
+        )
+    sides = []
+    for word in words:
+        policy = msgspec.structs.replace(choices.policy, timing=Timing(word))
+        under = dataclasses.replace(choices, policy=policy)
+        sides.append(of_report(_analyse(shell, model, under), word))
+    return sides[0], sides[1], base_name(model)
+
+
+def _two_passes(
+    shell: Shell, model: str, choices: Choices, start: str | None, end: str | None
+) -> tuple[Side, Side, str]:
+    report = _analyse(shell, model, choices)
+    sides = [_pass(report, start, last=False), _pass(report, end, last=True)]
+    if sides[0].label == sides[1].label:
+        raise UsageError(f"both sides are {sides[0].label}", remedy="name two passes")
+    return sides[0], sides[1], base_name(report.model.path)
+
+
+def _pass(report: Report, text: str | None, *, last: bool) -> Side:
+    """Returns the graph after a pass; the loaded program or the last lowering pass for None.
+
+    Partition and boundary repair are not meant by default: there the engines are single calls.
+    """
+    if text is None:
+        lowering = [p for p in report.passes if p.graph and p.phase not in _PARTITIONING]
+        if not lowering:
+            raise UsageError("the report holds no graphs of passes")
+        return of_pass(report, lowering[-1 if last else 0])
+    found = find_pass(report, text)
+    if found is None:
+        names = list(dict.fromkeys(record.name for record in report.passes))
+        near = difflib.get_close_matches(text, names, 3)
+        raise UsageError(
+            f"{text!r} is neither a timing nor a pass of {report.model.path}",
+            remedy=f"did you mean {' or '.join(near)}?"
+            if near
+            else f"name a pass by its number, 0 to {len(report.passes) - 1}, or by its name",
+        )
+    return of_pass(report, found)
+
+
+_PARTITIONING = (Phase.PARTITION, Phase.BOUNDARY)
+
+
+def _analyse(shell: Shell, model: str, choices: Choices) -> Report:
+    shell.working_on(model)
+    return shared.analyse(shell, model, choices)

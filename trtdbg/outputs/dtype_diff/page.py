@@ -1,0 +1,55 @@
+"""A diff as one self-contained HTML page: pan, zoom, search, details, light and dark."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from trtdbg.outputs.dtype_diff.dot import legend
+from trtdbg.outputs.dtype_diff.picture import Picture
+from trtdbg.outputs.html import render
+
+_BEFORE_SVG: Final = re.compile(rb"^.*?(?=<svg )", re.DOTALL)
+
+_MOST_DETAILS: Final = 200
+"""Lines about one box; a region can hold thousands of nodes."""
+
+
+def page(picture: Picture, svg: bytes) -> str:
+    """Returns the page for a picture and what Graphviz drew of it.
+
+    The page loads nothing: its policy forbids every request.
+    """
+    drawing = _BEFORE_SVG.sub(b"", svg).decode()
+    boxes = {
+        f"n{box.number}": {
+            "title": box.lines[0],
+            "lines": _limited(box.details),
+            "names": list(box.members),
+        }
+        for box in picture.boxes
+    }
+    casts = {
+        f"c{number}": {
+            "title": f"cast {cast.words}",
+            "lines": [f"{cast.change.value}", *_limited(cast.members)],
+            "names": [],
+        }
+        for number, cast in enumerate(picture.casts)
+    }
+    return render(
+        "diff.html",
+        title=picture.title,
+        summary=picture.summary,
+        legend=legend(picture),
+        drawing=drawing,
+        # `<` would end the script element, whatever the quotes around it.
+        details=json.dumps(boxes | casts).replace("<", "\\u003c"),
+    )
+
+
+def _limited(lines: tuple[str, ...]) -> list[str]:
+    if len(lines) <= _MOST_DETAILS:
+        return list(lines)
+    return [*lines[:_MOST_DETAILS], f"and {len(lines) - _MOST_DETAILS} more"]

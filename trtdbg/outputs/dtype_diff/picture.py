@@ -1,0 +1,382 @@
+"""A diff as boxes and links with their words, at a chosen detail; what `dot` then draws."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from textwrap import wrap
+
+from trtdbg.outputs.dtype_diff.compare import Cast, Change, Diff, Pair
+from trtdbg.outputs.dtype_diff.regions import (
+    Detail,
+    absorbed_constants,
+    module_groups,
+    regions,
+)
+from trtdbg.outputs.names import no_such_node
+from trtdbg.outputs.plain import one_line
+from trtdbg.outputs.summary import VERDICT_WORDS, count, operator_text
+from trtdbg.records import Record, dtype_text, shape_text
+
+MOST_BOXES = 60
+"""Boxes that a picture has room for before equal changes are drawn as one."""
+
+_LONGEST = 46
+"""Characters of a line in a box."""
+
+_MOST_DTYPES = 3
+
+
+class Box(Record, frozen=True, kw_only=True):
+    """One node, or several drawn as one."""
+
+    number: int
+    members: tuple[str, ...]
+    lines: tuple[str, ...]
+    """The first is the title."""
+    details: tuple[str, ...]
+    """What is said on request: about a node all that is known, of a region its members."""
+    change: Change
+    mixed: bool = False
+    """Whether the members change in several ways."""
+    breaks_before: bool = False
+    breaks_after: bool = False
+    """Whether an operator in it is left to PyTorch."""
+    border: bool = False
+    """Whether it is an input or output of the program."""
+    engines: tuple[int | None, int | None] = (None, None)
+    """The engines that hold all of it before and after."""
+    module: str = ""
+
+
+class Link(Record, frozen=True, kw_only=True):
+    """What goes from one box to another, over a boundary cast or not."""
+
+    source: int
+    target: int
+    words: tuple[str, ...] = ()
+    """Dtypes that change on it."""
+    change: Change = Change.SAME
+    casts: tuple[int, ...] = ()
+    """Numbers of casts in `Picture.casts` on the way."""
+
+
+class CastBox(Record, frozen=True, kw_only=True):
+    """Boundary casts of a box's values, drawn as one."""
+
+    source: int
+    words: str
+    change: Change
+    members: tuple[str, ...]
+
+
+class Picture(Record, frozen=True, kw_only=True):
+    """What is drawn."""
+
+    title: str
+    detail: Detail
+    boxes: tuple[Box, ...]
+    links: tuple[Link, ...]
+    casts: tuple[CastBox, ...]
+    summary: tuple[str, ...]
+    """Lines below the title: what changed, what is not shown."""
+
+
+def picture(
+    diff: Diff,
+    title: str,
+    *,
+    full: bool = False,
+    around: str | None = None,
+    depth: int = 2,
+) -> Picture:
+    """Returns the finest picture that there is room for; with `full` every node.
+
+    Args:
+        diff: what to draw.
+        title: the model's name.
+        full: draw every node, however many.
+        around: draw only what is near this node.
+        depth: how many edges away from it are near.
+
+    Raises:
+        UsageError: there is no such node.
+    """
+    if around is not None:
+        near = _neighbourhood(diff, around, depth)
+        hidden = len(diff.pairs) - len(near.pairs)
+        note = f"{count(hidden, 'node')} further than {depth} from {around} not shown"
+        return draw(near, title, Detail.FULL, (note,) if hidden else ())
+    if full:
+        return draw(diff, title, Detail.FULL)
+    made = draw(diff, title, Detail.FOCUS)
+    for detail in (Detail.GROUPED, Detail.ENGINES):
+        if len(made.boxes) <= MOST_BOXES:
+            break
+        made = draw(diff, title, detail, ("many changes: equal ones are drawn as one",))
+    return made
+
+
+def draw(diff: Diff, title: str, detail: Detail, notes: tuple[str, ...] = ()) -> Picture:
+    """Returns the picture at one detail."""
+    boxes_of = regions(diff, detail)
+    absorbed = absorbed_constants(diff) if detail is not Detail.FULL else {}
+    constants: dict[int, list[Pair]] = {}
+    members: dict[int, list[Pair]] = {}
+    groups = module_groups(diff)
+    for pair in diff.pairs:
+        if pair.name in boxes_of:
+            members.setdefault(boxes_of[pair.name], []).append(pair)
+        else:
+            reader = boxes_of.get(absorbed.get(pair.name, ""))
+            if reader is not None:
+                constants.setdefault(reader, []).append(pair)
+    boxes = tuple(
+        _box(number, pairs, constants.get(number, []), groups)
+        for number, pairs in members.items()
+    )
+    links, casts = _links(diff, boxes_of)
+    return Picture(
+        title=one_line(f"{title}: {diff.before} → {diff.after}"),
+        detail=detail,
+        boxes=boxes,
+        links=links,
+        casts=casts,
+        summary=(*_summary(diff), *notes),
+    )
+
+
+def _neighbourhood(diff: Diff, around: str, depth: int) -> Diff:
+    names = {pair.name for pair in diff.pairs}
+    if around not in names:
+        raise no_such_node(around, names)
+    near: dict[str, set[str]] = {name: set() for name in names}
+    for value, reader in diff.edges:
+        near[value].add(reader)
+        near[reader].add(value)
+    found = {around: 0}
+    waiting = deque([around])
+    while waiting:
+        name = waiting.popleft()
+        for other in near[name]:
+            if other not in found and found[name] < depth:
+                found[other] = found[name] + 1
+                waiting.append(other)
+    return Diff(
+        before=diff.before,
+        after=diff.after,
+        pairs=tuple(pair for pair in diff.pairs if pair.name in found),
+        edges=tuple(edge for edge in diff.edges if edge[0] in found and edge[1] in found),
+        casts=tuple(c for c in diff.casts if c.value in found and c.reader in found),
+        engines=diff.engines,
+        partitioned=diff.partitioned,
+    )
+
+
+def _box(number: int, pairs: list[Pair], constants: list[Pair], groups: dict[str, str]) -> Box:
+    changes = Counter(pair.change for pair in pairs)
+    moved = [change for change in changes if change is not Change.SAME]
+    engines = {pair.engines for pair in pairs}
+    before, after = ({e[side] for e in engines} for side in (0, 1))
+    names = dict.fromkeys(groups[pair.name] for pair in pairs if groups[pair.name])
+    single = pairs[0] if len(pairs) == 1 else None
+    lines = _node_lines(single) if single else _region_lines(pairs, changes, list(names))
+    if constants:
+        lines.append(_constants_line(constants))
+    return Box(
+        number=number,
+        members=tuple(pair.name for pair in (*pairs, *constants)),
+        lines=tuple(part for line in lines if line for part in _folded(line)),
+        details=tuple(_details(single) if single else _region_details(pairs)),
+        change=max(moved, key=lambda change: changes[change]) if moved else Change.SAME,
+        mixed=len(changes) > 1,
+        breaks_before=any(pair.before and pair.before.left for pair in pairs),
+        breaks_after=any(pair.after and pair.after.left for pair in pairs),
+        border=pairs[0].shown.op in ("placeholder", "output"),
+        engines=(
+            next(iter(before)) if len(before) == 1 else None,
+            next(iter(after)) if len(after) == 1 else None,
+        ),
+        module=one_line(next(iter(names))) if len(names) == 1 else "",
+    )
+
+
+def _node_lines(pair: Pair) -> list[str]:
+    node = pair.shown
+    called = operator_text(node.target) if node.op.startswith("call_") else node.op
+    lines = [node.name, called if called != node.name else "", change_words(pair)]
+    if pair.turned is not None:
+        lines.append(" → ".join(VERDICT_WORDS[verdict] for verdict in pair.turned))
+    lines += [_left_words(pair)]
+    return lines
+
+
+def _left_words(pair: Pair) -> str:
+    before = pair.before.left if pair.before else None
+    after = pair.after.left if pair.after else None
+    if after:
+        return f"left to PyTorch: {after}"
+    return f"was left to PyTorch: {before}" if before else ""
+
+
+def change_words(pair: Pair) -> str:
+    """Returns what happened to a node's dtype: `narrowed float64 → float32`."""
+    dtype = dtype_text(pair.shown.dtype) if pair.shown.dtype is not None else ""
+    match pair.change:
+        case Change.ADDED | Change.REMOVED:
+            return f"{pair.change.value}, {dtype}" if dtype else pair.change.value
+        case Change.SAME | Change.TURNED:
+            return dtype
+        case _:
+            return f"{pair.change.value} {_arrow(pair)}"
+
+
+def _arrow(pair: Pair) -> str:
+    assert pair.before is not None
+    assert pair.after is not None
+    return f"{dtype_text(pair.before.dtype)} → {dtype_text(pair.after.dtype)}"
+
+
+def _region_lines(
+    pairs: list[Pair], changes: Counter[Change], modules: list[str]
+) -> list[str]:
+    span = modules[0] if len(modules) == 1 else ""
+    if len(modules) > 1:
+        span = f"{modules[0]} … {modules[-1]}"
+    if set(changes) == {Change.SAME} and not any(pair.breaks for pair in pairs):
+        return [f"{len(pairs)} unchanged nodes", span]
+    kinds = Counter(change_words(p) for p in pairs if p.change is not Change.SAME)
+    left = Counter(operator_text(p.shown.target) for p in pairs if p.after and p.after.left)
+    was = Counter(
+        operator_text(p.shown.target)
+        for p in pairs
+        if p.before and p.before.left and not (p.after and p.after.left)
+    )
+    title = f"{len(pairs)} nodes"
+    if len(modules) > 1:
+        title = f"{len(modules)} more blocks alike, {len(pairs)} nodes"
+    lines = [title, span]
+    lines += [f"{number} {words}" for words, number in kinds.most_common(_MOST_DTYPES)]
+    if len(kinds) > _MOST_DTYPES:
+        lines.append(f"and {len(kinds) - _MOST_DTYPES} other changes")
+    lines += [f"{number} {name} left to PyTorch" for name, number in left.most_common(2)]
+    lines += [f"{number} {name} were left to PyTorch" for name, number in was.most_common(2)]
+    return lines
+
+
+def _constants_line(constants: list[Pair]) -> str:
+    arrows = {
+        change_words(p) for p in constants if p.change not in (Change.SAME, Change.TURNED)
+    }
+    words = count(len(constants), "constant")
+    if len(arrows) == 1:
+        return f"+ {words}, {next(iter(arrows))}"
+    return f"+ {words}, unchanged" if not arrows else f"+ {words}"
+
+
+def _details(pair: Pair) -> list[str]:
+    node = pair.shown
+    lines = [
+        f"{node.name} ({operator_text(node.target)})",
+        change_words(pair) or pair.change.value,
+        f"shape {shape_text(node.shape)}",
+    ]
+    if node.source is not None and str(node.source):
+        module = f" in {node.source.module}" if node.source.module else ""
+        lines.append(f"{node.source}{module}")
+    if node.source is not None and node.source.code:
+        lines.append(node.source.code)
+    for side, words in ((pair.before, "before"), (pair.after, "after")):
+        if side is None:
+            continue
+        told = [f"{words}: {dtype_text(side.dtype)}"]
+        if side.engine is not None:
+            told.append(f"engine {side.engine}")
+        if side.verdict is not None:
+            told.append(VERDICT_WORDS[side.verdict])
+        if side.left:
+            told.append(f"left to PyTorch: {side.left}")
+        lines.append(", ".join(told))
+    return [one_line(line) for line in lines]
+
+
+def _region_details(pairs: list[Pair]) -> list[str]:
+    return [
+        one_line(f"{pair.name}: {change_words(pair) or pair.change.value}") for pair in pairs
+    ]
+
+
+def _links(
+    diff: Diff, boxes_of: dict[str, int]
+) -> tuple[tuple[Link, ...], tuple[CastBox, ...]]:
+    pairs = {pair.name: pair for pair in diff.pairs}
+    words: dict[tuple[int, int], dict[str, Change]] = {}
+    crossing: dict[tuple[int, int], list[Cast]] = {}
+    casts_on: dict[tuple[str, str], list[Cast]] = {}
+    for cast in diff.casts:
+        casts_on.setdefault((cast.value, cast.reader), []).append(cast)
+    for value, reader in diff.edges:
+        if value not in boxes_of or reader not in boxes_of:
+            continue
+        ends = (boxes_of[value], boxes_of[reader])
+        if ends[0] == ends[1]:
+            continue
+        told = words.setdefault(ends, {})
+        change = pairs[value].change
+        if change not in (Change.SAME, Change.TURNED):
+            arrow = dtype_text(pairs[value].shown.dtype)
+            if change not in (Change.ADDED, Change.REMOVED):
+                arrow = _arrow(pairs[value])
+            told[arrow] = change
+        crossing.setdefault(ends, []).extend(casts_on.get((value, reader), ()))
+    made: dict[tuple[int, str, Change], list[str]] = {}
+    links = []
+    for ends, told in words.items():
+        via = []
+        for cast in crossing[ends]:
+            key = (ends[0], f"{cast.from_dtype} → {cast.to_dtype}", cast.change)
+            made.setdefault(key, []).append(f"{cast.value} → {cast.reader}")
+            number = list(made).index(key)
+            if number not in via:
+                via.append(number)
+        names = list(told)
+        shown = names[:_MOST_DTYPES]
+        if len(names) > _MOST_DTYPES:
+            shown.append(f"and {len(names) - _MOST_DTYPES} more")
+        links.append(
+            Link(
+                source=ends[0],
+                target=ends[1],
+                words=tuple(shown),
+                change=next(iter(told.values()), Change.SAME),
+                casts=tuple(via),
+            )
+        )
+    casts = tuple(
+        CastBox(source=source, words=arrow, change=change, members=tuple(members))
+        for (source, arrow, change), members in made.items()
+    )
+    return tuple(links), casts
+
+
+def _summary(diff: Diff) -> tuple[str, ...]:
+    changes = Counter(pair.change for pair in diff.pairs)
+    parts = [f"{changes[change]} {change.value}" for change in Change if changes[change]]
+    lines = [", ".join(parts)]
+    if diff.partitioned:
+        left = [
+            sum(bool(side and side.left) for side in sides)
+            for sides in (
+                [pair.before for pair in diff.pairs],
+                [pair.after for pair in diff.pairs],
+            )
+        ]
+        lines.append(
+            f"engines {diff.engines[0]} → {diff.engines[1]}, "
+            f"operators left to PyTorch {left[0]} → {left[1]}"
+        )
+    return tuple(lines)
+
+
+def _folded(line: str) -> list[str]:
+    """Returns a line in no more than two that fit a box."""
+    return wrap(one_line(line), _LONGEST, max_lines=2, placeholder=" …") or [""]

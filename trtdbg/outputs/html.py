@@ -1,0 +1,26 @@
+"""Renders the templates of HTML and Markdown pages; everything put into HTML is escaped."""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+
+import jinja2
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    folder = resources.files("trtdbg.outputs").joinpath("templates")
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text("utf-8")),
+        autoescape=lambda name: name is not None and name.endswith(".html"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def render(template: str, /, **values: object) -> str:
+    """Returns a template of `trtdbg/outputs/templates` with its values filled in."""
+    return _environment().get_template(template).render(**values)

@@ -1,0 +1,91 @@
+"""A report as Markdown to paste into an issue, and as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trtdbg.outputs import summary
+from trtdbg.outputs.html import render
+from trtdbg.outputs.plain import one_line
+from trtdbg.outputs.report import Entry
+from trtdbg.outputs.sections import Section, facts, sections
+from trtdbg.records import FailedReport, Report
+
+MOST_ROWS = 40
+"""Rows of a table in Markdown before the rest is only counted."""
+
+
+def markdown(entries: Sequence[Entry], *, all_nodes: bool = False) -> str:
+    """Returns the reports of one or several models as GitHub-flavoured Markdown."""
+    parts = []
+    for entry in entries:
+        parts.append(f"## {_escaped(_title(entry))}\n")
+        if isinstance(entry, FailedReport):
+            parts.append(f"{_escaped(one_line(entry.error))}\n")
+            continue
+        parts.append("".join(f"* {name}: {_escaped(value)}\n" for name, value in facts(entry)))
+        for section in sections(entry, all_nodes=all_nodes):
+            parts.append(f"### {section.title}\n")
+            parts.append(_table(section))
+    return "\n".join(parts)
+
+
+def page(entries: Sequence[Entry]) -> str:
+    """Returns the reports as a page that asks for nothing and is read in light or dark."""
+    reports = [
+        {
+            "title": _title(entry),
+            "error": one_line(entry.error) if isinstance(entry, FailedReport) else None,
+            "facts": facts(entry) if isinstance(entry, Report) else [],
+            "sections": sections(entry, all_nodes=True) if isinstance(entry, Report) else [],
+        }
+        for entry in entries
+    ]
+    return render("report.html", reports=reports, title=" and ".join(_names(entries)))
+
+
+def fragment(report: Report) -> str:
+    """Returns a report as HTML for a notebook: the answer, what is left and the findings."""
+    shown = [
+        section
+        for section in sections(report, all_nodes=False)
+        if section.title in ("Left to PyTorch", "Findings", "Engines", "Boundary casts")
+    ]
+    return render("fragment.html", title=_title(report), facts=facts(report), sections=shown)
+
+
+def table(section: Section) -> str:
+    """Returns one table as HTML."""
+    return render("fragment.html", title=section.title, facts=[], sections=[section])
+
+
+def _names(entries: Sequence[Entry]) -> list[str]:
+    return [one_line(summary.base_name(entry.model.path)) for entry in entries]
+
+
+def _title(entry: Entry) -> str:
+    name = one_line(summary.base_name(entry.model.path))
+    if isinstance(entry, FailedReport):
+        return f"{name}: no report"
+    return f"{name}: {summary.headline(entry)}"
+
+
+def _table(section: Section) -> str:
+    lines = [
+        f"| {' | '.join(section.columns)} |",
+        f"|{'|'.join(' --- ' for _ in section.columns)}|",
+    ]
+    rows = section.rows[:MOST_ROWS]
+    lines += [f"| {' | '.join(map(_escaped, row))} |" for row in rows]
+    rest = len(section.rows) - len(rows)
+    if rest:
+        lines += ["", f"and {rest} more"]
+    return "\n".join(lines) + "\n"
+
+
+_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|<>#~@"})
+
+
+def _escaped(text: str) -> str:
+    """Returns text that Markdown shows as it is: a model may name its parts as it likes."""
+    return text.translate(_MARKS)

@@ -1,0 +1,209 @@
+"""A report as titled tables of plain words, which Markdown and HTML pages are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from trtdbg.outputs import summary
+from trtdbg.outputs.advice import consequence_lines, suggestion_lines
+from trtdbg.outputs.explain import CATALOGUE
+from trtdbg.outputs.plain import one_line
+from trtdbg.records import (
+    Binding,
+    Dtype,
+    EngineRecord,
+    Level,
+    NodeRecord,
+    Record,
+    Report,
+    dtype_text,
+    shape_text,
+)
+
+_ORDER = (Level.ERROR, Level.WARNING, Level.NOTE)
+
+
+class Section(Record, frozen=True, kw_only=True):
+    """A table with a title; nothing in it steers a terminal."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def facts(report: Report) -> list[tuple[str, str]]:
+    """Returns what was in force: model, policy, settings, versions, passes that failed."""
+    model = report.model
+    rows = [
+        ("model", f"{summary.base_name(model.path)}, {summary.count(model.nodes, 'node')}"),
+        ("sha256", model.sha256),
+        ("policy", summary.policy_line(report.policy)),
+        ("settings", summary.settings_line(report.settings)),
+        (
+            "made with",
+            f"trtdbg {report.environment.trtdbg}, "
+            + summary.environment_line(report.environment),
+        ),
+    ]
+    rows += [
+        ("error", f"pass {record.index} {record.name}: {record.error}")
+        for record in report.passes
+        if record.error
+    ]
+    return [(name, one_line(value)) for name, value in rows]
+
+
+def sections(report: Report, *, all_nodes: bool) -> list[Section]:
+    """Returns the tables of a report, the answer first; empty ones are left out.
+
+    Args:
+        report: what to show.
+        all_nodes: whether nodes are listed that are neither refused nor change their dtype.
+    """
+    nodes = report.nodes if all_nodes else summary.nodes_that_matter(report)
+    made = [
+        _section("Left to PyTorch", ("node", "operator", "source", "why"), _left(report)),
+        finding_table(report),
+        _section(
+            "If one refused operator were accepted", ("",), _lines(consequence_lines(report))
+        ),
+        _section("Suggested policy", ("",), _lines(suggestion_lines(report))),
+        engine_table(report),
+        _section(
+            "Boundary casts",
+            ("value", "from", "to", "direction", "engine", "asked by"),
+            (
+                (
+                    cast.value,
+                    cast.from_dtype,
+                    cast.to_dtype,
+                    cast.direction.value.replace("_", " "),
+                    "-" if cast.engine is None else str(cast.engine),
+                    ", ".join(cast.asked_by),
+                )
+                for cast in report.boundary_casts
+            ),
+        ),
+        node_table(
+            nodes, "Nodes" if all_nodes else "Nodes that are refused or change their dtype"
+        ),
+        _section(
+            "Constants that lose something",
+            ("constant", "original", "truncated", "largest error", "became infinite", "lost"),
+            (
+                (
+                    constant.name,
+                    constant.original,
+                    constant.truncated,
+                    "-" if constant.max_abs_error is None else f"{constant.max_abs_error:.2g}",
+                    str(constant.overflowed),
+                    str(constant.underflowed),
+                )
+                for constant in summary.constants_that_matter(report.constants)
+            ),
+        ),
+        _section(
+            "Passes that changed the graph",
+            ("pass", "name", "nodes", "added", "removed", "retyped"),
+            (
+                (
+                    str(record.index),
+                    record.name,
+                    str(record.nodes),
+                    str(len(record.added)),
+                    str(len(record.removed)),
+                    str(len(record.retyped)),
+                )
+                for record in report.passes
+                if record.changed
+            ),
+        ),
+    ]
+    return [section for section in made if section.rows]
+
+
+def finding_table(report: Report) -> Section:
+    """Returns the findings, the worst first."""
+    return _section("Findings", ("code", "level", "name", "message"), _findings(report))
+
+
+def engine_table(report: Report) -> Section:
+    """Returns the engines with what goes in and out and how their build ended."""
+    columns = ("engine", "nodes", "inputs", "outputs", "build", "execution")
+    return _section("Engines", columns, (_engine(report, e) for e in report.engines))
+
+
+def node_table(nodes: Sequence[NodeRecord], title: str = "Nodes") -> Section:
+    """Returns nodes with their dtypes side by side."""
+    columns = ("node", "operator", "shape", "original", "inferred", "truncated", "TensorRT")
+    more = ("verdict", "engine", "source")
+    return _section(title, (*columns, *more), map(_node, nodes))
+
+
+def _section(title: str, columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Section:
+    cleaned = tuple(tuple(one_line(cell) for cell in row) for row in rows)
+    return Section(title=title, columns=columns, rows=cleaned)
+
+
+def _lines(lines: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for line in lines:
+        yield (line,)
+
+
+def _left(report: Report) -> Iterator[tuple[str, ...]]:
+    for node in summary.left_to_pytorch(report):
+        why = summary.refusal(report, node)
+        yield node.name, summary.operator_text(node.target), str(node.source or ""), why
+
+
+def _findings(report: Report) -> Iterator[tuple[str, ...]]:
+    for finding in sorted(report.findings, key=lambda f: (_ORDER.index(f.level), f.code)):
+        known = CATALOGUE.get(finding.code)
+        name = known.name if known is not None else ""
+        yield finding.code, finding.level.value, name, finding.message
+
+
+def _engine(report: Report, engine: EngineRecord) -> tuple[str, ...]:
+    made = engine.build
+    built = made.status.value.replace("_", " ")
+    if made.seconds is not None and made.bytes is not None:
+        built += f", {summary.seconds_text(made.seconds)}, {summary.bytes_text(made.bytes)}"
+    if made.error:
+        built += f": {made.error}"
+    return (
+        str(engine.index),
+        str(len(engine.nodes)),
+        _bindings(engine.inputs),
+        _bindings(engine.outputs),
+        built,
+        summary.execution_time(engine, report.environment),
+    )
+
+
+def _bindings(bindings: tuple[Binding, ...]) -> str:
+    return ", ".join(
+        f"{binding.name} {binding.declared}"
+        + (
+            f" (bound {binding.bound})"
+            if binding.bound not in (None, binding.declared)
+            else ""
+        )
+        for binding in bindings
+    )
+
+
+def _node(node: NodeRecord) -> tuple[str, ...]:
+    return (
+        node.name,
+        summary.operator_text(node.target) if node.op.startswith("call_") else node.op,
+        shape_text(node.shape),
+        *(_dtype(dtype) for dtype in (node.original, node.inferred, node.truncated)),
+        _dtype(node.tensorrt),
+        summary.VERDICT_WORDS[node.verdict] if node.op.startswith("call_") else "",
+        "" if node.engine is None else str(node.engine),
+        str(node.source or ""),
+    )
+
+
+def _dtype(dtype: Dtype) -> str:
+    return "" if dtype is None else dtype_text(dtype)
