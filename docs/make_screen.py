@@ -19,6 +19,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "tour-3-explain.svg": ("--timing", "upstream", "--press", "e"),
     "tour-4-late.svg": ("--timing", "upstream", "--press", "t"),
     "tour-5-built.svg": ("--timing", "late", "--press", "b"),
+    "tour-6-matrix.svg": ("--timing", "upstream", "--press", "m"),
 }
 """Files in docs/ with the flags that make them."""
 

@@ -78,7 +78,7 @@ def test_commands_of_the_readme_run_one_after_the_other(
     for line in block:
         done = run(line, folder)
         assert done.returncode == 0, f"{line}: {done.stderr}"
-        assert done.stdout.strip(), line
+        assert done.stdout.strip() or "wrote" in done.stderr, line
 
 
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -123,7 +123,7 @@ def test_policy_file_of_the_readme_is_understood(tmp_path: Path) -> None:
     from trtdbg.commands.options import make_choices
     from trtdbg.policy import TruncationPolicy
 
-    block = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
+    block = re.search(r"```toml\n# policy.toml\n(.*?)```", README, re.DOTALL)
     assert block is not None
     path = tmp_path / "policy.toml"
     path.write_text(block[1])
@@ -134,6 +134,16 @@ def test_policy_file_of_the_readme_is_understood(tmp_path: Path) -> None:
     )
     policy = make_choices(dict.fromkeys(names) | {"policy_file": str(path)}).policy
     assert policy == TruncationPolicy(constants=("float64", "int64"), computed=())
+
+
+def test_keys_file_of_the_readme_is_understood(tmp_path: Path) -> None:
+    from trtdbg_ui.keymap import read_keymap
+
+    block = re.search(r"```toml\n# keys.toml\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    path = tmp_path / "keys.toml"
+    path.write_text(block[1])
+    assert read_keymap(str(path)).shown("build") == "f9"
 
 
 def test_project_table_of_the_readme_is_understood(

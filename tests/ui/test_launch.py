@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -120,6 +122,26 @@ def test_a_picture_is_the_same_twice_and_remembers_nothing(saved: str, tmp_path:
     assert main([saved, "--screenshot", str(second), "--press", "L 5"]) == 0
     assert first.read_text() == second.read_text()
     assert memory.recall(saved)[0].theme == LIGHT.name
+
+
+def test_a_saved_report_shows_every_screen_where_torch_is_not_installed(
+    saved: str, tmp_path: Path
+) -> None:
+    picture = tmp_path / "screen.svg"
+    code = f"""
+import sys
+for name in ("torch", "torch_tensorrt", "tensorrt", "numpy"):
+    sys.modules[name] = None
+from trtdbg.cli import main
+keys = "1 2 3 4 5 6 2 e e v v w w ? ? [ u = / type:matmul enter x"
+sys.exit(main([{saved!r}, "--screenshot", {str(picture)!r}, "--press", keys]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "saved report, read-only" in words(picture)
+    assert "the whole report; trtdbg opens it, without torch" in words(picture)
 
 
 def test_a_picture_that_exists_is_kept_unless_forced(

@@ -270,6 +270,13 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 footer_label="copy",
             ),
             Action(
+                "r",
+                "r",
+                "reproducer",
+                "copy reproducer command",
+                "Copy the command that writes a runnable file of the node's refusal.",
+            ),
+            Action(
                 "E",
                 "E",
                 "edit",

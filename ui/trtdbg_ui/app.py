@@ -17,6 +17,7 @@ from trtdbg_ui.choices import Choices
 from trtdbg_ui.conversation import Conversation
 from trtdbg_ui.desk import Answer, Ask, Desk, Worker
 from trtdbg_ui.inbox import Inbox
+from trtdbg_ui.judged import judged
 from trtdbg_ui.keymap import Keymap, key
 from trtdbg_ui.navigation import (
     at_hit,
@@ -27,7 +28,7 @@ from trtdbg_ui.navigation import (
     searching,
 )
 from trtdbg_ui.outside import Outside
-from trtdbg_ui.render.command import command, saved_command
+from trtdbg_ui.render.command import command, repro_command, saved_command
 from trtdbg_ui.render.findings import explanation
 from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.origin import origin
@@ -275,6 +276,19 @@ class TrtdbgApp(Choices, Outside):
         )
         self.copy_to_clipboard(text)
         self.tell(text, title="Copied")
+
+    def action_reproducer(self) -> None:
+        """Copies the command line that writes a reproducer of the selected node."""
+        state = self.state
+        node = state.loaded.nodes.get(state.node or "") if state.loaded else None
+        if self._desk.read_only:
+            self.tell("A saved report holds no program. Open the .pt2 for reproducers.")
+        elif node is None or not judged(node):
+            self.tell("Reproducers are made of operators: select one in the result.")
+        else:
+            text = repro_command(self._desk.job, state.policy, node.name)
+            self.copy_to_clipboard(text)
+            self.tell(text, title="Copied")
 
     @on(CursorView.Moved)
     def _moved(self, moved: CursorView.Moved) -> None:

@@ -46,8 +46,22 @@ def _junit(report: Report) -> bytes:
     return junit.render([checked], Path.cwd(), Level.WARNING).encode()
 
 
+def _html(report: Report) -> bytes:
+    from trtdbg.outputs import report_pages
+
+    return report_pages.page([report]).encode()
+
+
+def _markdown(report: Report) -> bytes:
+    from trtdbg.outputs import report_pages
+
+    return report_pages.markdown([report]).encode()
+
+
 KINDS: tuple[Kind, ...] = (
     Kind(".json", "the whole report; trtdbg opens it, without torch", lambda r: encode([r])),
+    Kind(".html", "the report as one page, to read or send", _html),
+    Kind(".md", "the report as Markdown, for an issue", _markdown),
     Kind(".toml", "the policy, for --policy FILE", lambda r: policy_toml(r.policy).encode()),
     Kind(".sarif", "the findings, for code scanning", _sarif),
     Kind(".xml", "the findings as JUnit tests", _junit),

@@ -85,6 +85,7 @@ def run(
         if picture is not None:
             svg = asyncio.run(draw(app, keys, (picture.columns, picture.lines)))
             write_atomically(picture.file, svg.encode(), force=picture.force)
+            note(f"wrote {picture.file}")
             return ExitCode.CLEAN
         code = _run(app)
         if code == ExitCode.INTERRUPTED:

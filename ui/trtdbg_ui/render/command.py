@@ -10,8 +10,18 @@ from trtdbg.session.messages import Access, Job
 
 def command(job: Job, policy: TruncationPolicy) -> str:
     """Returns the command that opens the same model with the same policy and settings."""
+    return _command(["trtdbg", job.model], job, policy)
+
+
+def repro_command(job: Job, policy: TruncationPolicy, node: str) -> str:
+    """Returns the command that writes a reproducer of what validators say of one node."""
+    words = ["trtdbg", "repro", job.model, "-o", "repro", "--node", node]
+    return _command(words, job, policy)
+
+
+def _command(words: list[str], job: Job, policy: TruncationPolicy) -> str:
     settings = job.settings
-    words = ["trtdbg", job.model, *policy.flags().split()]
+    words += policy.flags().split()
     words += ["--min-block-size", str(settings.min_block_size)]
     words += ["--partitioner", settings.partitioner.value]
     if settings.torch_executed_ops:
