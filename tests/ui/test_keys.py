@@ -275,11 +275,12 @@ async def test_build_shows_its_progress_and_then_the_result() -> None:
         assert isinstance(request, Build)
         assert request.engines == (0, 1, 2, 3, 4)
         stage.worker.progress("build", "engine 1", 1, 5)
+        await settle(pilot)
         stage.clock.now += 2
         await settle(pilot)
         stage.app._tick()
         assert "building under upstream: build 1/5 2.0 s" in settings_bar(stage.app)
-        assert "… build 2.0 s" in screen_text(stage.app)
+        assert "… building 2.0 s" in screen_text(stage.app)
         stage.worker.answer(built(report(Timing.UPSTREAM)))
         await settle(pilot)
         assert "✓ built 1.2 s, 1.3 MB, for sm86" in screen_text(stage.app)
