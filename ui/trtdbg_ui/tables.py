@@ -38,7 +38,7 @@ class Tables(Shell):
             return
         options = _filters(loaded, self.state.view)
         here = next((i for i, o in enumerate(options) if o.value == self.state.view), 0)
-        self.push_screen(Chooser("Nodes to show", options, "p", here), self._view_as)
+        self.push_screen(Chooser("Nodes to show", options, "filter", here), self._view_as)
 
     def action_fold(self) -> None:
         """Folds blocks that repeat, or shows them all again."""
@@ -83,7 +83,7 @@ class Tables(Shell):
         if place is None:
             place, against = len(report.passes) - 1, against or 0
         make = partial(before_after, report, place, against)
-        self.push_screen(WideDialog(title(report, place, against), make, "d"))
+        self.push_screen(WideDialog(title(report, place, against), make, "before-and-after"))
 
     def action_jump(self, side: str) -> None:
         """Goes to an operand or a user of the selected node; asks which, if there are more."""
@@ -101,8 +101,8 @@ class Tables(Shell):
                 Option(_neighbour(loaded, each, wide), each, _hot_key(index))
                 for index, each in enumerate(names)
             ]
-            key = "less_than_sign" if side == "operands" else "greater_than_sign"
-            self.push_screen(Chooser(f"{side} of {name}", options, key), self._jump)
+            # The two actions are called after the side that they go to.
+            self.push_screen(Chooser(f"{side} of {name}", options, side), self._jump)
 
     def action_jump_back(self) -> None:
         """Goes to the node that the last jump came from."""

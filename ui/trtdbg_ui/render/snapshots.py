@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from trtdbg.outputs.summary import count, seconds_text
 from trtdbg.records import GraphNode, PassRecord, dtype_text, shape_text
 from trtdbg_ui.compare import Mark
+from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import SnapshotRows
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
 from trtdbg_ui.render.dtypes import dtype_span
@@ -95,7 +96,7 @@ def caption(rows: SnapshotRows, hide_unchanged: bool, size: int) -> Line:
     else:
         parts += _did(rows, record)
     if hide_unchanged:
-        parts.append((2, line(("changes only (u)", Tone.WARN))))
+        parts.append((2, line((f"changes only ({key('hide-unchanged')})", Tone.WARN))))
     if not rows.view.whole or rows.view.sort:
         parts.append((1, view_line(rows, "", size)))
     parts.append((4, line((count(record.nodes, "node"), Tone.DIM))))
