@@ -19,6 +19,7 @@ from trtdbg.policy import Timing
         pytest.param(("s",), id="columns"),
         pytest.param(("s", "j", "j", "enter", "escape"), id="sorted"),
         pytest.param(("<", "<"), id="operands"),
+        pytest.param(("d",), id="before_after"),
         pytest.param(("1", "g", "a", "2", "=", "[", "u"), id="two_passes"),
     ],
 )

@@ -9,6 +9,7 @@ from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.view import Quick
 from trtdbg_ui.widgets.chooser import Chooser, OptionList
 from trtdbg_ui.widgets.column_dialog import ColumnDialog, ColumnList
+from trtdbg_ui.widgets.dialog import Dialog, Page
 from trtdbg_ui.widgets.node_table import NodeTable
 
 from tests.ui.canned import report
@@ -245,6 +246,37 @@ async def test_the_result_is_no_pass_to_compare_with() -> None:
         await press(pilot, "a")
         assert stage.app.state.against is None
         assert "[ goes to a pass" in notes(stage.app)[0]
+
+
+async def test_d_shows_the_graph_before_and_after_a_pass() -> None:
+    stage = loaded_stage(Timing.LATE)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "{", "{", "d")
+        assert isinstance(stage.app.screen, Dialog)
+        shown = text_of(stage.app.screen.query_one(Page))
+        changed = [each for each in shown.splitlines() if each.strip().startswith("~")]
+        assert len(changed) == 1
+        before, after = changed[0].split("│")
+        assert before.split()[-1] == "float32"
+        assert after.split()[-1] == "float64"
+        assert "… 22 nodes unchanged" in shown
+        await press(pilot, "d")
+        assert not isinstance(stage.app.screen, Dialog)
+
+
+async def test_in_the_result_d_shows_what_all_passes_did() -> None:
+    stage = loaded_stage(Timing.LATE)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "d")
+        assert isinstance(stage.app.screen, Dialog)
+        shown = " ".join(text_of(stage.app.screen.query_one(Page)).split())
+        added = "+ │ _to_copy = _to_copy(matmul, dtype=float64) float64"
+        assert added in shown
+        assert shown.index("- to = to.dtype(matmul, dtype=float64)") < shown.index(added)
+        await press(pilot, "escape", "1", "g", "d")
+        assert "Nothing changed: 78 nodes." in text_of(stage.app.screen.query_one(Page))
 
 
 # Jumping.

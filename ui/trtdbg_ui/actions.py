@@ -145,6 +145,13 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 7,
             ),
             Action(
+                "d",
+                "d",
+                "diff",
+                "before and after",
+                "The graph before and after the pass, or all passes, side by side.",
+            ),
+            Action(
                 "a",
                 "a",
                 "against",

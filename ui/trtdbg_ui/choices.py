@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.session.messages import Analyze, Build, Measure, Weigh
-from trtdbg_ui.conversation import Conversation
+from trtdbg_ui.conversation import Conversation, unbuilt
 from trtdbg_ui.desk import Ask, Choice, Desk
 from trtdbg_ui.keymap import key
 from trtdbg_ui.render.advice import advice_lines
@@ -186,15 +186,12 @@ class Choices(Tables):
         requests: list[Ask] = []
         for policy in wanted.policies:
             loaded = self._desk.report(policy)
-            if loaded is None or not loaded.report.engines:
-                continue
-            requests.append(
-                Build(
-                    job=self._desk.job,
-                    policy=policy,
-                    engines=tuple(engine.index for engine in loaded.report.engines),
-                )
-            )
+            engines = unbuilt(loaded.report) if loaded is not None else ()
+            if engines:
+                request = Build(job=self._desk.job, policy=policy, engines=engines)
+                requests.append(request)
+        if not requests:
+            self.tell("There are no engines left to build; what is not analysed has none yet.")
         self._conversation.line_up(requests)
 
     def on_matrix_stopped(self) -> None:

@@ -204,7 +204,9 @@ class Conversation:
             beyond = loaded.report.numerics.first_beyond is not None
             self._news(loaded, "Numbers", words, beyond)
         elif isinstance(request, Weigh):
-            self._news(loaded, "Advice", "A shows what to do about refusals", False)
+            self._news(
+                loaded, "Advice", f"{key('advice')} shows what to do about refusals", False
+            )
         else:
             self._present(loaded)
 

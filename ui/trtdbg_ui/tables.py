@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 from trtdbg_ui.filters import keeps
 from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.navigation import at_node, back, comparing, viewing
+from trtdbg_ui.render.before_after import before_after, title
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.text import Tone, line
 from trtdbg_ui.render.view import QUICK
@@ -16,6 +18,7 @@ from trtdbg_ui.shell import Shell
 from trtdbg_ui.view import View
 from trtdbg_ui.widgets.chooser import Chooser, Option, option_text
 from trtdbg_ui.widgets.column_dialog import ColumnDialog
+from trtdbg_ui.widgets.wide_dialog import WideDialog
 
 
 class Tables(Shell):
@@ -35,7 +38,7 @@ class Tables(Shell):
             return
         options = _filters(loaded, self.state.view)
         here = next((i for i, o in enumerate(options) if o.value == self.state.view), 0)
-        self.push_screen(Chooser("Nodes to show", options, "p", here), self._view_as)
+        self.push_screen(Chooser("Nodes to show", options, "filter", here), self._view_as)
 
     def action_fold(self) -> None:
         """Folds blocks that repeat, or shows them all again."""
@@ -70,6 +73,18 @@ class Tables(Shell):
                 f"{key('compare-passes')} ends it."
             )
 
+    def action_diff(self) -> None:
+        """Shows the graph before and after the pass shown; in the result what all did."""
+        state = self.state
+        if state.loaded is None or not state.loaded.report.passes:
+            return
+        report = state.loaded.report
+        place, against = state.place, state.against
+        if place is None:
+            place, against = len(report.passes) - 1, against or 0
+        make = partial(before_after, report, place, against)
+        self.push_screen(WideDialog(title(report, place, against), make, "before-and-after"))
+
     def action_jump(self, side: str) -> None:
         """Goes to an operand or a user of the selected node; asks which, if there are more."""
         loaded, name = self.state.loaded, self.state.node
@@ -86,8 +101,8 @@ class Tables(Shell):
                 Option(_neighbour(loaded, each, wide), each, _hot_key(index))
                 for index, each in enumerate(names)
             ]
-            key = "less_than_sign" if side == "operands" else "greater_than_sign"
-            self.push_screen(Chooser(f"{side} of {name}", options, key), self._jump)
+            # The two actions are called after the side that they go to.
+            self.push_screen(Chooser(f"{side} of {name}", options, side), self._jump)
 
     def action_jump_back(self) -> None:
         """Goes to the node that the last jump came from."""

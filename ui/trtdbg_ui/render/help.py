@@ -23,24 +23,52 @@ _PANES = {
         "What happened to the graph, in order: the loaded program, each lowering pass, "
         "truncation, partition, boundary repair, and the result. The numbers are nodes that "
         "a pass added, removed and retyped; the nodes beside follow the selected pass.",
-        ("previous-pass", "next-pass", "next-change", "hide-unchanged", "result"),
+        (
+            "previous-pass",
+            "next-pass",
+            "next-change",
+            "hide-unchanged",
+            "before-and-after",
+            "compare-passes",
+            "result",
+        ),
     ),
     Pane.NODES: (
         "The graph at the selected pass, one node a line: what export promised, what "
         "inference computes with and without truncation, what TensorRT makes of it, the "
         "validators' verdict and who runs the node.",
-        ("find", "next-problem", "explain", "validators", "where-from", "edit-source"),
+        (
+            "find",
+            "filter",
+            "columns-and-order",
+            "fold-repeats",
+            "next-problem",
+            "explain",
+            "validators",
+            "where-from",
+            "edit-source",
+        ),
     ),
     Pane.DETAIL: (
         "All about the selected node: verdicts on the original, refreshed and truncated "
         "dtypes, source line, operands and users, findings, and its dtype after each pass.",
-        ("explain", "validators", "where-from", "edit-source"),
+        (
+            "explain",
+            "validators",
+            "where-from",
+            "edit-source",
+            "operands",
+            "users",
+            "back",
+            "measure-numbers",
+            "advice",
+        ),
     ),
     Pane.ENGINES: (
         "What TensorRT gets, engine by engine: operators, inputs and outputs with the dtype "
         "that the engine declares and the one that is bound, and how the build went; then "
         "the casts at the boundaries. Enter goes to the first node.",
-        ("build", "cancel"),
+        ("build", "build-one-engine", "layers", "cancel"),
     ),
     Pane.FINDINGS: (
         "What is wrong or worth knowing, worst first. Enter goes to the node; there the "

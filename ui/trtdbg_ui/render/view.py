@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from trtdbg_ui.folding import Folding, Group
+from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Rows
 from trtdbg_ui.render.columns import EXTRA, Column
 from trtdbg_ui.render.text import Line, Span, Tone, line, pack
@@ -67,12 +68,27 @@ def view_line(rows: Rows, prefix: str, size: int) -> Line:
             (0, line((f"{prefix}{len(rows.names):,} of {rows.total:,} nodes", Tone.STRONG)))
         )
     if view.quick is not None or view.engine is not None:
-        parts.append((0, line((f"{filter_text(view)} only", Tone.WARN), (" (p)", Tone.DIM))))
+        parts.append(
+            (
+                0,
+                line(
+                    (f"{filter_text(view)} only", Tone.WARN), (f" ({key('filter')})", Tone.DIM)
+                ),
+            )
+        )
     if view.fold:
         parts.append((1, _folding_line(rows.folding)))
     if view.sort is not None:
         arrow = "▼" if view.descending else "▲"
-        parts.append((2, line((f"by {view.sort} {arrow}", Tone.WARN), (" (s)", Tone.DIM))))
+        parts.append(
+            (
+                2,
+                line(
+                    (f"by {view.sort} {arrow}", Tone.WARN),
+                    (f" ({key('columns-and-order')})", Tone.DIM),
+                ),
+            )
+        )
     return pack(parts, size, ("  ", Tone.PLAIN))
 
 
@@ -85,9 +101,9 @@ def filter_text(view: View) -> str:
 
 def _folding_line(folding: Folding) -> Line:
     if not folding.groups:
-        return line(("no block repeats", Tone.WARN), (" (h)", Tone.DIM))
+        return line(("no block repeats", Tone.WARN), (f" ({key('fold-repeats')})", Tone.DIM))
     texts = "; ".join(group_text(group) for group in folding.groups)
-    return line((texts, Tone.WARN), (" (h)", Tone.DIM))
+    return line((texts, Tone.WARN), (f" ({key('fold-repeats')})", Tone.DIM))
 
 
 def group_text(group: Group) -> str:

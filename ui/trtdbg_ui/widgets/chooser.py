@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 
+from trtdbg_ui.keymap import in_force
 from trtdbg_ui.render.text import Line, Tone, crop, line, width
 from trtdbg_ui.widgets.cursor_view import CursorView
 
@@ -65,22 +66,24 @@ class Chooser(ModalScreen[Value | None], Generic[Value]):
     """
 
     def __init__(
-        self, title: str, options: Sequence[Option[Value]], key: str, cursor: int = 0
+        self, title: str, options: Sequence[Option[Value]], action: str, cursor: int = 0
     ) -> None:
         """Prepares a list.
 
         Args:
             title: Stands in the frame.
             options: What there is to choose from, at least one.
-            key: The key that opened the list, and closes it too.
+            action: Id of the action that opened the list; its keys close it too.
             cursor: The line to begin at.
         """
         super().__init__()
         self._title = title
         self._options = tuple(options)
         self._cursor = cursor
-        if key not in [option.key for option in options]:
-            self._bindings.bind(key, "dismiss", show=False)
+        taken = {option.key for option in options}
+        for opener in in_force().keys_of(action):
+            if opener not in taken:
+                self._bindings.bind(opener, "dismiss", show=False)
 
     def compose(self) -> ComposeResult:
         """Yields the list."""

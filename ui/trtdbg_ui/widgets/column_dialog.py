@@ -10,13 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from trtdbg_ui.keymap import in_force, key
 from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.render.columns import Column
 from trtdbg_ui.render.text import Line, Tone, crop, line
 from trtdbg_ui.view import View
 from trtdbg_ui.widgets.cursor_view import CursorView
-
-_NAMES = {"mark": "worst finding or mark", "error": "relative error (M measures it)"}
 
 
 class ColumnList(CursorView):
@@ -44,21 +43,25 @@ class ColumnList(CursorView):
 
     def line_at(self, index: int, size: int) -> Line:
         """Returns one column."""
-        key = self.columns[index].key
-        box = ("[x] ", Tone.GOOD) if key in self.shown else ("[ ] ", Tone.DIM)
-        name = _NAMES.get(key) or self.columns[index].titles[0]
+        column = self.columns[index].key
+        box = ("[x] ", Tone.GOOD) if column in self.shown else ("[ ] ", Tone.DIM)
+        name = self.columns[index].titles[0]
+        if column == "mark":
+            name = "worst finding, or what the pass did"
+        elif column == "error":
+            name = f"relative error ({key('measure-numbers')} measures it)"
         arrow = ""
-        if key == self.view.sort:
+        if column == self.view.sort:
             arrow = "  sorted, last first" if self.view.descending else "  sorted"
         return crop(line(box, (f"{name}", Tone.PLAIN), (arrow, Tone.WARN)), size)
 
     def toggle(self) -> None:
         """Shows or hides the column at the cursor; the names of the nodes always stay."""
-        key = self.columns[self.cursor].key
-        if key == "name":
+        column = self.columns[self.cursor].key
+        if column == "name":
             return
-        shown = set(self.shown) ^ {key}
-        keys = tuple(column.key for column in self.columns if column.key in shown)
+        shown = set(self.shown) ^ {column}
+        keys = tuple(each.key for each in self.columns if each.key in shown)
         self._put(keys)
 
     def reset(self) -> None:
@@ -68,9 +71,9 @@ class ColumnList(CursorView):
 
     def sort(self) -> None:
         """Orders by the column at the cursor: first to last, last to first, not at all."""
-        key, view = self.columns[self.cursor].key, self.view
-        if view.sort != key:
-            view = replace(view, sort=key, descending=False)
+        column, view = self.columns[self.cursor].key, self.view
+        if view.sort != column:
+            view = replace(view, sort=column, descending=False)
         elif not view.descending:
             view = replace(view, descending=True)
         else:
@@ -90,7 +93,7 @@ class ColumnDialog(ModalScreen[View]):
     """Returns the view with the columns and the order that were chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,s", "done", "Close", show=False),
+        Binding("escape,q", "done", "Close", show=False),
         Binding("space", "show_column", "Show or hide", show=False),
         Binding("r", "reset", "As at first", show=False),
     ]
@@ -114,6 +117,8 @@ class ColumnDialog(ModalScreen[View]):
         super().__init__()
         self._view = view
         self._in_pass = in_pass
+        for opener in in_force().keys_of("columns-and-order"):
+            self._bindings.bind(opener, "done", show=False)
 
     def compose(self) -> ComposeResult:
         """Yields the list."""

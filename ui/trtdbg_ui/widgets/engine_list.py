@@ -36,7 +36,12 @@ class EngineList(CursorView):
             now: The app's clock.
             layers: Engines whose layers are shown.
         """
-        another = self._shown is None or self._shown[0] is not loaded
+        old = self._shown
+        same = old is not None and old[0] is loaded and old[1] is activity is None
+        if same and layers == self._layers and self._lines:
+            # A thousand layers need not be laid out anew when only the clock went on.
+            return
+        another = old is None or old[0] is not loaded
         here = self.engine_at(self.cursor) if layers != self._layers else None
         self._shown = (loaded, activity, now)
         self._layers = layers

@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 
 from trtdbg.policy import TruncationPolicy
+from trtdbg_ui.keymap import in_force
 from trtdbg_ui.render.matrix import MatrixRow, heading, matrix_line
 from trtdbg_ui.render.text import BLANK, Line, line
 from trtdbg_ui.widgets.cursor_view import CursorView
@@ -61,7 +62,7 @@ class Matrix(ModalScreen[TruncationPolicy | None]):
         """What runs is to be cancelled, and what waits."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,m", "dismiss", "Close", show=False),
+        Binding("escape,q", "dismiss", "Close", show=False),
         Binding("b", "build", "Build", show=False),
         Binding("B", "build_all", "Build all", show=False),
         Binding("x", "stop", "Stop", show=False),
@@ -75,6 +76,12 @@ class Matrix(ModalScreen[TruncationPolicy | None]):
         border-title-color: $tone-head; border-subtitle-color: $tone-dim;
     }
     """
+
+    def __init__(self) -> None:
+        """Prepares the screen."""
+        super().__init__()
+        for opener in in_force().keys_of("matrix"):
+            self._bindings.bind(opener, "dismiss", show=False)
 
     def compose(self) -> ComposeResult:
         """Yields the list."""
