@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from trtdbg.commands import models as shared
+from trtdbg.commands.access import utf8
 from trtdbg.commands.options import (
     Choices,
     SectionedCommand,
@@ -29,6 +31,7 @@ from trtdbg.session.messages import Build
 @click.option(
     "--save",
     metavar="DIR",
+    callback=utf8,
     help="Write the engines and a manifest into DIR; with several models, into a folder each.",
 )
 @json_option
@@ -92,7 +95,7 @@ def _save_folders(models: tuple[str, ...], save: str | None) -> list[str | None]
         return [save] * len(models)
     folders: list[str | None] = []
     for model in models:
-        name = Path(model).stem
+        name = os.fsencode(Path(model).stem).decode(errors="replace")
         folder, number = str(Path(save, name)), 2
         while folder in folders:
             folder, number = str(Path(save, f"{name}-{number}")), number + 1

@@ -16,13 +16,22 @@ from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
 from trtdbg.outputs.summary import broken_end
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import FailedReport, ModelPath, Report
-from trtdbg.session.messages import Analyze, Build, Job, Measure, Reproduce, Weigh
+from trtdbg.session.messages import (
+    Analyze,
+    Build,
+    Job,
+    Measure,
+    Reproduce,
+    Weigh,
+    native_path,
+    portable_path,
+)
 
 
 def job(model: str, choices: Choices) -> Job:
     """Returns the job that a worker is given for a model."""
     return Job(
-        model=model,
+        model=portable_path(model),
         settings=choices.settings,
         target=choices.target,
         probe_seconds=choices.probe_seconds,
@@ -103,7 +112,7 @@ def ask(shell: Shell, request: Analyze | Build | Measure | Reproduce | Weigh) ->
     Raises:
         TrtdbgError: the worker could not make one.
     """
-    check_readable(request.job.model)
+    check_readable(native_path(request.job.model))
     if request.job.access.trust:
         shell.note(f"{request.job.model} is trusted (--trust): code in it may run")
     answer = shell.submit(request).result()
@@ -119,18 +128,12 @@ def check_readable(path: str) -> None:
         ModelError: there is not.
     """
     try:
-        path.encode()
         if os.path.isdir(path):
             raise ModelError(f"{path} is a folder", remedy="name a .pt2 file in it")
         with open(path, "rb") as file:
             empty = not file.read(1)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeEncodeError as error:
-        shown = os.fsencode(path).decode(errors="backslashreplace")
-        raise ModelError(
-            f"the name {shown} is not UTF-8", remedy="rename the file or link to it"
-        ) from error
     if empty:
         raise ModelError(f"{path} is empty", remedy="export the model again")
 
@@ -152,7 +155,7 @@ def each(
         except TrtdbgError as error:
             shell.fail(error, model)
             yield FailedReport(
-                model=ModelPath(path=os.fsencode(model).decode(errors="backslashreplace")),
+                model=ModelPath(path=os.fsencode(model).decode(errors="replace")),
                 error=str(error),
                 exit_code=error.exit_code,
             )

@@ -19,6 +19,8 @@ from trtdbg.commands.options import (
 )
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
+from trtdbg.outputs.report import is_saved_report
+from trtdbg.session.messages import portable_path
 from trtdbg.viewing import Look, Picture, Viewing
 
 _LEAST_COLUMNS, _LEAST_LINES = 40, 12
@@ -99,7 +101,7 @@ def run(shell: Shell, model: str, choices: Choices, viewing: Viewing) -> ExitCod
     """Opens a model in the UI, unless there is nothing to open."""
     shared.check_readable(model)
     code = shell.open_ui(
-        model,
+        model if is_saved_report(model) else portable_path(model),
         policy=choices.policy,
         settings=choices.settings,
         target=choices.target,

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
+from trtdbg.commands.access import PLAIN_ACCESS, make_access, utf8
 from trtdbg.commands.project import PROJECT_TABLE, read_project, read_toml
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.policy import (
@@ -46,16 +47,9 @@ _COMPILED_FLAGS: Final = ("min_block_size", "partitioner")
 _SETTINGS_FLAGS: Final = (*_COMPILED_FLAGS, "torch_executed_ops")
 
 _OPERATOR: Final = re.compile(r"(torch\.ops\.)?(?P<name>\w+\.\w+(\.\w+)?)")
-_SIZE: Final = re.compile(
-    r"(?P<number>\d{1,15}(\.\d{1,3})?) ?(?P<unit>[kmgt])?(i?b)?",
-    re.IGNORECASE | re.ASCII,
-)
 _TARGET: Final = re.compile(r"(sm_?)?(?P<major>\d{1,2})\.?(?P<minor>\d)", re.IGNORECASE)
 
 DEFAULT_PROBE_SECONDS: Final = 60.0
-
-PLAIN_ACCESS: Final = Access()
-"""Nothing trusted, nothing imported, no limits."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -211,6 +205,7 @@ _ANALYSIS_OPTIONS: Final = (
         "import",
         multiple=True,
         metavar="MODULE",
+        callback=utf8,
         help="A module, or a .py file, that registers custom operators; can be repeated.",
     ),
     _access(
@@ -322,33 +317,9 @@ def make_choices(raw: dict[str, Any]) -> Choices:
         settings=_make_settings(raw, project),
         target=_make_target(raw, project),
         probe_seconds=probe_seconds,
-        access=_make_access(raw),
+        access=make_access(raw),
         given=given,
     )
-
-
-def _make_access(raw: dict[str, Any]) -> Access:
-    limit, seconds = raw.get("memory_limit"), raw.get("time_limit")
-    return Access(
-        trust=bool(raw.get("trust")),
-        imports=tuple(raw.get("import") or ()),
-        memory_limit=None if limit is None else parse_size(limit),
-        time_limit=None if seconds is None else float(seconds),
-    )
-
-
-def parse_size(text: str) -> int:
-    """Returns the bytes that 8G, 500M, 1.5GiB or 4096 mean; letters count in 1024.
-
-    Raises:
-        UsageError: it is no size, or none.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    power = "bkmgt".index((match["unit"] or "b").lower()) if match else 0
-    size = int(float(match["number"]) * 1024**power) if match else 0
-    if not size:
-        raise UsageError(f"--memory-limit: {text!r} is not a size", remedy="write it like 8G")
-    return size
 
 
 def _make_policy(raw: dict[str, Any], project: dict[str, Any]) -> TruncationPolicy:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from trtdbg.commands import models as shared
+from trtdbg.commands.access import utf8
 from trtdbg.commands.options import (
     Choices,
     Command,
@@ -172,6 +173,7 @@ class Page:
 @_numerics_option(
     "--input-values",
     metavar="FILE",
+    callback=utf8,
     help="Values to run on: a .pt file (a tensor, tuple or dict) or an .npz; --inputs FILE is "
     "the same.  [default: the model's example inputs]",
 )

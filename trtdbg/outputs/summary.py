@@ -48,7 +48,8 @@ def count(number: int, noun: str) -> str:
 
 def base_name(path: str) -> str:
     """Returns the last part of a path of any system."""
-    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    name = path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    return name.encode(errors="replace").decode()
 
 
 def operator_text(target: str) -> str:

@@ -9,6 +9,21 @@ import msgspec
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord
 
+_LETTERS = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}
+"""Private letters of Unicode for the bytes of file names that are not UTF-8."""
+
+_BYTES = {letter: byte for byte, letter in _LETTERS.items()}
+
+
+def portable_path(path: str) -> str:
+    """Returns a path that can be sent, with letters for what in it is not UTF-8."""
+    return path.translate(_LETTERS)
+
+
+def native_path(path: str) -> str:
+    """Returns the path that `portable_path` was given, as the operating system knows it."""
+    return path.translate(_BYTES)
+
 
 class Message(msgspec.Struct, frozen=True, tag=True):
     """Base of all messages; the tag is the class name."""
@@ -31,7 +46,7 @@ class Job(Message, frozen=True, kw_only=True):
     """The program that a request is about."""
 
     model: str
-    """Path of a .pt2 file."""
+    """Path of a .pt2 file, from `portable_path`."""
     settings: Settings
     target: str | None = None
     """Target compute capability such as sm86; None is this machine's GPU, else sm86."""

@@ -47,6 +47,7 @@ from trtdbg.session.messages import (
     Request,
     Shutdown,
     Weigh,
+    native_path,
 )
 
 if TYPE_CHECKING:
@@ -349,7 +350,7 @@ def _model_name(request: Analyze | Build | Measure | Reproduce | Weigh) -> str:
 
 def _file_state(path: str) -> _FileState:
     try:
-        status = os.stat(path)
+        status = os.stat(native_path(path))
     except (OSError, ValueError):
         return None
     return status.st_mtime_ns, status.st_size

@@ -7,6 +7,8 @@ per policy, so that switching back is instant.
 from __future__ import annotations
 
 import copy
+import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +16,7 @@ import msgspec
 import torch
 from torch.fx import GraphModule
 
-from trtdbg.errors import StageError, UnavailableError, UsageError
+from trtdbg.errors import ModelError, StageError, UnavailableError, UsageError
 from trtdbg.outputs.findings import Evidence, find
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
@@ -37,6 +39,7 @@ from trtdbg.session.messages import (
     Job,
     News,
     Progress,
+    native_path,
 )
 from trtdbg.session.probe_cache import ProbeCache
 from trtdbg.session.runnable import Built
@@ -483,4 +486,18 @@ class Session:
 
 def _opened(job: Job) -> LoadedProgram:
     import_libraries(job.access.imports)
-    return load(job.model, trust=job.access.trust)
+    path = native_path(job.model)
+    if path == job.model:
+        return load(path, trust=job.access.trust)
+    # torch opens no name that is not UTF-8, and no such name can be reported.
+    shown = os.fsencode(path).decode(errors="replace")
+    try:
+        with open(path, "rb") as file:
+            opened = f"/proc/self/fd/{file.fileno()}"
+            loaded = load(opened, trust=job.access.trust)
+    except ModelError as error:
+        message = error.message.replace(opened, shown)
+        raise ModelError(message, remedy=error.remedy) from error
+    except OSError as error:
+        raise ModelError(f"cannot read {shown}: {error.strerror or error}") from error
+    return dataclasses.replace(loaded, path=shown)

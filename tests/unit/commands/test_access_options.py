@@ -9,7 +9,7 @@ from test_options import choose
 
 from tests import canned
 from trtdbg.commands import report
-from trtdbg.commands.options import parse_size
+from trtdbg.commands.access import parse_size
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.session.messages import Access, Analyze
 

@@ -1,0 +1,60 @@
+"""What the flags about trust, imports and limits mean."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Final
+
+import click
+
+from trtdbg.errors import UsageError
+from trtdbg.session.messages import Access
+
+PLAIN_ACCESS: Final = Access()
+"""Nothing trusted, nothing imported, no limits."""
+
+_SIZE: Final = re.compile(
+    r"(?P<number>\d{1,15}(\.\d{1,3})?) ?(?P<unit>[kmgt])?(i?b)?",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def make_access(raw: dict[str, Any]) -> Access:
+    """Makes of the raw option values how far files are trusted, and the limits."""
+    limit, seconds = raw.get("memory_limit"), raw.get("time_limit")
+    return Access(
+        trust=bool(raw.get("trust")),
+        imports=tuple(raw.get("import") or ()),
+        memory_limit=None if limit is None else parse_size(limit),
+        time_limit=None if seconds is None else float(seconds),
+    )
+
+
+def parse_size(text: str) -> int:
+    """Returns the bytes that 8G, 500M, 1.5GiB or 4096 mean; letters count in 1024.
+
+    Raises:
+        UsageError: it is no size, or none.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    power = "bkmgt".index((match["unit"] or "b").lower()) if match else 0
+    size = int(float(match["number"]) * 1024**power) if match else 0
+    if not size:
+        raise UsageError(f"--memory-limit: {text!r} is not a size", remedy="write it like 8G")
+    return size
+
+
+def utf8(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Refuses names that the worker cannot be told.
+
+    Raises:
+        UsageError: a name is not UTF-8.
+    """
+    for name in value if isinstance(value, tuple) else [value or ""]:
+        shown = os.fsencode(name).decode(errors="replace")
+        if shown != name:
+            raise UsageError(
+                f"{parameter.opts[0]}: the name {shown} is not UTF-8", remedy="rename it"
+            )
+    return value
