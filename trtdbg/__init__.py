@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 import importlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
@@ -18,6 +19,8 @@ def open(
     policy: TruncationPolicy = _DEFAULT_POLICY,
     *,
     settings: Settings = _DEFAULT_SETTINGS,
+    trust: bool = False,
+    imports: Iterable[str] = (),
 ) -> Any:
     """Returns a `trtdbg.api.Model`: a .pt2 file, or a report that was saved as .json.
 
@@ -28,13 +31,17 @@ def open(
         path: the file.
         policy: which wide dtypes are narrowed, and when; `Model.with_policy` takes another.
         settings: torch_tensorrt's compilation settings.
+        trust: open a file that could run code, which is refused otherwise, and let it.
+        imports: modules, or .py files, that register custom operators.
 
     Raises:
         trtdbg.errors.UsageError: there is no such file.
         trtdbg.errors.ModelError: a saved report cannot be read.
     """
     # By name, so that `import trtdbg` costs nothing and no module reaches another over it.
-    return importlib.import_module("trtdbg.api").open_model(path, policy, settings)
+    return importlib.import_module("trtdbg.api").open_model(
+        path, policy, settings, trust, imports
+    )
 
 
 def compile(

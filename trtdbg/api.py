@@ -25,7 +25,7 @@ from trtdbg.outputs.report import encode, is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
 from trtdbg.records import EngineRecord, Finding, NodeRecord, Report
 from trtdbg.session.client import Client
-from trtdbg.session.messages import Analyze, Build, Job
+from trtdbg.session.messages import Access, Analyze, Build, Job
 
 Item = TypeVar("Item")
 
@@ -51,8 +51,9 @@ class Rows(tuple[Item, ...]):
 class Worker:
     """The worker process that models of one file share; it ends with the last of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, access: Access) -> None:
         """Prepares it; it starts with the first request."""
+        self.access = access
         self.client = Client()
         weakref.finalize(self, self.client.close)
 
@@ -83,7 +84,7 @@ class Model:
             TrtdbgError: the model cannot be analysed; the class says why.
         """
         if self._report is None:
-            self._report = self._ask(Analyze(job=self._job(), policy=self.policy))
+            self._report = self._ask(Analyze)
         return self._report
 
     @property
@@ -165,8 +166,8 @@ class Model:
             UnavailableError: this machine cannot build.
         """
         folder = None if save is None else str(save)
-        request = Build(job=self._job(), policy=self.policy, save=folder)
-        return Model(self.path, self.policy, self.settings, self._worker, self._ask(request))
+        built = self._ask(Build, save=folder)
+        return Model(self.path, self.policy, self.settings, self._worker, built)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Writes the report as .json, .md or .html, by the ending of `path`.
@@ -194,14 +195,14 @@ class Model:
     def _repr_html_(self) -> str:
         return report_pages.fragment(self.report)
 
-    def _job(self) -> Job:
-        return Job(model=self.path, settings=self.settings)
-
-    def _ask(self, request: Analyze | Build) -> Report:
+    def _ask(self, kind: type[Analyze] | type[Build], **more: Any) -> Report:
         if self._worker is None:
             raise UsageError(
                 f"the saved report {self.path} holds no program", remedy="open the .pt2 file"
             )
+        access = self._worker.access
+        job = Job(model=self.path, settings=self.settings, access=access)
+        request = kind(job=job, policy=self.policy, **more)
         answer = self._worker.client.submit(request).result()
         assert isinstance(answer, Report)
         return answer
@@ -272,7 +273,13 @@ class Diff:
         return drawn.data
 
 
-def open_model(path: str | Path, policy: TruncationPolicy, settings: Settings) -> Model:
+def open_model(
+    path: str | Path,
+    policy: TruncationPolicy,
+    settings: Settings,
+    trust: bool,
+    imports: Iterable[str],
+) -> Model:
     """Returns a model or a saved report; see `trtdbg.open`."""
     name = str(path)
     if is_saved_report(name):
@@ -280,4 +287,5 @@ def open_model(path: str | Path, policy: TruncationPolicy, settings: Settings) -
         return Model(name, report.policy, report.settings, None, report)
     if not Path(name).is_file():
         raise UsageError(f"there is no file {name}", remedy="name a .pt2 file or a report")
-    return Model(name, policy, settings, Worker())
+    access = Access(trust=trust, imports=tuple(imports))
+    return Model(name, policy, settings, Worker(access))

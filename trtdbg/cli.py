@@ -354,10 +354,10 @@ def _run(terminal: Terminal, arguments: list[str]) -> ExitCode:
 def _with_command_hint(text: str, arguments: list[str]) -> str:
     """Adds which command a word may have meant that was taken for a model."""
     word = arguments[0] if arguments else ""
-    near = get_close_matches(word, COMMANDS, 1)
+    near = [f"`{name}`" for name in get_close_matches(word, COMMANDS, 2)]
     if word in COMMANDS or not near or os.path.exists(word):
         return text
-    return f"{text}; or did you mean the command `{near[0]}`?"
+    return f"{text}; or did you mean the command {' or '.join(near)}?"
 
 
 def _write_crash(text: str) -> Path:

@@ -8,9 +8,12 @@ import zipfile
 from pathlib import Path
 from types import ModuleType
 
+import jsonschema
 import pytest
 from corpus_bench import SAMPLES, Bench, not_built
 
+from trtdbg.outputs.report import encode
+from trtdbg.outputs.schema import PUBLISHED
 from trtdbg.policy import Timing, TruncationPolicy
 from trtdbg.records import BuildStatus, Report
 
@@ -158,3 +161,10 @@ def test_portable_traces_keep_line_and_code(sample_exporter: ModuleType) -> None
     )
     here = trace.format(f"{SAMPLES.parent}/", "/env/lib/python3.12/site-packages/")
     assert sample_exporter.portable_trace(here) == trace.format("", "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_report_of_every_sample_fits_the_published_schema(name: str, bench: Bench) -> None:
+    schema = json.loads((SAMPLES.parent / PUBLISHED).read_bytes())
+    report = bench.analyse(SAMPLES / f"{name}.pt2", TruncationPolicy(timing=Timing.LATE))
+    jsonschema.validate(json.loads(encode([report])), schema)

@@ -54,6 +54,14 @@ def test_nothing_is_asked_before_it_is_needed_and_then_once(model: Any) -> None:
     assert "1 engine holds every operator" in repr(model)
 
 
+def test_a_file_is_trusted_only_if_told_so_under_every_policy(model: Any) -> None:
+    assert model.report
+    trusted = trtdbg.open(model.path, trust=True, imports=["mylib"])
+    assert trusted.with_policy(timing="off").report
+    access = [request.job.access for request in FakeClient.asked]
+    assert [(a.trust, a.imports) for a in access] == [(False, ()), (True, ("mylib",))]
+
+
 def test_another_policy_is_another_model(model: Any) -> None:
     other = model.with_policy(timing="upstream", constants=["int64", "float64"])
     assert other.policy.timing is Timing.UPSTREAM

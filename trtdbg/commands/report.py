@@ -94,6 +94,8 @@ class Format(StrEnum):
     TEXT = "text"
     MARKDOWN = "markdown"
     HTML = "html"
+    MODEL_EXPLORER = "model-explorer"
+    """Node data to load into Model Explorer on top of the same .pt2."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,9 @@ class Page:
     path: str | None = None
     """File to write; None is stdout."""
 
-    def check(self, asked: Questions, json_to: str | None, *, force: bool) -> None:
+    def check(
+        self, models: Sequence[str], asked: Questions, json_to: str | None, *, force: bool
+    ) -> None:
         """Refuses before any work what cannot be delivered.
 
         Raises:
@@ -115,9 +119,11 @@ class Page:
             if self.path is not None:
                 raise UsageError(
                     "--output takes a page, and --format text is for a terminal",
-                    remedy="add --format markdown or --format html",
+                    remedy="add --format markdown, html or model-explorer",
                 )
             return
+        if self.kind is Format.MODEL_EXPLORER and len(models) > 1:
+            raise UsageError("node data is of one model", remedy="give one at a time")
         if asked.traces or asked.bisections:
             raise UsageError(
                 "--trace and --bisect are shown as text alone", remedy="leave --format out"
@@ -134,10 +140,15 @@ class Page:
         self, shell: Shell, entries: Sequence[Entry], *, all_nodes: bool, force: bool
     ) -> None:
         """Writes the page to its file, or to stdout."""
+        reports = [entry for entry in entries if isinstance(entry, Report)]
+        if self.kind is Format.MODEL_EXPLORER and not reports:
+            return
         # Templates are imported here so that --help stays fast.
         from trtdbg.outputs import report_pages
 
-        if self.kind is Format.HTML:
+        if self.kind is Format.MODEL_EXPLORER:
+            text = _node_data(reports)
+        elif self.kind is Format.HTML:
             text = report_pages.page(entries)
         else:
             text = report_pages.markdown(entries, all_nodes=all_nodes)
@@ -146,6 +157,12 @@ class Page:
             return
         write_atomically(self.path, text.encode(), force=force)
         shell.note(f"wrote {self.path}")
+
+
+def _node_data(reports: Sequence[Report]) -> str:
+    from trtdbg.outputs.node_data import node_data
+
+    return node_data(reports[0]).decode()
 
 
 @click.command(cls=ReportCommand)
@@ -157,13 +174,14 @@ class Page:
     "kind",
     type=click.Choice([kind.value for kind in Format]),
     default=Format.TEXT.value,
-    help="Tables for this terminal, Markdown for an issue, or one HTML page.  [default: text]",
+    help="Tables for this terminal, Markdown for an issue, one HTML page, or node data to lay "
+    "over the same .pt2 in Model Explorer.  [default: text]",
 )
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
-    help="Write Markdown or HTML to FILE instead of stdout.",
+    help="Write what --format makes to FILE instead of stdout.",
 )
 @_numerics_option(
     "--numerics",
@@ -285,7 +303,7 @@ def run(
     """
     asked = questions or Questions()
     shown = page or Page()
-    shown.check(asked, json_to, force=force)
+    shown.check(models, asked, json_to, force=force)
     if json_to == "-" and (asked.traces or asked.bisections):
         raise UsageError(
             "--trace and --bisect are text, and --json - leaves no room for it",

@@ -27,8 +27,8 @@ def run(name: str, text: str, *, seconds: float = TRIAL_SECONDS) -> Trial:
     with tempfile.TemporaryDirectory(prefix="trtdbg-") as folder:
         file = Path(folder, name)
         file.write_text(text, encoding="utf-8")
-        # Isolated: neither this process's paths nor the folder's files are seen.
-        command = [sys.executable, "-I", str(file)]
+        # -P: a file beside it cannot stand in for a module that it imports.
+        command = [sys.executable, "-P", str(file)]
         try:
             done = subprocess.run(
                 command,

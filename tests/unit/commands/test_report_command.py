@@ -214,6 +214,31 @@ def test_text_about_nodes_does_not_go_into_json_on_stdout(model: str) -> None:
         report.run(FakeShell(), (model,), CHOICES, json_to="-", questions=asked)
 
 
+def test_node_data_is_of_one_model_by_the_names_of_the_export(model: str) -> None:
+    nodes = tuple(
+        msgspec.structs.replace(node, from_node="to") if node.name == "_to_copy" else node
+        for node in canned.UPSTREAM.nodes
+    )
+    shell = FakeShell({model: msgspec.structs.replace(canned.UPSTREAM, nodes=nodes)})
+    page = report.Page(report.Format.MODEL_EXPLORER)
+    report.run(shell, (model,), CHOICES, page=page)
+    data = json.loads(shell.stdout)
+    assert data["name"] == "trtdbg: dtypes under upstream"
+    assert {name: result["value"] for name, result in data["results"].items()} == {
+        "x": "float32",
+        "mul": "float32",
+        "to": "left to PyTorch, float64",
+        "sin": "float64 → float32",
+        "weight": "float64 → float32",
+    }
+    assert {"value", "bgColor", "textColor"} == set(data["results"]["to"])
+    with pytest.raises(UsageError, match="of one model"):
+        report.run(shell, (model, model), CHOICES, page=page)
+    broken = FakeShell({model: WorkerError("the worker died")})
+    assert report.run(broken, (model,), CHOICES, page=page) is ExitCode.FAILED
+    assert broken.stdout == ""
+
+
 def test_markdown_goes_to_stdout_and_html_to_a_file(model: str, tmp_path: Path) -> None:
     shell = FakeShell({model: canned.UPSTREAM})
     report.run(shell, (model,), CHOICES, page=report.Page(report.Format.MARKDOWN))

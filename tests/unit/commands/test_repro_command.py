@@ -142,5 +142,5 @@ def test_a_trial_says_how_a_script_ended() -> None:
     assert dead.why_not == "it was ended by signal 6"
     slow = trial.run("slow.py", "import time; time.sleep(60)", seconds=1)
     assert slow.why_not == "it ran over 1 s"
-    alien = trial.run("alien.py", "import sys; assert sys.flags.isolated")
+    alien = trial.run("alien.py", "import sys; assert sys.flags.safe_path")
     assert alien.reproduced

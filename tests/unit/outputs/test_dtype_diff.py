@@ -79,6 +79,19 @@ def test_a_renamed_node_is_found_by_where_it_comes_from() -> None:
     assert [(p.name, p.change) for p in diff.pairs] == [("sin_1", Change.SAME)]
 
 
+def test_what_a_pass_put_in_the_place_of_a_node_is_that_node() -> None:
+    before = side(node("p_w", op="placeholder", target="p_w"), node("to", "p_w"))
+    copy = {"target": "aten._to_copy.default", "from_node": "to", "dtype": "float64"}
+    after = side(node("w", op="get_attr", target="w"), node("_to_copy", "w", **copy))  # type: ignore[arg-type]
+    diff = compare(before, after)
+    assert [(p.name, p.change) for p in diff.pairs] == [
+        ("w", Change.SAME),
+        ("_to_copy", Change.WIDENED),
+    ]
+    lines = [box.lines for box in picture(diff, "m").boxes]
+    assert lines[-1][1] == "aten._to_copy.default, was aten.sin.default"
+
+
 def test_another_operator_of_the_same_name_is_another_node() -> None:
     diff = compare(
         side(node("x"), node("y", "x")),

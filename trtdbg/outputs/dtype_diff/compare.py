@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from enum import StrEnum
 
 from trtdbg.dtypes import NARROWED, SIZE_BYTES
@@ -139,7 +139,8 @@ def dtype_change(before: Dtype, after: Dtype) -> Change:
         if sizes[0] == sizes[1]:
             return Change.RETYPED
         return Change.NARROWED if sizes[1] < sizes[0] else Change.WIDENED
-    return Change.SAME if _each(before) == _each(after) else Change.RETYPED
+    # What one of them has more are results that nothing reads, of an operator's replacement.
+    return Change.SAME
 
 
 def count_changes(diff: Diff) -> Counter[Change]:
@@ -162,19 +163,30 @@ def _pair(before: SideNode | None, after: SideNode) -> Pair:
 
 
 def _matches(earlier: dict[str, SideNode], later: dict[str, SideNode]) -> dict[str, str]:
-    """Returns the earlier name of each later node that is the same node."""
+    """Returns the earlier name of each later node that is the same node.
+
+    By name first; then another name from the same node of the export; then what a pass put in
+    the place of a node (`_to_copy` for `to`), which says that it comes from it.
+    """
     same = {
         name: name
         for name, node in later.items()
         if name in earlier and _kind(node) == _kind(earlier[name])
     }
-    waiting: dict[tuple[str, str | None], deque[str]] = {}
-    for name, node in earlier.items():
-        if name not in same:
-            waiting.setdefault(_origin(node), deque()).append(name)
-    for name, node in later.items():
-        if name not in same and waiting.get(_origin(node)):
-            same[name] = waiting[_origin(node)].popleft()
+    for of_earlier, of_later in (
+        (_origin, _origin),
+        (_constant, _constant),
+        (lambda node: ("replaced", node.name), _replaces),
+    ):
+        waiting: dict[Hashable, deque[str]] = {}
+        taken = set(same.values())
+        for name, node in earlier.items():
+            if name not in taken:
+                waiting.setdefault(of_earlier(node), deque()).append(name)
+        for name, node in later.items():
+            key = of_later(node)
+            if name not in same and key is not None and waiting.get(key):
+                same[name] = waiting[key].popleft()
     return same
 
 
@@ -183,8 +195,25 @@ def _kind(node: SideNode) -> str:
     return node.target if node.op.startswith("call_") else node.op
 
 
-def _origin(node: SideNode) -> tuple[str, str | None]:
+def _origin(node: SideNode) -> Hashable:
     return _kind(node), node.from_node or node.name
+
+
+def _constant(node: SideNode) -> Hashable:
+    """Returns by what a parameter is known, lifted to an input (`p_weight`) or not."""
+    if node.op == "placeholder" and node.name[:2] in _LIFTED:
+        return "constant", node.name.split("_", 1)[1]
+    return ("constant", node.name) if node.op == "get_attr" else None
+
+
+_LIFTED = ("p_", "b_", "c_")
+"""How torch.export begins the names of lifted parameters, buffers and constants."""
+
+
+def _replaces(node: SideNode) -> Hashable:
+    if node.op != "call_function" or node.target == "operator.getitem":
+        return None
+    return ("replaced", node.from_node) if node.from_node is not None else None
 
 
 def _ordered(names: list[str], edges: Iterable[tuple[str, str]]) -> list[str]:

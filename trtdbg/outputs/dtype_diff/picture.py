@@ -203,6 +203,9 @@ def _box(number: int, pairs: list[Pair], constants: list[Pair], groups: dict[str
 def _node_lines(pair: Pair) -> list[str]:
     node = pair.shown
     called = operator_text(node.target) if node.op.startswith("call_") else node.op
+    was = pair.before.target if pair.before is not None else node.target
+    if node.op.startswith("call_") and was != node.target:
+        called = f"{called}, was {operator_text(was)}"
     lines = [node.name, called if called != node.name else "", change_words(pair)]
     if pair.turned is not None:
         lines.append(" → ".join(VERDICT_WORDS[verdict] for verdict in pair.turned))
