@@ -225,7 +225,7 @@ def test_a_traceback_that_cannot_be_written_hides_nothing(
         (["check", "x.pt2", "--select", "TD9"], "'TD9' begins no code"),
         (["explain", "TD999"], "there is no finding 'TD999'"),
         (["missing.pt2"], "cannot read missing.pt2: No such file or directory"),
-        (["reporrt"], "did you mean the command `report`?"),
+        (["reprot"], "did you mean the command `repro` or `report`?"),
         (["a.pt2", "b.pt2"], "see `trtdbg --help`"),
     ],
 )
