@@ -770,3 +770,12 @@ def test_the_fake_worker_can_do_what_the_client_can() -> None:
     for name in ("start", "submit", "cancel", "close"):
         assert callable(getattr(Client, name))
         assert callable(getattr(FakeWorker, name))
+
+
+async def test_a_tick_while_the_views_go_one_by_one_harms_nothing() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await stage.app.screen.query_one("#settings").remove()
+        stage.app._tick()
+        assert stage.app.is_running

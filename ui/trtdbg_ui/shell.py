@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
@@ -137,10 +139,10 @@ class Shell(App[int]):
             self.tell(notice)
 
     def _tick(self) -> None:
-        # A last tick may come while the app closes, when the board is gone already.
-        for screen in self.screen_stack[:1]:
-            for board in screen.query(Board):
-                board.show_clock(self._clock())
+        # A last tick may come while the app closes, when the board or a part of it is gone.
+        with contextlib.suppress(NoMatches):
+            for screen in self.screen_stack[:1]:
+                screen.query_one(Board).show_clock(self._clock())
         over = self.state.flash_until <= self._clock()
         if self._ticker is not None and self.state.activity is None and over:
             self._ticker.pause()
