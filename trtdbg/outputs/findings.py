@@ -274,7 +274,10 @@ def _metadata(report: Report) -> Iterator[Finding]:
         # The graph was lowered with other dtypes: record and plain inference cannot agree.
         return
     for node in report.nodes:
-        if node.op == "output" or node.recorded is None or node.recorded == node.inferred:
+        # Where lowering has failed nothing is inferred that a record could disagree with.
+        if node.op == "output" or None in (node.recorded, node.inferred):
+            continue
+        if node.recorded == node.inferred:
             continue
         yield _finding(
             "TD201",

@@ -27,6 +27,7 @@ from trtdbg.stages.graph import (
     target_name,
     value_shape,
 )
+from trtdbg.stages.host import decomposing_without_cuda
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,11 @@ def compilation_settings(settings: Settings, truncate_double: bool) -> Any:
     return CompilationSettings(**{k: v for k, v in wanted.items() if k in known})
 
 
+def _decomposed(program: ExportedProgram, decompositions: Any) -> ExportedProgram:
+    with decomposing_without_cuda():
+        return program.run_decompositions(decompositions)
+
+
 def capture(
     program: ExportedProgram,
     settings: Settings,
@@ -214,7 +220,7 @@ def capture(
         program = run(
             Phase.DECOMPOSITION,
             "run_decompositions",
-            lambda: program.run_decompositions(decompositions),
+            lambda: _decomposed(program, decompositions),
             lambda p: p.graph,
         )
         module = run(

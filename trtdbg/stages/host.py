@@ -114,6 +114,27 @@ def _cuda_questions_answered(torch: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def decomposing_without_cuda() -> Iterator[None]:
+    """Lets decompositions create tensors on the CPU where there is no CUDA device.
+
+    torch_tensorrt creates what `empty_like` and its kin return on its default device, the
+    first GPU. On a machine with one nothing is changed.
+
+    Source: torch_tensorrt 2.13 and 2.14, `dynamo/lowering/_decompositions.py`
+    (empty_permuted_decomposition, empty_strided_decomposition).
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        yield
+        return
+    from torch_tensorrt.dynamo.lowering import _decompositions
+
+    with _replaced(_decompositions, "default_device", lambda: torch.device("cpu")):
+        yield
+
+
+@contextlib.contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     missing = object()
     before = getattr(owner, name, missing)

@@ -163,3 +163,23 @@ def test_the_loaded_program_stays_as_it_is_byte_for_byte() -> None:
     torch.export.save(program, again)
     assert again.getvalue() == archive.getvalue()
     assert {n.name: dict(n.meta) for n in program.graph.nodes} == metadata
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_what_an_operator_leaves_empty_lowers_without_a_cuda_device() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        return torch.empty_like(x).copy_(x.relu())
+
+    captured = capture(
+        export(module(forward), torch.randn(4, 8)),
+        Settings(),
+        truncate_double=False,
+        emit=quiet,
+    )
+    assert captured.module is not None
+    devices = {
+        node.meta["val"].device.type
+        for node in captured.module.graph.nodes
+        if isinstance(node.meta.get("val"), torch.Tensor)
+    }
+    assert devices == {"cpu"}
