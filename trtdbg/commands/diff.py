@@ -15,6 +15,7 @@ from trtdbg.commands.options import (
     SectionedCommand,
     analysis_options,
     force_option,
+    read_policy,
     verbose_option,
 )
 from trtdbg.commands.shell import Shell
@@ -23,10 +24,13 @@ from trtdbg.outputs.dtype_diff.sides import Side, find_pass, of_pass, of_report
 from trtdbg.outputs.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import is_saved_report
 from trtdbg.outputs.summary import base_name
-from trtdbg.policy import Timing
+from trtdbg.policy import Timing, TruncationPolicy
 from trtdbg.records import Phase, Report
 
 LAYOUT_SECONDS = 20.0
+
+POLICY_FILE = ".toml"
+"""How a side that is a policy in a file ends."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class Drawing:
     "--from",
     "start",
     metavar="SIDE",
-    help="What is before: a timing, or the number or name of a pass.  [default: upstream]",
+    help="What is before: a timing, a policy in a .toml file, or the number or name of a "
+    "pass.  [default: upstream]",
 )
 @click.option(
     "--to",
@@ -180,8 +185,7 @@ def _sides(
                 remedy=f"leave {other} out",
             )
         return _two_models(shell, (model, other), choices)
-    timings = {timing.value for timing in Timing}
-    if all(name is None or name in timings for name in (start, end)):
+    if all(name is None or _is_policy(name) for name in (start, end)):
         return _two_policies(shell, model, choices, start, end)
     return _two_passes(shell, model, choices, start, end)
 
@@ -205,17 +209,38 @@ def _two_policies(
             f"the saved report {model} holds one policy alone",
             remedy="give a second report, or two passes with --from and --to",
         )
-    words = start or Timing.UPSTREAM.value, end or choices.policy.timing.value
-    if words[0] == words[1]:
+    named = start or Timing.UPSTREAM.value, end
+    policies = [_policy_of(name, choices.policy) for name in named]
+    if policies[0] == policies[1]:
         raise UsageError(
-            f"both sides are timing {words[0]}", remedy="name another one with --from or --to"
+            f"both sides are {policies[0].flags().removeprefix('--')}",
+            remedy="name another one with --from or --to",
         )
-    sides = []
-    for word in words:
-        policy = msgspec.structs.replace(choices.policy, timing=Timing(word))
-        under = dataclasses.replace(choices, policy=policy)
-        sides.append(of_report(_analyse(shell, model, under), word))
-    return sides[0], sides[1], base_name(model)
+    labels = [_label(name, policy) for name, policy in zip(named, policies, strict=True)]
+    reports = [
+        _analyse(shell, model, dataclasses.replace(choices, policy=policy))
+        for policy in policies
+    ]
+    first, second = (of_report(*side) for side in zip(reports, labels, strict=True))
+    return first, second, base_name(model)
+
+
+def _is_policy(name: str) -> bool:
+    return name in set(Timing) or name.endswith(POLICY_FILE)
+
+
+def _policy_of(name: str | None, given: TruncationPolicy) -> TruncationPolicy:
+    if name is None:
+        return given
+    if name.endswith(POLICY_FILE):
+        return read_policy(name, TruncationPolicy())
+    return msgspec.structs.replace(given, timing=Timing(name))
+
+
+def _label(name: str | None, policy: TruncationPolicy) -> str:
+    if name is not None and name.endswith(POLICY_FILE):
+        return f"{base_name(name)}, {policy.timing.value}"
+    return policy.timing.value
 
 
 def _two_passes(

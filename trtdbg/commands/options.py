@@ -331,12 +331,25 @@ def _make_policy(raw: dict[str, Any], project: dict[str, Any]) -> TruncationPoli
     )
     policy = TruncationPolicy()
     for where, layer in layers:
-        for name in _PATHS:
-            if name in layer:
-                origin = f"--{name}" if where == "the policy" else f"{where}: {name}"
-                layer[name] = _dtypes(layer[name], origin)
-        policy = _convert(msgspec.to_builtins(policy) | layer, TruncationPolicy, where)
+        policy = _changed(policy, layer, where)
     return policy
+
+
+def read_policy(file: str, policy: TruncationPolicy) -> TruncationPolicy:
+    """Returns a policy changed by what a TOML file says.
+
+    Raises:
+        UsageError: the file cannot be read, or holds something else than a policy.
+    """
+    return _changed(policy, read_toml(file, _POLICY_KEYS), file)
+
+
+def _changed(policy: TruncationPolicy, layer: dict[str, Any], where: str) -> TruncationPolicy:
+    for name in _PATHS:
+        if name in layer:
+            origin = f"--{name}" if where == "the policy" else f"{where}: {name}"
+            layer[name] = _dtypes(layer[name], origin)
+    return _convert(msgspec.to_builtins(policy) | layer, TruncationPolicy, where)
 
 
 def _make_probe_seconds(raw: dict[str, Any], project: dict[str, Any]) -> float:

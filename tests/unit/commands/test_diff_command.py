@@ -48,6 +48,29 @@ def test_a_model_is_asked_about_under_both_timings(model: str, tmp_path: Path) -
     assert shell.notes == [f"wrote {out}: 5 unchanged"]
 
 
+def test_two_policies_of_one_timing_are_compared_from_files(
+    model: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "ints.toml"
+    file.write_text('inputs = ["int64"]\n')
+    shell = FakeShell({model: canned.LATE})
+    diff.run(shell, model, CHOICES, Drawing("-"), start=str(file))
+    policies = [request.policy for request in shell.requests]  # type: ignore[union-attr]
+    assert policies == [TruncationPolicy(inputs=("int64",)), TruncationPolicy()]
+    assert "ints.toml, late → late" in shell.stdout
+
+
+def test_a_policy_file_that_is_none_is_refused_before_any_analysis(
+    model: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "odd.toml"
+    file.write_text('timing = "never"\n')
+    shell = FakeShell()
+    with pytest.raises(UsageError, match="odd"):
+        diff.run(shell, model, CHOICES, Drawing("-"), end=str(file))
+    assert shell.requests == []
+
+
 def test_passes_of_a_saved_report_by_number_and_name(saved: tuple[str, str]) -> None:
     shell = FakeShell()
     diff.run(shell, saved[0], CHOICES, Drawing("-"), start="0", end="run_decompositions")
