@@ -10,11 +10,10 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 
-from trtdbg_ui.keymap import in_force
 from trtdbg_ui.render.text import Line, Tone, crop, line, width
 from trtdbg_ui.widgets.cursor_view import CursorView
+from trtdbg_ui.widgets.overlay import Overlay
 
 Value = TypeVar("Value")
 
@@ -49,7 +48,7 @@ class OptionList(CursorView, Generic[Value]):
         return crop((key, *option.line), size)
 
 
-class Chooser(ModalScreen[Value | None], Generic[Value]):
+class Chooser(Overlay[Value | None], Generic[Value]):
     """Returns the chosen value, or None if Escape, q or the key that opened it closed it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -57,12 +56,7 @@ class Chooser(ModalScreen[Value | None], Generic[Value]):
     ]
 
     DEFAULT_CSS = """
-    Chooser { align: center middle; background: $background 60%; }
-    Chooser > OptionList {
-        max-width: 96%; max-height: 92%;
-        border: round $tone-head; padding: 0 1;
-        border-title-color: $tone-head; border-subtitle-color: $tone-dim;
-    }
+    Chooser > OptionList { max-width: 96%; max-height: 92%; }
     """
 
     def __init__(
@@ -80,10 +74,7 @@ class Chooser(ModalScreen[Value | None], Generic[Value]):
         self._title = title
         self._options = tuple(options)
         self._cursor = cursor
-        taken = {option.key for option in options}
-        for opener in in_force().keys_of(action):
-            if opener not in taken:
-                self._bindings.bind(opener, "dismiss", show=False)
+        self.close_with(action, but={option.key for option in options})
 
     def compose(self) -> ComposeResult:
         """Yields the list."""

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 
-from trtdbg_ui.keymap import in_force, key
+from trtdbg_ui.keymap import key
 from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.render.columns import Column
 from trtdbg_ui.render.text import Line, Tone, crop, line
 from trtdbg_ui.view import View
 from trtdbg_ui.widgets.cursor_view import CursorView
+from trtdbg_ui.widgets.overlay import Overlay
 
 
 class ColumnList(CursorView):
@@ -89,7 +89,7 @@ class ColumnList(CursorView):
         self.refresh()
 
 
-class ColumnDialog(ModalScreen[View]):
+class ColumnDialog(Overlay[View]):
     """Returns the view with the columns and the order that were chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -99,12 +99,7 @@ class ColumnDialog(ModalScreen[View]):
     ]
 
     DEFAULT_CSS = """
-    ColumnDialog { align: center middle; background: $background 60%; }
-    ColumnDialog > ColumnList {
-        width: 64; max-width: 96%; max-height: 92%;
-        border: round $tone-head; padding: 0 1;
-        border-title-color: $tone-head; border-subtitle-color: $tone-dim;
-    }
+    ColumnDialog > ColumnList { width: 64; max-width: 96%; max-height: 92%; }
     """
 
     def __init__(self, view: View, *, in_pass: bool) -> None:
@@ -117,8 +112,7 @@ class ColumnDialog(ModalScreen[View]):
         super().__init__()
         self._view = view
         self._in_pass = in_pass
-        for opener in in_force().keys_of("columns-and-order"):
-            self._bindings.bind(opener, "done", show=False)
+        self.close_with("columns-and-order", "done")
 
     def compose(self) -> ComposeResult:
         """Yields the list."""

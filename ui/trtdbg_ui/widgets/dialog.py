@@ -8,10 +8,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 
-from trtdbg_ui.keymap import in_force, key
+from trtdbg_ui.keymap import key
 from trtdbg_ui.render.text import Line
+from trtdbg_ui.widgets.overlay import Overlay
 from trtdbg_ui.widgets.text_view import TextView
 
 
@@ -24,7 +24,7 @@ class Page(TextView):
         self.styles.height = self._count + 2
 
 
-class Dialog(ModalScreen[None]):
+class Dialog(Overlay[None]):
     """A text with a title; Escape, q, Enter or the key that opened it closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -32,12 +32,7 @@ class Dialog(ModalScreen[None]):
     ]
 
     DEFAULT_CSS = """
-    Dialog { align: center middle; background: $background 60%; }
-    Dialog > Page {
-        width: 84; max-width: 96%; max-height: 92%;
-        border: round $tone-head; padding: 0 1;
-        border-title-color: $tone-head; border-subtitle-color: $tone-dim;
-    }
+    Dialog > Page { width: 84; max-width: 96%; max-height: 92%; }
     """
 
     def __init__(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:
@@ -51,8 +46,7 @@ class Dialog(ModalScreen[None]):
         super().__init__()
         self._title = title
         self._make = make
-        for opener in in_force().keys_of(action):
-            self._bindings.bind(opener, "dismiss", show=False)
+        self.close_with(action)
 
     def compose(self) -> ComposeResult:
         """Yields the text."""

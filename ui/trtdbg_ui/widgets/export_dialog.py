@@ -10,16 +10,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from trtdbg.errors import OutputError
 from trtdbg_ui.exporting import KINDS, Kind, kind_of, with_next_ending
 from trtdbg_ui.render.text import Line, Tone, line, wrap
 from trtdbg_ui.widgets.bar import Bar
+from trtdbg_ui.widgets.overlay import Overlay
 
 
-class ExportDialog(ModalScreen[str | None]):
+class ExportDialog(Overlay[str | None]):
     """Asks for a path and writes to it; ends with the absolute path, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -29,11 +29,8 @@ class ExportDialog(ModalScreen[str | None]):
     ]
 
     DEFAULT_CSS = """
-    ExportDialog { align: center middle; background: $background 60%; }
     ExportDialog > Vertical {
-        width: 76; max-width: 96%; height: auto; max-height: 92%; padding: 0 1;
-        border: round $tone-head; background: $background;
-        border-title-color: $tone-head; border-subtitle-color: $tone-dim;
+        width: 76; max-width: 96%; height: auto; max-height: 92%; background: $background;
     }
     ExportDialog Input { height: 1; border: none; padding: 0; background: $panel; }
     """

@@ -8,13 +8,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.screen import ModalScreen
 
 from trtdbg.policy import TruncationPolicy
-from trtdbg_ui.keymap import in_force
 from trtdbg_ui.render.matrix import MatrixRow, heading, matrix_line
 from trtdbg_ui.render.text import BLANK, Line, line
 from trtdbg_ui.widgets.cursor_view import CursorView
+from trtdbg_ui.widgets.overlay import Overlay
 
 
 class MatrixList(CursorView):
@@ -47,7 +46,7 @@ class MatrixList(CursorView):
         return matrix_line(self.rows[index], self.rows, self._here, size)
 
 
-class Matrix(ModalScreen[TruncationPolicy | None]):
+class Matrix(Overlay[TruncationPolicy | None]):
     """Returns the chosen policy, or None; what is not begun by then is dropped."""
 
     class Wanted(Message):
@@ -69,19 +68,13 @@ class Matrix(ModalScreen[TruncationPolicy | None]):
     ]
 
     DEFAULT_CSS = """
-    Matrix { align: center middle; background: $background 60%; }
-    Matrix > MatrixList {
-        width: 132; max-width: 98%; max-height: 96%;
-        border: round $tone-head; padding: 0 1;
-        border-title-color: $tone-head; border-subtitle-color: $tone-dim;
-    }
+    Matrix > MatrixList { width: 132; max-width: 98%; max-height: 96%; }
     """
 
     def __init__(self) -> None:
         """Prepares the screen."""
         super().__init__()
-        for opener in in_force().keys_of("matrix"):
-            self._bindings.bind(opener, "dismiss", show=False)
+        self.close_with("matrix")
 
     def compose(self) -> ComposeResult:
         """Yields the list."""

@@ -1,0 +1,41 @@
+"""What stands over the screen: a frame in the middle, closed by the key that opened it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TypeVar
+
+from textual.screen import ModalScreen
+
+from trtdbg_ui.keymap import in_force
+
+Result = TypeVar("Result")
+
+
+class Overlay(ModalScreen[Result]):
+    """A screen over the screen with one framed list or group; subclasses say how large it is.
+
+    Toasts stand in it too, and have no frame.
+    """
+
+    DEFAULT_CSS = """
+    Overlay { align: center middle; background: $background 60%; }
+    Overlay > LineView, Overlay > Vertical {
+        border: round $tone-head; padding: 0 1;
+        border-title-color: $tone-head; border-subtitle-color: $tone-dim;
+    }
+    """
+
+    def close_with(
+        self, opener: str, closing: str = "dismiss", *, but: Collection[str] = ()
+    ) -> None:
+        """Binds the keys that opened this to what closes it.
+
+        Args:
+            opener: Id of the action that opened this.
+            closing: The action that closes it.
+            but: Keys that do something else here.
+        """
+        for each in in_force().keys_of(opener):
+            if each not in but:
+                self._bindings.bind(each, closing, show=False)
