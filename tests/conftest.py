@@ -1,4 +1,4 @@
-"""What takes minutes is skipped with a reason unless it is asked for."""
+"""What is skipped, with a reason: what takes minutes, and what needs torch_tensorrt."""
 
 import pytest
 
@@ -10,3 +10,15 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def torch_tensorrt_ready() -> None:
+    """Makes torch_tensorrt importable, as the worker does, or skips."""
+    from trtdbg.errors import UnavailableError
+    from trtdbg.stages import host
+
+    try:
+        host.prepare()
+    except UnavailableError as error:
+        pytest.skip(str(error))

@@ -7,20 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from trtdbg.errors import UnavailableError
-
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.usefixtures("torch_tensorrt_ready")
 def test_every_example_does_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trtdbg.stages import host
-
-    try:
-        host.prepare()
-    except UnavailableError as error:
-        pytest.skip(str(error))
     (tmp_path / "samples").symlink_to(ROOT / "samples")
     monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testfile(

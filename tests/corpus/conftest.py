@@ -14,18 +14,6 @@ from corpus_bench import CORPUS, SAMPLES, Bench, import_file
 
 
 @pytest.fixture(scope="session")
-def torch_tensorrt_ready() -> None:
-    """Skips where torch_tensorrt is not installed."""
-    from trtdbg.errors import UnavailableError
-    from trtdbg.stages import host
-
-    try:
-        host.prepare()
-    except UnavailableError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
 def corpus_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Returns the exported program of a corpus case; all are exported at the first request.
 

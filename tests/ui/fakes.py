@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.lines import LineView
+from trtdbg_ui.widgets.text_view import TextView
 
 from tests.ui.canned import MODEL, report
 from trtdbg.errors import CancelledError
@@ -124,6 +125,23 @@ async def settle(pilot: Pilot[int]) -> None:
     """Waits until a change is laid out: a pane that appears is resized after a refresh."""
     for _ in range(3):
         await pilot.pause()
+
+
+async def press(pilot: Pilot[int], *keys: str) -> None:
+    """Presses keys, each once the one before it is shown."""
+    for key in keys:
+        await pilot.press(key)
+        await settle(pilot)
+
+
+def notes(app: TrtdbgApp) -> list[str]:
+    """Returns the toasts that are shown."""
+    return [note.message for note in app._notifications]
+
+
+def settings_bar(app: TrtdbgApp) -> str:
+    """Returns the line of policy and settings."""
+    return text_of(app.query_one("#settings", TextView))
 
 
 def text_of(view: LineView) -> str:

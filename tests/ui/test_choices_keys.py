@@ -13,7 +13,17 @@ from trtdbg_ui.widgets.matrix import Matrix, MatrixList
 from trtdbg_ui.widgets.text_view import TextView
 
 from tests.ui.canned import built, report
-from tests.ui.fakes import Stage, loaded_stage, saved_app, screen_text, settle, text_of
+from tests.ui.fakes import (
+    Stage,
+    loaded_stage,
+    notes,
+    press,
+    saved_app,
+    screen_text,
+    settings_bar,
+    settle,
+    text_of,
+)
 from trtdbg.errors import StageError, WorkerError
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
@@ -31,20 +41,6 @@ from trtdbg.session.messages import Analyze, Build, Measure, Weigh
 
 WIDE = (160, 50)
 NARROW = (80, 24)
-
-
-async def press(pilot: Pilot[int], *keys: str) -> None:
-    for key in keys:
-        await pilot.press(key)
-        await settle(pilot)
-
-
-def notes(app: TrtdbgApp) -> list[str]:
-    return [note.message for note in app._notifications]
-
-
-def settings_bar(app: TrtdbgApp) -> str:
-    return text_of(app.query_one("#settings", TextView))
 
 
 def detail(app: TrtdbgApp) -> str:

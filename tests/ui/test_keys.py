@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from textual.pilot import Pilot
 from textual.widgets import Input
 from trtdbg_ui.actions import ACTIONS
 from trtdbg_ui.app import TrtdbgApp
@@ -20,8 +19,11 @@ from tests.ui.fakes import (
     FakeWorker,
     Stage,
     loaded_stage,
+    notes,
+    press,
     saved_app,
     screen_text,
+    settings_bar,
     settle,
     text_of,
 )
@@ -32,20 +34,6 @@ from trtdbg.session.messages import Analyze, Build, LogLevel
 
 WIDE = (160, 50)
 NARROW = (80, 24)
-
-
-def notes(app: TrtdbgApp) -> list[str]:
-    return [note.message for note in app._notifications]
-
-
-def settings_bar(app: TrtdbgApp) -> str:
-    return text_of(app.query_one("#settings", TextView))
-
-
-async def press(pilot: Pilot[int], *keys: str) -> None:
-    for key in keys:
-        await pilot.press(key)
-        await settle(pilot)
 
 
 def page_text(app: TrtdbgApp) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from msgspec.structs import replace
-from textual.pilot import Pilot
 from textual.widgets import Input
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.editor import editor_command, source_file
@@ -27,7 +26,7 @@ from trtdbg_ui.widgets.dialog import Dialog, Page
 from trtdbg_ui.widgets.export_dialog import ExportDialog
 
 from tests.ui.canned import report
-from tests.ui.fakes import Stage, loaded_stage, saved_app, settle, text_of
+from tests.ui.fakes import Stage, loaded_stage, notes, press, saved_app, settle, text_of
 from tests.unit.commands.fake_shell import FakeShell
 from trtdbg.commands.project import read_toml
 from trtdbg.commands.repro import command as repro
@@ -38,16 +37,6 @@ from trtdbg.records import Report, Source
 
 WIDE = (160, 50)
 NARROW = (80, 24)
-
-
-async def press(pilot: Pilot[int], *keys: str) -> None:
-    for key in keys:
-        await pilot.press(key)
-        await settle(pilot)
-
-
-def notes(app: TrtdbgApp) -> list[str]:
-    return [note.message for note in app._notifications]
 
 
 # The editor.

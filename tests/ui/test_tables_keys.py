@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from textual.pilot import Pilot
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.view import Quick
 from trtdbg_ui.widgets.chooser import Chooser, OptionList
@@ -13,21 +12,11 @@ from trtdbg_ui.widgets.dialog import Dialog, Page
 from trtdbg_ui.widgets.node_table import NodeTable
 
 from tests.ui.canned import report
-from tests.ui.fakes import Stage, loaded_stage, settle, text_of
+from tests.ui.fakes import Stage, loaded_stage, notes, press, settle, text_of
 from trtdbg.policy import Timing
 from trtdbg.records import Report
 
 WIDE = (160, 50)
-
-
-async def press(pilot: Pilot[int], *keys: str) -> None:
-    for key in keys:
-        await pilot.press(key)
-        await settle(pilot)
-
-
-def notes(app: TrtdbgApp) -> list[str]:
-    return [note.message for note in app._notifications]
 
 
 def table(app: TrtdbgApp) -> str:

@@ -17,14 +17,7 @@ from trtdbg.session.messages import Job
 torch = pytest.importorskip("torch")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def torch_tensorrt_ready() -> None:
-    from trtdbg.stages import host
-
-    try:
-        host.prepare()
-    except UnavailableError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
 
 no_gpu = pytest.mark.skipif(

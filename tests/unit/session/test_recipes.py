@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trtdbg.commands import trial
-from trtdbg.errors import UnavailableError, UsageError
+from trtdbg.errors import UsageError
 from trtdbg.outputs import reproducer
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import RecipeKind, Verdict
@@ -16,13 +16,8 @@ from trtdbg.session.messages import Job
 SAMPLES = Path(__file__).parents[3] / "samples"
 
 
+@pytest.mark.usefixtures("torch_tensorrt_ready")
 def test_needless_rejection_of_a_sample_reproduces_in_a_fresh_process() -> None:
-    from trtdbg.stages import host
-
-    try:
-        host.prepare()
-    except UnavailableError as error:
-        pytest.skip(str(error))
     from trtdbg.session.session import Session
 
     model = str(SAMPLES / "attention_float64.pt2")

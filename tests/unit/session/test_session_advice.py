@@ -8,7 +8,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from trtdbg.errors import UnavailableError  # noqa: E402
 from trtdbg.policy import (  # noqa: E402
     Settings,
     Timing,
@@ -22,14 +21,8 @@ Weighed = Callable[..., Report]
 
 
 @pytest.fixture
-def weighed(tmp_path: Path) -> Weighed:
+def weighed(tmp_path: Path, torch_tensorrt_ready: None) -> Weighed:
     """Returns a function that weighs a forward function's refusals in a session."""
-    from trtdbg.stages import host
-
-    try:
-        host.prepare()
-    except UnavailableError as error:
-        pytest.skip(str(error))
     from trtdbg.session.server import Handler
 
     def weigh(
