@@ -15,7 +15,7 @@ import msgspec
 
 from trtdbg.errors import UsageError
 from trtdbg.outputs import report_pages, sections, summary
-from trtdbg.outputs.dtype_diff import compare, layout, page, sides
+from trtdbg.outputs.dtype_diff import LAYOUT_SECONDS, compare, layout, sides
 from trtdbg.outputs.dtype_diff.compare import Change, Pair
 from trtdbg.outputs.dtype_diff.dot import dot
 from trtdbg.outputs.dtype_diff.picture import Picture, picture
@@ -28,8 +28,6 @@ from trtdbg.session.client import Client
 from trtdbg.session.messages import Access, Analyze, Build, Job
 
 Item = TypeVar("Item")
-
-LAYOUT_SECONDS = 20.0
 
 
 class Rows(tuple[Item, ...]):
@@ -120,10 +118,7 @@ class Model:
         Raises:
             UsageError: the policy makes no sense, or this is a saved report.
         """
-        if self._worker is None:
-            raise UsageError(
-                f"the saved report {self.path} holds no program", remedy="open the .pt2 file"
-            )
+        worker = self._working()
         fields = msgspec.to_builtins(policy or self.policy) | {
             name: sorted(value) if isinstance(value, (tuple, set, list)) else value
             for name, value in changes.items()
@@ -138,7 +133,7 @@ class Model:
             raise UsageError(f"the policy: {error}") from error
         for dtypes in (chosen.inputs, chosen.constants, chosen.computed):
             parse_dtypes(",".join(dtypes) or "none")
-        return Model(self.path, chosen, self.settings, self._worker)
+        return Model(self.path, chosen, self.settings, worker)
 
     def diff(self, other: Model) -> Diff:
         """Returns what happens to dtypes from this model to `other`.
@@ -196,16 +191,19 @@ class Model:
         return report_pages.fragment(self.report)
 
     def _ask(self, kind: type[Analyze] | type[Build], **more: Any) -> Report:
+        worker = self._working()
+        job = Job(model=self.path, settings=self.settings, access=worker.access)
+        request = kind(job=job, policy=self.policy, **more)
+        answer = worker.client.submit(request).result()
+        assert isinstance(answer, Report)
+        return answer
+
+    def _working(self) -> Worker:
         if self._worker is None:
             raise UsageError(
                 f"the saved report {self.path} holds no program", remedy="open the .pt2 file"
             )
-        access = self._worker.access
-        job = Job(model=self.path, settings=self.settings, access=access)
-        request = kind(job=job, policy=self.policy, **more)
-        answer = self._worker.client.submit(request).result()
-        assert isinstance(answer, Report)
-        return answer
+        return self._worker
 
 
 class Diff:
@@ -264,13 +262,7 @@ class Diff:
         return picture(self._diff, self._title, **look)
 
     def _drawn(self, kind: str, seconds: float, look: dict[str, Any]) -> bytes:
-        wanted = self._picture(**look)
-        if kind == "dot":
-            return dot(wanted).encode()
-        drawn = layout.lay_out(self._diff, wanted, kind, seconds)
-        if kind == "html":
-            return page.page(drawn.picture, drawn.data).encode()
-        return drawn.data
+        return layout.drawn(self._diff, self._picture(**look), kind, seconds).data
 
 
 def open_model(

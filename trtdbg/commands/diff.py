@@ -20,14 +20,13 @@ from trtdbg.commands.options import (
 )
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
+from trtdbg.outputs.dtype_diff import LAYOUT_SECONDS
 from trtdbg.outputs.dtype_diff.sides import Side, find_pass, of_pass, of_report
 from trtdbg.outputs.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import is_saved_report
 from trtdbg.outputs.summary import base_name
 from trtdbg.policy import Timing, TruncationPolicy
 from trtdbg.records import Phase, Report
-
-LAYOUT_SECONDS = 20.0
 
 POLICY_FILE = ".toml"
 """How a side that is a policy in a file ends."""
@@ -136,8 +135,7 @@ def run(
 ) -> ExitCode:
     """Draws the diff; returns 3 where Graphviz is missing."""
     # The graphviz package and the templates are imported here so that --help stays fast.
-    from trtdbg.outputs.dtype_diff import compare, layout, page
-    from trtdbg.outputs.dtype_diff.dot import dot
+    from trtdbg.outputs.dtype_diff import compare, layout
     from trtdbg.outputs.dtype_diff.picture import picture
 
     if drawing.kind not in layout.FORMATS:
@@ -151,21 +149,15 @@ def run(
         layout.check_graphviz()
     before, after, title = _sides(shell, model, other, choices, start, end)
     diff = compare.compare(before, after)
-    drawn = picture(diff, title, full=drawing.full, around=drawing.around, depth=drawing.depth)
-    if drawing.kind == "dot":
-        data = dot(drawn).encode()
-    else:
-        result = layout.lay_out(diff, drawn, drawing.kind, drawing.seconds)
-        if result.picture.detail is not drawn.detail:
-            shell.note(f"{drawing.path}: {result.picture.summary[-1]}")
-        drawn, data = result.picture, result.data
-    if drawing.kind == "html":
-        data = page.page(drawn, data).encode()
+    asked = picture(diff, title, full=drawing.full, around=drawing.around, depth=drawing.depth)
+    made = layout.drawn(diff, asked, drawing.kind, drawing.seconds)
+    if made.picture.detail is not asked.detail:
+        shell.note(f"{drawing.path}: {made.picture.summary[-1]}")
     if drawing.path == "-":
-        shell.write(data.decode())
+        shell.write(made.data.decode())
         return ExitCode.CLEAN
-    write_atomically(drawing.path, data, force=force)
-    shell.note(f"wrote {drawing.path}: {drawn.summary[0]}")
+    write_atomically(drawing.path, made.data, force=force)
+    shell.note(f"wrote {drawing.path}: {made.picture.summary[0]}")
     return ExitCode.CLEAN
 
 
@@ -233,7 +225,7 @@ def _policy_of(name: str | None, given: TruncationPolicy) -> TruncationPolicy:
     if name is None:
         return given
     if name.endswith(POLICY_FILE):
-        return read_policy(name, TruncationPolicy())
+        return read_policy(name)
     return msgspec.structs.replace(given, timing=Timing(name))
 
 

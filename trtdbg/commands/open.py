@@ -16,6 +16,7 @@ from trtdbg.commands.options import (
     SectionedOption,
     analysis_options,
     verbose_option,
+    with_options,
 )
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
@@ -56,15 +57,11 @@ _PICTURE_OPTIONS = (
 
 def viewing_options(command: Command) -> Command:
     """Adds the options that say how the UI looks and behaves."""
-    for add in reversed(_LOOK_OPTIONS):
-        command = add(command)
-    return command
+    return with_options(command, _LOOK_OPTIONS)
 
 
 def _picture_options(command: Command) -> Command:
-    for add in reversed(_PICTURE_OPTIONS):
-        command = add(command)
-    return command
+    return with_options(command, _PICTURE_OPTIONS)
 
 
 @click.command(cls=SectionedCommand, hidden=True)

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
 import msgspec
@@ -222,6 +222,14 @@ _ANALYSIS_OPTIONS: Final = (
 )
 
 
+def with_options(command: Command, options: Sequence[Callable[[Any], Any]]) -> Command:
+    """Returns a command with options, which `--help` lists in their order."""
+    decorated: Any = command
+    for add in reversed(options):
+        decorated = add(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
 def analysis_options(command: Command) -> Command:
     """Adds the options of policy, settings and target; the command gets them as `choices`."""
 
@@ -230,10 +238,7 @@ def analysis_options(command: Command) -> Command:
         raw = {name: options.pop(name) for name in _ANALYSIS_NAMES}
         return command(*args, choices=make_choices(raw), **options)
 
-    decorated: Any = with_choices
-    for add in reversed(_ANALYSIS_OPTIONS):
-        decorated = add(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return with_options(cast("Command", with_choices), _ANALYSIS_OPTIONS)
 
 
 _ANALYSIS_NAMES: Final = (
@@ -335,13 +340,13 @@ def _make_policy(raw: dict[str, Any], project: dict[str, Any]) -> TruncationPoli
     return policy
 
 
-def read_policy(file: str, policy: TruncationPolicy) -> TruncationPolicy:
-    """Returns a policy changed by what a TOML file says.
+def read_policy(file: str) -> TruncationPolicy:
+    """Returns the policy that a TOML file says, the default where it is silent.
 
     Raises:
         UsageError: the file cannot be read, or holds something else than a policy.
     """
-    return _changed(policy, read_toml(file, _POLICY_KEYS), file)
+    return _changed(TruncationPolicy(), read_toml(file, _POLICY_KEYS), file)
 
 
 def _changed(policy: TruncationPolicy, layer: dict[str, Any], where: str) -> TruncationPolicy:

@@ -11,7 +11,12 @@ from trtdbg.outputs.dtype_diff import layout, sides
 from trtdbg.outputs.dtype_diff.compare import Change, Diff, compare, dtype_change
 from trtdbg.outputs.dtype_diff.dot import dot
 from trtdbg.outputs.dtype_diff.picture import draw, picture
-from trtdbg.outputs.dtype_diff.regions import Detail, regions
+from trtdbg.outputs.dtype_diff.regions import (
+    Detail,
+    absorbed_constants,
+    module_groups,
+    regions,
+)
 from trtdbg.outputs.dtype_diff.sides import Side, SideNode
 from trtdbg.records import Source, Verdict
 
@@ -109,7 +114,8 @@ def test_a_region_never_stands_in_a_circle_with_another() -> None:
     """x -> wide -> y and x -> y: x and y must not be one box around `wide`."""
     before = side(node("x"), node("wide", "x", dtype="float64"), node("y", "x", "wide"))
     after = side(node("x"), node("wide", "x"), node("y", "x", "wide"))
-    numbers = regions(compare(before, after), Detail.FOCUS)
+    diff = compare(before, after)
+    numbers = regions(diff, Detail.FOCUS, module_groups(diff), absorbed_constants(diff))
     assert len(set(numbers.values())) == 3
 
 

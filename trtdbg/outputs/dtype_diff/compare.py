@@ -143,11 +143,6 @@ def dtype_change(before: Dtype, after: Dtype) -> Change:
     return Change.SAME
 
 
-def count_changes(diff: Diff) -> Counter[Change]:
-    """Returns how many nodes there are of each change."""
-    return Counter(pair.change for pair in diff.pairs)
-
-
 def _each(dtype: str | tuple[str | None, ...]) -> tuple[str | None, ...]:
     return dtype if isinstance(dtype, tuple) else (dtype,)
 

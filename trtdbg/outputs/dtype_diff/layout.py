@@ -14,6 +14,7 @@ import msgspec
 from trtdbg.errors import StageError, UnavailableError
 from trtdbg.outputs.dtype_diff.compare import Diff
 from trtdbg.outputs.dtype_diff.dot import dot
+from trtdbg.outputs.dtype_diff.page import page
 from trtdbg.outputs.dtype_diff.picture import Picture, draw
 from trtdbg.outputs.dtype_diff.regions import Detail
 
@@ -27,10 +28,31 @@ INSTALL: Final = (
 
 
 class Drawn(msgspec.Struct, frozen=True):
-    """A picture that Graphviz has laid out."""
+    """A picture and what a file of it holds."""
 
     picture: Picture
     data: bytes
+
+
+def drawn(diff: Diff, picture: Picture, kind: str, seconds: float) -> Drawn:
+    """Returns a picture of a diff as a file of one of `FORMATS`, coarser if it has to be.
+
+    Args:
+        diff: what the picture is of.
+        picture: what to draw.
+        kind: the format; only `dot` needs no Graphviz.
+        seconds: time that Graphviz has for one layout.
+
+    Raises:
+        UnavailableError: there is no Graphviz.
+        StageError: not even the coarsest picture could be laid out.
+    """
+    if kind == "dot":
+        return Drawn(picture, dot(picture).encode())
+    made = lay_out(diff, picture, kind, seconds)
+    if kind != "html":
+        return made
+    return Drawn(made.picture, page(made.picture, made.data).encode())
 
 
 def check_graphviz() -> None:

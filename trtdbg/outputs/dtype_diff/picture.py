@@ -118,11 +118,11 @@ def picture(
 
 def draw(diff: Diff, title: str, detail: Detail, notes: tuple[str, ...] = ()) -> Picture:
     """Returns the picture at one detail."""
-    boxes_of = regions(diff, detail)
+    groups = module_groups(diff)
     absorbed = absorbed_constants(diff) if detail is not Detail.FULL else {}
+    boxes_of = regions(diff, detail, groups, absorbed)
     constants: dict[int, list[Pair]] = {}
     members: dict[int, list[Pair]] = {}
-    groups = module_groups(diff)
     for pair in diff.pairs:
         if pair.name in boxes_of:
             members.setdefault(boxes_of[pair.name], []).append(pair)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from enum import StrEnum
 
 from trtdbg.outputs.dtype_diff.compare import Change, Diff, Pair
@@ -35,19 +35,23 @@ Regions = dict[str, int]
 """Number of the box of each node that is drawn, numbered in graph order."""
 
 
-def regions(diff: Diff, detail: Detail, *, fold_repeats: bool = True) -> Regions:
+def regions(
+    diff: Diff, detail: Detail, groups: Mapping[str, str], absorbed: Collection[str]
+) -> Regions:
     """Returns the box of each node; boxes never stand in a circle.
 
-    Constants are left out where they change as their reader does: they count with it.
+    Args:
+        diff: what is drawn.
+        detail: how finely.
+        groups: from `module_groups`.
+        absorbed: constants that count with their reader and get no box.
     """
-    groups = module_groups(diff)
-    absorbed = absorbed_constants(diff) if detail is not Detail.FULL else {}
     keys = {
         pair.name: _key(pair, detail, groups[pair.name])
         for pair in diff.pairs
         if pair.name not in absorbed
     }
-    if fold_repeats and detail in (Detail.FOCUS, Detail.GROUPED):
+    if detail in (Detail.FOCUS, Detail.GROUPED):
         keys |= _folded(diff, groups, keys)
     operands: dict[str, list[str]] = {name: [] for name in keys}
     for value, reader in diff.edges:
@@ -124,7 +128,7 @@ def _dtypes(pair: Pair) -> tuple[str | None, str | None]:
     return dtype_text(pair.before.dtype), dtype_text(pair.after.dtype)
 
 
-def _folded(diff: Diff, groups: dict[str, str], keys: dict[str, _Key]) -> dict[str, _Key]:
+def _folded(diff: Diff, groups: Mapping[str, str], keys: dict[str, _Key]) -> dict[str, _Key]:
     """Returns one key for the blocks between the first and the last of a row of equal ones."""
     members: dict[str, list[Pair]] = {}
     for pair in diff.pairs:
