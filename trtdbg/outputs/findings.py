@@ -16,7 +16,6 @@ from trtdbg.records import (
     BuildStatus,
     EngineRecord,
     Finding,
-    GraphNode,
     Level,
     NodeRecord,
     RefusalKind,
@@ -64,15 +63,16 @@ class Evidence:
 def find(report: Report, evidence: Evidence) -> tuple[Finding, ...]:
     """Returns the findings of a report, the worst first, then by code and graph order."""
     nodes = {node.name: node for node in report.nodes}
+    exported = _Exported(report, nodes)
     found = [
         *_lowering(report, evidence),
         *_verdicts(report),
         *_dissolved(report, evidence),
         *_metadata(report),
         *_engines(report, nodes),
-        *_boundaries(report, evidence, nodes),
-        *_constants(report),
-        *_scalars(report, evidence),
+        *_boundaries(report, evidence, nodes, exported),
+        *_constants(report, nodes),
+        *_scalars(report, evidence, exported),
     ]
     said = {(finding.code, finding.node) for finding in found}
     found += [
@@ -350,7 +350,7 @@ def _named_in(error: str, engine: EngineRecord) -> str | None:
 
 
 def _boundaries(
-    report: Report, evidence: Evidence, nodes: dict[str, NodeRecord]
+    report: Report, evidence: Evidence, nodes: dict[str, NodeRecord], exported: _Exported
 ) -> Iterator[Finding]:
     if evidence.repair_crash is not None:
         index = _engine_index(report, evidence.crashed_engine)
@@ -365,7 +365,7 @@ def _boundaries(
     for output in report.model.outputs:
         if output.bound is None or output.declared in (None, output.bound):
             continue
-        node = nodes.get(output.name) or _from_exported(report, output.name)
+        node = nodes.get(output.name) or exported.row(output.name)
         yield _finding(
             "TD301",
             f"program output {output.name}{_target(node)} was exported as {output.declared} "
@@ -390,13 +390,13 @@ def _boundaries(
             f"{name}{_target(node)} reads{reads}, and refuses it: {sentence}",
             node,
         )
-    yield from _widened(report, evidence)
+    yield from _widened(evidence, exported)
 
 
-def _widened(report: Report, evidence: Evidence) -> Iterator[Finding]:
+def _widened(evidence: Evidence, exported: _Exported) -> Iterator[Finding]:
     """Yields operators that timing early could not narrow; no harm inside an engine."""
     for name, sentence in evidence.widened.items():
-        node = _from_exported(report, name)
+        node = exported.row(name)
         inside = node is not None and node.engine is not None
         tail = f", inside engine {node.engine}" if node is not None and inside else ""
         yield _finding(
@@ -408,30 +408,34 @@ def _widened(report: Report, evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _from_exported(report: Report, name: str) -> NodeRecord | None:
-    """Returns the row of what an exported node became, or of that node if nothing is left."""
-    exported = _exported_nodes(report).get(name)
-    became = [node for node in report.nodes if node.from_node == name]
-    if became:
-        target = exported.target if exported is not None else None
-        return next((node for node in became if node.target == target), became[0])
-    same = next((node for node in report.nodes if node.name == name), None)
-    if same is not None or exported is None:
-        return same
-    return NodeRecord(
-        name=name,
-        op=exported.op,
-        target=exported.target,
-        source=exported.source,
-        args=exported.args,
-        operands=exported.operands,
-    )
+class _Exported:
+    """Finds the rows of what exported nodes became; made once, as a graph can be large."""
 
+    def __init__(self, report: Report, nodes: dict[str, NodeRecord]) -> None:
+        graph = report.passes[0].graph if report.passes else ()
+        self._exported = {n.name: n for n in (report.graph_nodes[i] for i in graph)}
+        self._nodes = nodes
+        self._became: dict[str | None, list[NodeRecord]] = {}
+        for node in report.nodes:
+            self._became.setdefault(node.from_node, []).append(node)
 
-def _exported_nodes(report: Report) -> dict[str, GraphNode]:
-    if not report.passes:
-        return {}
-    return {n.name: n for n in (report.graph_nodes[i] for i in report.passes[0].graph)}
+    def row(self, name: str) -> NodeRecord | None:
+        """Returns the row of what a node became, or of the node itself if nothing is left."""
+        exported = self._exported.get(name)
+        became = self._became.get(name, [])
+        if became:
+            target = exported.target if exported is not None else None
+            return next((node for node in became if node.target == target), became[0])
+        if name in self._nodes or exported is None:
+            return self._nodes.get(name)
+        return NodeRecord(
+            name=name,
+            op=exported.op,
+            target=exported.target,
+            source=exported.source,
+            args=exported.args,
+            operands=exported.operands,
+        )
 
 
 def _engine_index(report: Report, name: str | None) -> int | None:
@@ -443,8 +447,7 @@ def _target(node: NodeRecord | None) -> str:
     return f" ({node.target})" if node is not None and node.op == "call_function" else ""
 
 
-def _constants(report: Report) -> Iterator[Finding]:
-    nodes = {node.name: node for node in report.nodes}
+def _constants(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:
     held = {node.constant: node for node in report.nodes if node.constant is not None}
     for constant in report.constants:
         node = held.get(constant.name)
@@ -478,10 +481,10 @@ def _constants(report: Report) -> Iterator[Finding]:
             )
 
 
-def _scalars(report: Report, evidence: Evidence) -> Iterator[Finding]:
+def _scalars(report: Report, evidence: Evidence, exported: _Exported) -> Iterator[Finding]:
     """Yields numbers that do not survive: too large, or cast to an integer tensor's dtype."""
     for name, lost in evidence.exported_scalars.items():
-        yield _lost_scalar(_from_exported(report, name), name, *lost)
+        yield _lost_scalar(exported.row(name), name, *lost)
     for node in report.nodes:
         if node.name in evidence.scalars and node.engine is not None:
             yield _lost_scalar(node, node.name, *evidence.scalars[node.name])
