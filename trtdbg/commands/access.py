@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any, Final
 
 import click
 
 from trtdbg.errors import UsageError
+from trtdbg.outputs.plain import readable_path
 from trtdbg.session.messages import Access
 
 PLAIN_ACCESS: Final = Access()
@@ -52,7 +52,7 @@ def utf8(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
         UsageError: a name is not UTF-8.
     """
     for name in value if isinstance(value, tuple) else [value or ""]:
-        shown = os.fsencode(name).decode(errors="replace")
+        shown = readable_path(name)
         if shown != name:
             raise UsageError(
                 f"{parameter.opts[0]}: the name {shown} is not UTF-8", remedy="rename it"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -20,6 +19,7 @@ from trtdbg.commands.options import (
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.outputs.files import refuse_existing, refuse_filled_folder
+from trtdbg.outputs.plain import readable_path
 from trtdbg.outputs.report import Entry, is_saved_report
 from trtdbg.records import BuildStatus, Report
 from trtdbg.session.messages import Build
@@ -95,7 +95,7 @@ def _save_folders(models: tuple[str, ...], save: str | None) -> list[str | None]
         return [save] * len(models)
     folders: list[str | None] = []
     for model in models:
-        name = os.fsencode(Path(model).stem).decode(errors="replace")
+        name = readable_path(Path(model).stem)
         folder, number = str(Path(save, name)), 2
         while folder in folders:
             folder, number = str(Path(save, f"{name}-{number}")), number + 1

@@ -12,6 +12,7 @@ from trtdbg.commands.options import Choices
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import CancelledError, ExitCode, ModelError, TrtdbgError, UsageError
 from trtdbg.outputs.files import write_atomically
+from trtdbg.outputs.plain import readable_path
 from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
 from trtdbg.outputs.summary import broken_end
 from trtdbg.policy import TruncationPolicy
@@ -155,7 +156,7 @@ def each(
         except TrtdbgError as error:
             shell.fail(error, model)
             yield FailedReport(
-                model=ModelPath(path=os.fsencode(model).decode(errors="replace")),
+                model=ModelPath(path=readable_path(model)),
                 error=str(error),
                 exit_code=error.exit_code,
             )

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 
 def one_line(text: str) -> str:
     """Returns one line in which nothing steers a terminal: no escapes, no text direction."""
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def readable_path(path: str) -> str:
+    """Returns a path as it can be shown and sent: a mark for each byte that is not UTF-8."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def without_controls(text: str) -> str:

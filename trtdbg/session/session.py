@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch.fx import GraphModule
 
 from trtdbg.errors import ModelError, StageError, UnavailableError, UsageError
 from trtdbg.outputs.findings import Evidence, find
+from trtdbg.outputs.plain import readable_path
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     Binding,
@@ -490,7 +490,7 @@ def _opened(job: Job) -> LoadedProgram:
     if path == job.model:
         return load(path, trust=job.access.trust)
     # torch opens no name that is not UTF-8, and no such name can be reported.
-    shown = os.fsencode(path).decode(errors="replace")
+    shown = readable_path(path)
     try:
         with open(path, "rb") as file:
             opened = f"/proc/self/fd/{file.fileno()}"
