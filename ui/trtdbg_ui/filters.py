@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from trtdbg.dtypes import is_wide
 from trtdbg.records import Dtype, NodeRecord, Report
@@ -28,9 +28,17 @@ def keeps(report: Report, left: frozenset[str], view: View) -> Keeps:
     return lambda node: all(test(node) for test in tests)
 
 
+def names_of(dtypes: Iterable[Dtype]) -> Iterator[str]:
+    """Yields the names of dtypes, those of several outputs one by one."""
+    for dtype in dtypes:
+        for name in dtype if isinstance(dtype, tuple) else (dtype,):
+            if name is not None:
+                yield name
+
+
 def wide(*dtypes: Dtype) -> bool:
     """Tells whether one of the dtypes is wide."""
-    return any(is_wide(name) for name in _names(dtypes))
+    return any(is_wide(name) for name in names_of(dtypes))
 
 
 def _quick(report: Report, left: frozenset[str], quick: Quick) -> Keeps:
@@ -83,10 +91,3 @@ def _crossing(report: Report) -> frozenset[str]:
         for binding in (*engine.inputs, *engine.outputs)
     }
     return frozenset(bindings | {cast.value for cast in report.boundary_casts})
-
-
-def _names(dtypes: tuple[Dtype, ...]) -> Iterator[str]:
-    for dtype in dtypes:
-        for name in dtype if isinstance(dtype, tuple) else (dtype,):
-            if name is not None:
-                yield name

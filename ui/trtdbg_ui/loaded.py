@@ -11,7 +11,7 @@ from functools import cached_property
 from trtdbg.outputs.summary import left_to_pytorch
 from trtdbg.records import Consequence, Finding, Level, NodeError, NodeRecord, Report
 from trtdbg_ui.compare import Mark, SnapshotRow, snapshot
-from trtdbg_ui.filters import keeps, wide
+from trtdbg_ui.filters import keeps, names_of, wide
 from trtdbg_ui.folding import Folding, folded, graph_parts, result_parts
 from trtdbg_ui.judged import judged
 from trtdbg_ui.ordering import pass_key, result_key
@@ -174,7 +174,16 @@ class ResultRows(Rows):
         where = f"{source.module or ''} {source} {source.code or ''}" if source else ""
         verdict = node.verdict.value if judged(node) else ""
         codes = " ".join(f.code for f in self.loaded.findings_of.get(node.name, ()))
-        words = (node.name, node.target, *_words(dtypes), verdict, engine, left, where, codes)
+        words = (
+            node.name,
+            node.target,
+            *names_of(dtypes),
+            verdict,
+            engine,
+            left,
+            where,
+            codes,
+        )
         return " ".join(word for word in words if word)
 
     def start(self) -> int:
@@ -229,19 +238,9 @@ class SnapshotRows(Rows):
     def _haystack(self, row: SnapshotRow) -> str:
         source = row.node.source
         where = f"{source.module or ''} {source} {source.code or ''}" if source else ""
-        words = (row.node.name, row.node.target, *_words((row.before, row.after)), where)
+        words = (row.node.name, row.node.target, *names_of((row.before, row.after)), where)
         return " ".join(word for word in (*words, row.node.args) if word)
 
     def start(self) -> int:
         """Returns the first node that the pass touched."""
         return next((i for i, r in enumerate(self.rows) if r.mark is not Mark.SAME), 0)
-
-
-def _words(dtypes: tuple[object, ...]) -> list[str]:
-    words: list[str] = []
-    for dtype in dtypes:
-        if isinstance(dtype, str):
-            words.append(dtype)
-        elif isinstance(dtype, tuple):
-            words.extend(name for name in dtype if name)
-    return words
