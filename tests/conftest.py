@@ -1,6 +1,11 @@
 """What is skipped, with a reason: what takes minutes, and what needs torch_tensorrt."""
 
+import os
+
 import pytest
+
+# A test that builds an engine builds it; the tests of the cache give it a folder of their own.
+os.environ["TRTDBG_ENGINE_CACHE_MIB"] = "0"
 
 
 def pytest_collection_modifyitems(config, items):

@@ -302,6 +302,10 @@ class BuildRecord(Record, frozen=True, kw_only=True):
     """The FX node being converted when it failed; None if TensorRT failed in the build."""
     log: tuple[str, ...] = ()
     """TensorRT's warnings and errors."""
+    peak_bytes: int | None = None
+    """Largest resident memory of the worker while TensorRT built; None if not known."""
+    cached: bool = False
+    """The engine was taken from the cache; seconds and memory are those of its real build."""
     target: str | None = None
     """Target such as sm86; None for the GPU of this machine."""
 

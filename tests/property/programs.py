@@ -234,7 +234,11 @@ OPERATORS: dict[str, tuple[tuple[str, str], ...]] = {
         ("wi", "torch.index_fill({0}, -1, {1}.flatten()[:2], 0.5)"),
         ("wi", "torch.index_copy({0}, -1, {1}.flatten()[:1], {0}[..., :1])"),
         ("i", "F.one_hot({0}, 6).sum(-1)"),
-        ("wi", "F.cross_entropy({0}, {1}.flatten()[:4], reduction='none')"),
+        (
+            "wi",
+            "F.cross_entropy({0}.reshape(-1, 2), {1}.flatten()[:1].expand({0}.numel() // 2)"
+            " % 2, reduction='none')",
+        ),
     ),
     "shapes": (
         ("x", "{0}[..., :3]"),

@@ -34,6 +34,13 @@ from trtdbg.session.messages import Build
     callback=utf8,
     help="Write the engines and a manifest into DIR; with several models, into a folder each.",
 )
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Build every engine anew; otherwise one that was built of the same graph, constants, "
+    "TensorRT and target is taken from the cache.",
+)
+@click.option("--layers", is_flag=True, help="Show every layer of each engine's network.")
 @json_option
 @force_option
 @verbose_option
@@ -43,6 +50,8 @@ def command(
     models: tuple[str, ...],
     choices: Choices,
     save: str | None,
+    no_cache: bool,
+    layers: bool,
     json_to: str | None,
     force: bool,
 ) -> ExitCode:
@@ -51,7 +60,16 @@ def command(
     For each engine the result, seconds and bytes, or TensorRT's own sentence where it refuses.
     TensorRT-RTX builds for another GPU on a machine without one; running needs a GPU.
     """
-    return run(shell, models, choices, save=save, json_to=json_to, force=force)
+    return run(
+        shell,
+        models,
+        choices,
+        save=save,
+        cache=not no_cache,
+        layers=layers,
+        json_to=json_to,
+        force=force,
+    )
 
 
 def run(
@@ -60,6 +78,8 @@ def run(
     choices: Choices,
     *,
     save: str | None = None,
+    cache: bool = True,
+    layers: bool = False,
     json_to: str | None = None,
     force: bool = False,
 ) -> ExitCode:
@@ -77,12 +97,13 @@ def run(
             raise UsageError(
                 f"{model} is a saved report", remedy="give the .pt2 file to build"
             )
-        request = Build(job=shared.job(model, choices), policy=choices.policy, save=folder)
+        job = shared.job(model, choices)
+        request = Build(job=job, policy=choices.policy, save=folder, cache=cache)
         return shared.ask(shell, request)
 
     for entry in shared.each(shell, models, build):
         if json_to != "-" and isinstance(entry, Report):
-            _show(shell, entry, first=not entries)
+            _show(shell, entry, layers=layers, first=not entries)
         entries.append(entry)
     if json_to is not None:
         shared.deliver(shell, entries, json_to, force=force)
@@ -113,10 +134,10 @@ def _code(entry: Entry) -> ExitCode:
     return ExitCode.UNAVAILABLE if BuildStatus.UNAVAILABLE in statuses else ExitCode.CLEAN
 
 
-def _show(shell: Shell, report: Report, *, first: bool) -> None:
+def _show(shell: Shell, report: Report, *, layers: bool, first: bool) -> None:
     # rich is imported here so that --help stays fast.
     from trtdbg.outputs import pages
 
     if not first:
         shell.show("")
-    shell.show(pages.build(report))
+    shell.show(pages.build(report, layers=layers))

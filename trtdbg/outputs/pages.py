@@ -75,15 +75,24 @@ def paragraphs(answers: Sequence[Sequence[str]]) -> RenderableType:
     return Group(*map(Text, lines))
 
 
-def build(report: Report) -> RenderableType:
-    """Returns how the build of each engine ended; TensorRT's own sentence where it failed."""
+def build(report: Report, *, layers: bool = False) -> RenderableType:
+    """Returns how the build of each engine ended; TensorRT's own sentence where it failed.
+
+    Args:
+        report: with build records.
+        layers: whether every layer of each network is shown.
+    """
     parts: list[RenderableType] = [header(report, summary.build_headline(report))]
     if not report.engines:
         return Group(*parts)
     parts += [Text(""), tables.build_results(report)]
     for engine in report.engines:
         parts += _failure(engine)
+        parts += _warnings(engine)
     parts += _execution_times(report)
+    if layers:
+        for engine in report.engines:
+            parts += _section(*tables.layers(report, engine))
     parts += _saved(report)
     return Group(*parts)
 
@@ -236,6 +245,15 @@ def _failure(engine: EngineRecord) -> list[RenderableType]:
         return []
     where = f" while converting {made.node}" if made.node else ""
     return [Text(f"Engine {engine.index}{where}: {made.error}", style="red")]
+
+
+def _warnings(engine: EngineRecord) -> Iterator[RenderableType]:
+    """Yields what TensorRT logged about an engine that it did build, each sentence once."""
+    if engine.build.status is not BuildStatus.BUILT:
+        return
+    for text, times in Counter(map(one_line, engine.build.log)).items():
+        often = f" ({times} times)" if times > 1 else ""
+        yield Text(f"Engine {engine.index}, TensorRT: {text}{often}", style="yellow")
 
 
 def _execution_times(report: Report) -> Iterator[RenderableType]:

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from trtdbg.outputs import numerics as values
 from trtdbg.outputs import summary
+from trtdbg.outputs.layers import layer_rows
+from trtdbg.outputs.plain import one_line
 from trtdbg.records import (
     Agreement,
     BoundaryCast,
@@ -306,8 +308,10 @@ def _errors(kind: str, rows: Sequence[NodeError]) -> Table:
 
 def build_results(report: Report) -> RenderableType:
     """Returns how the build of each engine ended."""
-    results = make_table("engine", "nodes", "layers", "result", "seconds", "size", "target")
-    for column in (0, 1, 2, 4, 5):
+    results = make_table(
+        "engine", "nodes", "layers", "result", "seconds", "memory", "size", "target"
+    )
+    for column in (0, 1, 2, 4, 5, 6):
         results.columns[column].justify = "right"
     for engine in report.engines:
         made = engine.build
@@ -315,12 +319,34 @@ def build_results(report: Report) -> RenderableType:
             str(engine.index),
             str(len(engine.nodes)),
             str(len(engine.layers)) if engine.layers else "-",
-            _status(made.status),
+            Text("cached", style="green") if made.cached else _status(made.status),
             "-" if made.seconds is None else f"{made.seconds:.2f}",
+            summary.bytes_text(made.peak_bytes),
             summary.bytes_text(made.bytes),
             made.target or "this GPU",
         )
     return results
+
+
+def layers(report: Report, engine: EngineRecord) -> tuple[str, RenderableType | None]:
+    """Returns the layers of an engine's network: dtypes, origin, and what is remarkable."""
+    rows = layer_rows(report, engine)
+    if not rows:
+        return "", None
+    remarks = any(row.remark for row in rows)
+    table = make_table("layer", "in", "out", "node", "source", *(["remark"] * remarks))
+    for row in rows:
+        before = ", ".join(dict.fromkeys(name or "-" for name in row.layer.inputs))
+        after = ", ".join(dict.fromkeys(row.layer.outputs))
+        table.add_row(
+            row.layer.type.lower(),
+            before or "-",
+            after or "-",
+            one_line(row.layer.node or "-"),
+            one_line(str(row.source) if row.source is not None else "-"),
+            *([Text(row.remark, style="yellow")] if remarks else []),
+        )
+    return f"Layers of engine {engine.index}", table
 
 
 def _dtype(dtype: Dtype) -> Text:

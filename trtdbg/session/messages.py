@@ -77,6 +77,8 @@ class Build(Message, frozen=True, kw_only=True):
     """Indices of the engines to build; None is all."""
     save: str | None = None
     """Folder that takes the engines and a manifest; None saves nothing."""
+    cache: bool = True
+    """Take engines that were built of the same before, and keep new ones."""
 
 
 DEFAULT_ATOL = 1e-5

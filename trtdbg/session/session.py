@@ -31,6 +31,7 @@ from trtdbg.records import (
     TypingKind,
 )
 from trtdbg.session import advice, reasons, recipes, runnable
+from trtdbg.session.engine_cache import EngineCache
 from trtdbg.session.measured import measure
 from trtdbg.session.messages import (
     DEFAULT_ATOL,
@@ -131,10 +132,18 @@ class Session:
         policy: TruncationPolicy,
         engines: tuple[int, ...] | None = None,
         save: str | None = None,
+        *,
+        cache: bool = True,
     ) -> Report:
         """Builds engines, all by default, and returns the report with the build records.
 
         An engine that is built already is built again only if it is to be saved.
+
+        Args:
+            policy: the analysis whose engines are built.
+            engines: indices; None is all.
+            save: folder that takes the engines and a manifest; None saves nothing.
+            cache: take engines that were built of the same before, and keep new ones.
 
         Raises:
             UnavailableError: this machine cannot build.
@@ -152,12 +161,13 @@ class Session:
                 raise UsageError(
                     f"there is no engine {index}", remedy=f"there are {len(records)}"
                 )
+        engines_kept = EngineCache() if cache else None
         built: list[Built] = []
         for done, index in enumerate(wanted):
             if records[index].build.status is BuildStatus.BUILT and save is None:
                 continue
             self._progress("build", f"engine {index}", done, len(wanted))
-            build, serialized = self._build_one(analysis.analysed, index)
+            build, serialized = self._build_one(analysis.analysed, index, engines_kept)
             records[index] = msgspec.structs.replace(
                 records[index], build=build, timing_unavailable=self._no_timing(build)
             )
@@ -199,9 +209,10 @@ class Session:
         if obstacle is not None:
             raise StageError(f"the program cannot be compiled: {obstacle}")
         serialized: dict[str, bytes] = {}
+        engines_kept = EngineCache()
         for record in analysis.report.engines:
             self._progress("build", record.name, record.index, len(analysis.report.engines))
-            build, made = self._build_one(analysis.analysed, record.index)
+            build, made = self._build_one(analysis.analysed, record.index, engines_kept)
             if made is None:
                 raise StageError(f"engine {record.index} does not build: {build.error}")
             serialized[record.name] = made
@@ -328,12 +339,27 @@ class Session:
             case Timing.OFF:
                 return lowered.inferred.module
 
-    def _build_one(self, analysed: Analysed, index: int) -> tuple[BuildRecord, bytes | None]:
+    def _build_one(
+        self, analysed: Analysed, index: int, kept: EngineCache | None
+    ) -> tuple[BuildRecord, bytes | None]:
         crash = analysed.evidence.repair_crash
         if crash is not None:
             error = f"torch_tensorrt's boundary repair ends the compilation: {crash}"
             return BuildRecord(status=BuildStatus.FAILED, stage="boundary", error=error), None
-        return engine.build_engine(analysed.networks[index], self._target)
+        network = analysed.networks[index]
+        if kept is None or network.error is not None:
+            return engine.build_engine(network, self._target)
+        here = self.environment
+        versions = (here.tensorrt, here.flavour, here.torch_tensorrt)
+        gpu = here.gpu if self._target is None else None
+        key = engine.engine_fingerprint(network, versions, self._target, gpu)
+        found = kept.find(key)
+        if found is not None:
+            return found
+        build, serialized = engine.build_engine(network, self._target)
+        if serialized is not None:
+            kept.keep(key, build, serialized)
+        return build, serialized
 
     def _no_timing(self, build: BuildRecord) -> str:
         if build.status is not BuildStatus.BUILT:

@@ -17,14 +17,33 @@ from trtdbg.errors import OutputError
 from trtdbg.outputs import files as outputs
 from trtdbg.outputs.boundary_graph import BoundaryGraph, text
 from trtdbg.records import BuildRecord, BuildStatus, EngineRecord, Saved
+from trtdbg.stages.fingerprint import fingerprint
 from trtdbg.stages.graph import first_line
 from trtdbg.stages.host import tensorrt_log
 from trtdbg.stages.interpreter import refusal
 from trtdbg.stages.network import Network
+from trtdbg.stages.peak import forget_peak, peak_bytes
 
 GRAPH_FILE = "boundary_graph.txt"
 RUNNABLE_FILE = "compiled.pt2"
 MANIFEST_FILE = "manifest.json"
+
+
+def engine_fingerprint(network: Network, *about: object) -> str:
+    """Returns a digest of all that decides what TensorRT builds of a complete network.
+
+    Args:
+        network: one without an error.
+        about: what decides beside it: TensorRT's version and flavour, the target.
+    """
+    interpreter = network.interpreter
+    return fingerprint(
+        interpreter.module,
+        interpreter.input_specs,
+        interpreter.output_dtypes,
+        interpreter.compilation_settings,
+        *about,
+    )
 
 
 def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, bytes | None]:
@@ -52,6 +71,7 @@ def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, byt
             None,
         )
     interpreter = network.interpreter
+    measured = forget_peak()
     start = time.perf_counter()
     serialized: Any = None
     failure: Exception | None = None
@@ -67,6 +87,7 @@ def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, byt
             # TensorRT's bindings raise what they like; the record keeps the sentence.
             failure = error
     seconds = time.perf_counter() - start
+    peak = peak_bytes() if measured else None
     lines = tuple(text for _, text in (*network.log, *log))
     if serialized is None:
         return (
@@ -78,6 +99,7 @@ def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, byt
                 # What TensorRT logged while the network was defined comes first: the cause.
                 error=refusal(failure, [*network.log, *log]),
                 log=lines,
+                peak_bytes=peak,
                 target=target,
             ),
             None,
@@ -90,6 +112,7 @@ def build_engine(network: Network, target: str | None) -> tuple[BuildRecord, byt
         network_seconds=network.seconds,
         bytes=len(engine),
         log=lines,
+        peak_bytes=peak,
         target=target,
     )
     return record, engine

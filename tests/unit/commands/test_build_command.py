@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from fake_shell import FakeShell
 
@@ -81,3 +82,20 @@ def test_a_saved_report_cannot_be_built() -> None:
     shell = FakeShell()
     assert build.run(shell, ("saved.json",), CHOICES) is ExitCode.USAGE
     assert "give the .pt2 file" in shell.failures[0][1]
+
+
+def test_no_cache_asks_for_a_build_anew(model: str) -> None:
+    for cache in (True, False):
+        shell = FakeShell({model: canned.built(canned.UPSTREAM, canned.BUILT, canned.BUILT)})
+        build.run(shell, (model,), CHOICES, cache=cache)
+        (request,) = shell.requests
+        assert isinstance(request, Build)
+        assert request.cache is cache
+
+
+def test_an_engine_from_the_cache_and_tensorrts_warnings_are_named(model: str) -> None:
+    warned = msgspec.structs.replace(canned.BUILT, cached=True, log=("slow", "slow"))
+    shell = FakeShell({model: canned.built(canned.UPSTREAM, canned.BUILT, warned)})
+    build.run(shell, (model,), CHOICES)
+    assert "cached" in shell.stdout
+    assert "Engine 1, TensorRT: slow (2 times)" in shell.stdout

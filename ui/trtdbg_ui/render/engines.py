@@ -167,7 +167,7 @@ def _build(
     sign = BUILD_SIGN[build.status]
     if build.status not in (BuildStatus.BUILT, BuildStatus.FAILED):
         return (sign,)
-    facts = []
+    facts = ["from the cache"] if build.cached else []
     if build.seconds is not None:
         facts.append(elapsed(build.seconds))
     if build.bytes is not None:

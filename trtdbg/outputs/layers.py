@@ -1,0 +1,109 @@
+"""What each layer of a network comes from, and which ones the model did not ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from trtdbg.records import (
+    Dtype,
+    EngineRecord,
+    LayerRecord,
+    NodeRecord,
+    Report,
+    Source,
+    dtype_text,
+)
+
+_CASTS: Final = ("to_copy", "convert_element_type", "to.dtype", "type_as")
+"""Parts of the names of operators that ask for a cast."""
+
+_TORCH_NAMES: Final = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "INT64": "int64",
+    "INT32": "int32",
+    "INT8": "int8",
+    "UINT8": "uint8",
+    "BOOL": "bool",
+    "FP8": "float8_e4m3fn",
+}
+"""Names of `tensorrt.DataType` (TensorRT-RTX 1.5) as torch spells them."""
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer with the source line it comes from."""
+
+    layer: LayerRecord
+    source: Source | None
+    remark: str
+    """An inserted cast, a constant of the converter, a dtype that the typing did not say."""
+
+
+def layer_rows(report: Report, engine: EngineRecord) -> list[LayerRow]:
+    """Returns the layers of an engine's network in their order; empty if it has none."""
+    nodes = {node.name: node for node in report.nodes}
+    last = {layer.node: place for place, layer in enumerate(engine.layers)}
+    return [
+        LayerRow(
+            layer,
+            node.source if (node := nodes.get(layer.node or "")) is not None else None,
+            _remark(
+                layer,
+                node,
+                reads_constant=node is not None
+                and any(
+                    nodes[name].op == "get_attr" for name in node.operands if name in nodes
+                ),
+                gives_value=last[layer.node] == place,
+            ),
+        )
+        for place, layer in enumerate(engine.layers)
+    ]
+
+
+def _remark(
+    layer: LayerRecord, node: NodeRecord | None, *, reads_constant: bool, gives_value: bool
+) -> str:
+    """Returns what is remarkable about a layer; nothing about what cannot be told apart.
+
+    Args:
+        layer: the layer.
+        node: the node whose converter added it, if any.
+        reads_constant: the node has a constant of the model among its operands, which the
+            interpreter adds as a layer of this node.
+        gives_value: the node's value is this layer's.
+    """
+    remarks = []
+    if layer.type == "CAST" and (node is None or not _asks_for_cast(node)):
+        remarks.append("inserted cast")
+    if (
+        layer.type == "CONSTANT"
+        and node is not None
+        and node.op != "get_attr"
+        and not reads_constant
+    ):
+        remarks.append("constant made by the converter")
+    if gives_value and node is not None and _differs(node):
+        was, meant = dtype_text(node.tensorrt), dtype_text(node.truncated)
+        remarks.append(f"{was}, typed as {meant}")
+    return ", ".join(remarks)
+
+
+def _asks_for_cast(node: NodeRecord) -> bool:
+    return any(part in node.target for part in _CASTS)
+
+
+def _differs(node: NodeRecord) -> bool:
+    """Tells whether TensorRT's dtype is not what the truncated typing says of the node."""
+    pairs = zip(_several(node.tensorrt), _several(node.truncated), strict=False)
+    return any(
+        real in _TORCH_NAMES and meant is not None and _TORCH_NAMES[real] != meant
+        for real, meant in pairs
+    )
+
+
+def _several(dtype: Dtype) -> tuple[str | None, ...]:
+    return dtype if isinstance(dtype, tuple) else (dtype,)
