@@ -41,6 +41,21 @@ SIZE_BYTES: Final[dict[str, int]] = {
     "complex32": 4,
 }
 
+_TENSORRT: Final[dict[str, str]] = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "INT64": "int64",
+    "INT32": "int32",
+    "INT8": "int8",
+    "UINT8": "uint8",
+    "BOOL": "bool",
+    "FP8": "float8_e4m3fn",
+    "E8M0": "float8_e8m0fnu",
+    "FP4": "float4_e2m1fn_x2",
+}
+"""Members of `tensorrt.DataType` (TensorRT-RTX 1.5) to torch's names; torch has no INT4."""
+
 
 def is_wide(dtype: str) -> bool:
     """Tells whether TensorRT's narrow twin exists for `dtype`."""
@@ -50,6 +65,11 @@ def is_wide(dtype: str) -> bool:
 def policy_dtype(dtype: str) -> str:
     """Returns the wide dtype by which a policy names `dtype`: float64 for complex128."""
     return "float64" if dtype == "complex128" else dtype
+
+
+def from_tensorrt(name: str) -> str | None:
+    """Returns the torch name of a dtype as TensorRT spells it; None if torch has none."""
+    return _TENSORRT.get(name.rsplit(".", 1)[-1].upper())
 
 
 def family(dtype: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from trtdbg.dtypes import family, from_tensorrt
 from trtdbg.records import (
     Dtype,
     EngineRecord,
@@ -17,19 +18,6 @@ from trtdbg.records import (
 
 _CASTS: Final = ("to_copy", "convert_element_type", "to.dtype", "type_as")
 """Parts of the names of operators that ask for a cast."""
-
-_TORCH_NAMES: Final = {
-    "FLOAT": "float32",
-    "HALF": "float16",
-    "BF16": "bfloat16",
-    "INT64": "int64",
-    "INT32": "int32",
-    "INT8": "int8",
-    "UINT8": "uint8",
-    "BOOL": "bool",
-    "FP8": "float8_e4m3fn",
-}
-"""Names of `tensorrt.DataType` (TensorRT-RTX 1.5) as torch spells them."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +33,7 @@ class LayerRow:
 def layer_rows(report: Report, engine: EngineRecord) -> list[LayerRow]:
     """Returns the layers of an engine's network in their order; empty if it has none."""
     nodes = {node.name: node for node in report.nodes}
+    constants = {node.name for node in report.nodes if node.op == "get_attr"}
     last = {layer.node: place for place, layer in enumerate(engine.layers)}
     return [
         LayerRow(
@@ -53,10 +42,7 @@ def layer_rows(report: Report, engine: EngineRecord) -> list[LayerRow]:
             _remark(
                 layer,
                 node,
-                reads_constant=node is not None
-                and any(
-                    nodes[name].op == "get_attr" for name in node.operands if name in nodes
-                ),
+                reads_constant=node is not None and not constants.isdisjoint(node.operands),
                 gives_value=last[layer.node] == place,
             ),
         )
@@ -86,7 +72,7 @@ def _remark(
         and not reads_constant
     ):
         remarks.append("constant made by the converter")
-    if gives_value and node is not None and _differs(node):
+    if gives_value and node is not None and retold(node):
         was, meant = dtype_text(node.tensorrt), dtype_text(node.truncated)
         remarks.append(f"{was}, typed as {meant}")
     return ", ".join(remarks)
@@ -96,14 +82,20 @@ def _asks_for_cast(node: NodeRecord) -> bool:
     return any(part in node.target for part in _CASTS)
 
 
-def _differs(node: NodeRecord) -> bool:
-    """Tells whether TensorRT's dtype is not what the truncated typing says of the node."""
-    pairs = zip(_several(node.tensorrt), _several(node.truncated), strict=False)
+def retold(node: NodeRecord) -> bool:
+    """Tells whether TensorRT gives a value another dtype than the truncated typing says.
+
+    A complex value is not compared: it is built as a pair of floats.
+    """
+    pairs = zip(_parts(node.truncated), _parts(node.tensorrt), strict=False)
     return any(
-        real in _TORCH_NAMES and meant is not None and _TORCH_NAMES[real] != meant
-        for real, meant in pairs
+        meant is not None
+        and real is not None
+        and family(meant) != "complex"
+        and from_tensorrt(real) != meant
+        for meant, real in pairs
     )
 
 
-def _several(dtype: Dtype) -> tuple[str | None, ...]:
+def _parts(dtype: Dtype) -> tuple[str | None, ...]:
     return dtype if isinstance(dtype, tuple) else (dtype,)

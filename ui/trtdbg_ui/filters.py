@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from trtdbg.dtypes import is_wide
+from trtdbg.outputs.layers import retold
 from trtdbg.records import Dtype, NodeRecord, Report
 from trtdbg_ui.judged import REFUSED, judged
 from trtdbg_ui.view import Quick, View
@@ -59,29 +60,7 @@ def _quick(report: Report, left: frozenset[str], quick: Quick) -> Keeps:
 def _disagreeing(node: NodeRecord) -> bool:
     if node.op == "output":
         return False
-    return len({node.original, node.recorded, node.inferred}) > 1 or _retold(node)
-
-
-_TENSORRT = {
-    "float64": "DOUBLE",
-    "float32": "FLOAT",
-    "float16": "HALF",
-    "bfloat16": "BF16",
-    "int64": "INT64",
-    "int32": "INT32",
-    "int8": "INT8",
-    "uint8": "UINT8",
-    "bool": "BOOL",
-}
-
-
-def _retold(node: NodeRecord) -> bool:
-    """Tells whether TensorRT gives a value another dtype than truncation does."""
-    truncated, tensorrt = node.truncated, node.tensorrt
-    if not isinstance(truncated, str) or not isinstance(tensorrt, str):
-        return False
-    expected = _TENSORRT.get(truncated)
-    return expected is not None and tensorrt.rsplit(".", 1)[-1].upper() != expected
+    return len({node.original, node.recorded, node.inferred}) > 1 or retold(node)
 
 
 def _crossing(report: Report) -> frozenset[str]:

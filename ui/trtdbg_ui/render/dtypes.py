@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from trtdbg.dtypes import family, is_wide
+from trtdbg.dtypes import family, from_tensorrt, is_wide
 from trtdbg.records import Dtype, dtype_text
 from trtdbg_ui.render.text import Span, Tone
 
@@ -38,17 +38,6 @@ def dtype_span(dtype: Dtype) -> Span:
     return dtype_text(dtype), dtype_tone(dtype)
 
 
-_TENSORRT = {
-    "FLOAT": Tone.FLOAT,
-    "HALF": Tone.FLOAT,
-    "BF16": Tone.FLOAT,
-    "FP8": Tone.FLOAT,
-    "FP4": Tone.FLOAT,
-    "INT64": Tone.WIDE_INT,
-    "BOOL": Tone.BOOL,
-}
-
-
 @lru_cache(maxsize=1024)
 def tensorrt_span(dtype: Dtype) -> Span:
     """Returns a TensorRT dtype, spelled as TensorRT spells it."""
@@ -57,5 +46,5 @@ def tensorrt_span(dtype: Dtype) -> Span:
     text = dtype_text(used or None)
     if not used:
         return text, Tone.DIM
-    first = text.split(",")[0].rsplit(".", 1)[-1].upper()
-    return text, _TENSORRT.get(first, Tone.INT)
+    # Of TensorRT's dtypes torch lacks only INT4.
+    return text, dtype_tone(from_tensorrt(text.split(",")[0]) or "int4")
