@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from torch.fx import GraphModule
 
-from trtdbg.stages.graph import recorded_dtype, value_shape
+from trtdbg.stages.graph import fetch_attr, recorded_dtype, value_shape
 
 _CHUNK_ELEMENTS: Final = 1 << 22
 """Elements of a constant that are copied at a time, where copying cannot be avoided."""
@@ -34,7 +34,10 @@ def fingerprint(
         about: what else decides: versions, the target.
     """
     digest = hashlib.sha256()
-    settings = sorted((f.name, repr(getattr(options, f.name))) for f in _fields(options))
+    settings = sorted(
+        (field.name, repr(getattr(options, field.name)))
+        for field in dataclasses.fields(options)
+    )
     for part in (*about, settings, [repr(each) for each in inputs], repr(declared)):
         digest.update(repr(part).encode() + b"\0")
     for node in engine.graph.nodes:
@@ -43,18 +46,8 @@ def fingerprint(
         told = (node.name, node.op, str(node.target), repr(node.args), repr(node.kwargs))
         digest.update(repr((told, recorded_dtype(node), shape)).encode() + b"\0")
         if node.op == "get_attr":
-            _add_constant(digest, _attribute(engine, str(node.target)))
+            _add_constant(digest, fetch_attr(engine, str(node.target)))
     return digest.hexdigest()
-
-
-def _fields(options: Any) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(options)
-
-
-def _attribute(module: Any, path: str) -> Any:
-    for name in path.split("."):
-        module = getattr(module, name)
-    return module
 
 
 def _add_constant(digest: Any, value: Any) -> None:
