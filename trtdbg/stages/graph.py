@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -163,15 +164,23 @@ def source_of(node: Node) -> Source | None:
     trace = node.meta.get("stack_trace")
     if not isinstance(trace, str):
         return Source(module=module) if module else None
+    place = _place_in(trace)
+    if place is None:
+        return Source(module=module) if module else None
+    file, line, code = place
+    return Source(file=file, line=line, code=code, module=module)
+
+
+@functools.lru_cache(maxsize=4096)
+def _place_in(trace: str) -> tuple[str, int, str] | None:
+    """Returns file, line and code of a stack trace; every pass asks for the same ones."""
     frames = list(_FRAME.finditer(trace))
     if not frames:
-        return Source(module=module) if module else None
+        return None
     # The innermost frame of the user's own code says more than a line inside torch.nn.
     own = [f for f in frames if not _LIBRARY.search(f["file"])]
     frame = (own or frames)[-1]
-    return Source(
-        file=frame["file"], line=int(frame["line"]), code=frame["code"].strip(), module=module
-    )
+    return frame["file"], int(frame["line"]), frame["code"].strip()
 
 
 def dtype_argument(node: Node) -> str | None:

@@ -108,12 +108,18 @@ def picture(
         return draw(near, title, Detail.FULL, (note,) if hidden else ())
     if full:
         return draw(diff, title, Detail.FULL)
-    made = draw(diff, title, Detail.FOCUS)
-    for detail in (Detail.GROUPED, Detail.ENGINES):
-        if len(made.boxes) <= MOST_BOXES:
+    detail, notes = Detail.FOCUS, tuple[str, ...]()
+    for coarser in (Detail.GROUPED, Detail.ENGINES):
+        # Counting boxes costs a tenth of drawing a picture to throw it away.
+        if _number_of_boxes(diff, detail) <= MOST_BOXES:
             break
-        made = draw(diff, title, detail, ("many changes: equal ones are drawn as one",))
-    return made
+        detail, notes = coarser, ("many changes: equal ones are drawn as one",)
+    return draw(diff, title, detail, notes)
+
+
+def _number_of_boxes(diff: Diff, detail: Detail) -> int:
+    absorbed = absorbed_constants(diff)
+    return len(set(regions(diff, detail, module_groups(diff), absorbed).values()))
 
 
 def draw(diff: Diff, title: str, detail: Detail, notes: tuple[str, ...] = ()) -> Picture:
@@ -382,4 +388,7 @@ def _summary(diff: Diff) -> tuple[str, ...]:
 
 def _folded(line: str) -> list[str]:
     """Returns a line in no more than two that fit a box."""
-    return wrap(one_line(line), _LONGEST, max_lines=2, placeholder=" …") or [""]
+    text = one_line(line)
+    if len(text) <= _LONGEST:
+        return [text]
+    return wrap(text, _LONGEST, max_lines=2, placeholder=" …")

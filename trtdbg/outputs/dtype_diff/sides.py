@@ -8,6 +8,7 @@ from trtdbg.policy import Timing
 from trtdbg.records import (
     BoundaryCast,
     Dtype,
+    GraphNode,
     NodeRecord,
     PassRecord,
     Record,
@@ -89,6 +90,20 @@ def of_report(report: Report, label: str) -> Side:
     )
 
 
+def side_node(node: GraphNode) -> SideNode:
+    """Returns a node of a snapshot as a node of a side."""
+    return SideNode(
+        name=node.name,
+        op=node.op,
+        target=node.target,
+        dtype=node.dtype,
+        shape=node.shape,
+        operands=node.operands,
+        from_node=node.from_node,
+        source=node.source,
+    )
+
+
 def of_pass(report: Report, record: PassRecord) -> Side:
     """Returns the graph after a pass, with the dtypes that its metadata says.
 
@@ -100,20 +115,7 @@ def of_pass(report: Report, record: PassRecord) -> Side:
         raise UsageError(
             f"there is no snapshot of {label}", remedy="name another pass, or another report"
         )
-    graph = (report.graph_nodes[index] for index in record.graph)
-    nodes = tuple(
-        SideNode(
-            name=node.name,
-            op=node.op,
-            target=node.target,
-            dtype=node.dtype,
-            shape=node.shape,
-            operands=node.operands,
-            from_node=node.from_node,
-            source=node.source,
-        )
-        for node in graph
-    )
+    nodes = tuple(side_node(report.graph_nodes[index]) for index in record.graph)
     return Side(label=label, nodes=nodes, partitioned=False)
 
 

@@ -1,0 +1,86 @@
+"""Measures two things in turn, and says how they compare."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Side = Callable[[], float]
+"""Does the work once and returns what it cost: seconds, or bytes."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What is measured, and what it is compared with.
+
+    In each round `reference` goes first, so that `ours` can go on from where it ended.
+    """
+
+    ours: Side
+    reference: Side
+    unit: str = "s"
+    """`s` or `MiB`."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The ratios of all rounds, and what stands behind them."""
+
+    median: float
+    least: float
+    most: float
+    ours: float
+    """Median cost of our side."""
+    reference: float
+    unit: str
+    rounds: int
+
+
+def compare(sides: Sides, rounds: int, warm_up: bool) -> Spread:
+    """Runs both sides alternately and returns the ratios of the rounds.
+
+    A ratio is made of two neighbours in time, so that a machine that is busy for a while
+    disturbs both sides of a round rather than one side of all.
+
+    Args:
+        sides: what to run.
+        rounds: how often; at least once.
+        warm_up: run a round before that does not count, for imports and caches.
+    """
+    if rounds < 1:
+        raise ValueError(f"at least one round is needed, got {rounds}")
+    pairs: list[tuple[float, float]] = []
+    for number in range(rounds + warm_up):
+        gc.collect()
+        reference = sides.reference()
+        gc.collect()
+        ours = sides.ours()
+        if number >= warm_up:
+            pairs.append((ours, reference))
+    ratios = [ours / reference for ours, reference in pairs]
+    return Spread(
+        median=statistics.median(ratios),
+        least=min(ratios),
+        most=max(ratios),
+        ours=statistics.median(ours for ours, _ in pairs),
+        reference=statistics.median(reference for _, reference in pairs),
+        unit=sides.unit,
+        rounds=rounds,
+    )
+
+
+def seconds(work: Callable[[], object]) -> Side:
+    """Returns a side that costs the time which some work takes."""
+
+    def timed() -> float:
+        start = time.perf_counter()
+        kept = work()
+        spent = time.perf_counter() - start
+        # What the work made is thrown away outside the time.
+        del kept
+        return spent
+
+    return timed

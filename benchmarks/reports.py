@@ -1,0 +1,134 @@
+"""The rows about saved reports and pictures of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.children import call
+from benchmarks.measure import Sides, seconds
+
+NODES = 10_000
+
+
+def saved_report() -> bytes:
+    """Returns a saved report of 10,000 nodes, each of its passes with a graph of as many."""
+    from msgspec.structs import replace
+
+    from tests.ui.canned import large
+    from trtdbg.outputs.report import encode
+    from trtdbg.records import GraphNode
+
+    report = large(NODES)
+    pool = tuple(
+        GraphNode(
+            name=node.name,
+            op=node.op,
+            target=node.target,
+            dtype=node.recorded,
+            shape=node.shape,
+            args=node.args,
+            operands=node.operands,
+            from_node=node.from_node,
+            source=node.source,
+        )
+        for node in report.nodes
+    )
+    graph = tuple(range(NODES))
+    passes = tuple(replace(each, nodes=NODES, graph=graph) for each in report.passes)
+    return encode([replace(report, graph_nodes=pool, passes=passes)])
+
+
+def open_saved(subject: str) -> Sides:
+    """Reads a saved report with all checks, against taking its JSON apart.
+
+    Both in one process that imports no torch, for the import must not be what is measured.
+    """
+    del subject
+    import tempfile
+    from pathlib import Path
+
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name) / "report.json"
+    path.write_bytes(saved_report())
+
+    def time_of(function: str) -> float:
+        # The folder is to live as long as this function.
+        assert Path(folder.name).exists()
+        return float(call("benchmarks.reports", function, str(path)).output)
+
+    return Sides(lambda: time_of("read_once"), lambda: time_of("parse_once"))
+
+
+def read_once(path: str) -> None:
+    """Prints the seconds of reading a report in a process that cannot import torch."""
+    from trtdbg.outputs.report import read_report
+
+    _without_torch()
+    print(seconds(lambda: read_report(path))())
+
+
+def parse_once(path: str) -> None:
+    """Prints the seconds of reading a file and parsing it as JSON."""
+    from pathlib import Path
+
+    import msgspec
+
+    _without_torch()
+    print(seconds(lambda: msgspec.json.decode(Path(path).read_bytes()))())
+
+
+def _without_torch() -> None:
+    import sys
+
+    assert "torch" not in sys.modules
+    sys.modules["torch"] = None  # type: ignore[assignment]
+
+
+def dot_text(subject: str) -> Sides:
+    """The text of a dtype diff of two passes, against torch's drawing of one of them."""
+    from torch.fx.passes.graph_drawer import FxGraphDrawer
+
+    from trtdbg.outputs.dtype_diff.compare import compare
+    from trtdbg.outputs.dtype_diff.dot import dot
+    from trtdbg.outputs.dtype_diff.picture import picture
+    from trtdbg.outputs.dtype_diff.sides import Side
+
+    module, before, after = _two_states()
+    full = subject == "full"
+
+    def ours() -> str:
+        diff = compare(before, after)
+        text = dot(picture(diff, "model.pt2", full=full))
+        assert not full or text.count("shape=") >= NODES
+        return text
+
+    assert isinstance(before, Side)
+    return Sides(
+        seconds(ours), seconds(lambda: FxGraphDrawer(module, "model").get_dot_graph())
+    )
+
+
+def _two_states() -> tuple[Any, Any, Any]:
+    """Returns a module of 10,000 nodes, and it as a side of a diff before and after."""
+    import torch
+    from torch.fx import Graph, GraphModule
+    from torch.fx.passes.shape_prop import _extract_tensor_metadata
+
+    from trtdbg.outputs.dtype_diff.sides import Side, side_node
+    from trtdbg.stages.capture import graph_node
+
+    graph = Graph()
+    value = graph.placeholder("x")
+    operators = (torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor)
+    for number in range(NODES - 2):
+        value = graph.call_function(operators[number % 2], (value, 2.0))
+    graph.output(value)
+    wide, narrow = (torch.empty(4, 8, dtype=d) for d in (torch.float64, torch.float32))
+    sides = []
+    for label, of in (("before", lambda _: wide), ("after", lambda n: (wide, narrow)[n % 2])):
+        for number, node in enumerate(graph.nodes):
+            node.meta["val"] = of(number)
+            node.meta["tensor_meta"] = _extract_tensor_metadata(of(number))
+        nodes = tuple(side_node(graph_node(node)) for node in graph.nodes)
+        sides.append(Side(label=label, nodes=nodes, partitioned=False))
+    return GraphModule(torch.nn.Module(), graph), *sides

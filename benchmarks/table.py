@@ -1,0 +1,131 @@
+"""The table: what is measured, against what, and how far it may go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks import analysis, imports, reports, ui
+from benchmarks.measure import Sides
+
+
+@dataclass(frozen=True)
+class Row:
+    """One ratio, on one or more subjects."""
+
+    name: str
+    """As it is chosen on the command line."""
+    what: str
+    against: str
+    goal: float
+    """The most that the ratio may be."""
+    subjects: tuple[str, ...]
+    """What it is measured on, in words; the first alone with `--quick`."""
+    sides: Callable[[str], Sides]
+    """Prepares a subject and returns what to run."""
+    warm_up: bool = True
+    """Whether the first round is thrown away; child processes are always cold."""
+
+
+DECODERS = ("12 layers", "48 layers")
+
+ROWS = (
+    Row(
+        "analysis",
+        "full analysis",
+        "load, plain lowering and partition",
+        1.15,
+        DECODERS,
+        analysis.full_analysis,
+    ),
+    Row(
+        "snapshots",
+        "the passes with snapshots",
+        "the passes without",
+        1.10,
+        DECODERS,
+        analysis.passes_with_snapshots,
+    ),
+    Row(
+        "switch",
+        "a policy switch",
+        "the first analysis",
+        0.10,
+        tuple(analysis.SWITCHES),
+        analysis.policy_switch,
+    ),
+    Row(
+        "switch-back",
+        "switching back",
+        "the switch",
+        0.05,
+        DECODERS,
+        analysis.switching_back,
+    ),
+    Row(
+        "memory",
+        "peak memory of the analysis",
+        "peak memory of plain lowering",
+        1.20,
+        DECODERS,
+        analysis.peak_memory,
+        warm_up=False,
+    ),
+    Row(
+        "linear",
+        "cost per node at 10,000 nodes",
+        "at 1,000 nodes",
+        1.2,
+        ("chain",),
+        analysis.cost_per_node,
+        warm_up=False,
+    ),
+    Row(
+        "first-frame",
+        "first frame of the UI",
+        "a bare Textual app",
+        1.2,
+        ("process", "app"),
+        ui.first_frame,
+    ),
+    Row(
+        "help",
+        "trtdbg --help",
+        "importing textual",
+        1.0,
+        ("process",),
+        imports.help_text,
+    ),
+    Row(
+        "table-frame",
+        "table first frame at 10,000 nodes",
+        "at 10 nodes",
+        1.5,
+        ("app",),
+        ui.table_first_frame,
+    ),
+    Row(
+        "table-key",
+        "key to repaint at 10,000 nodes",
+        "at 10 nodes",
+        2.0,
+        ui.KEYS,
+        ui.key_to_repaint,
+    ),
+    Row(
+        "open",
+        "saved report open, 10,000 nodes",
+        "parsing its JSON with msgspec",
+        3.0,
+        ("report",),
+        reports.open_saved,
+    ),
+    Row(
+        "dot",
+        "dot text of a dtype diff, 10,000 nodes",
+        "FxGraphDrawer(...).get_dot_graph()",
+        0.1,
+        ("full", "as drawn"),
+        reports.dot_text,
+    ),
+)

@@ -1,0 +1,75 @@
+"""Prints what the analysis of one model counts, as JSON: `python counting.py MODEL.pt2`.
+
+A process of its own: torch keeps what it once dispatched on fake tensors for the life of the
+process, and a count after other analyses would be lower.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.session.messages import Job
+from trtdbg.session.session import Session
+from trtdbg.stages import host
+
+
+def counted(
+    function: Callable[..., Any], counts: Counter[str], what: str
+) -> Callable[..., Any]:
+    """Returns `function`, which now counts its calls as `what`."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        counts[what] += 1
+        return function(*args, **kwargs)
+
+    return call
+
+
+def count_validators(counts: Counter[str]) -> None:
+    """Has every validator of torch_tensorrt's converters counted."""
+    from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
+
+    supports = {
+        id(support): support
+        for registry in DYNAMO_CONVERTERS.registries
+        for entry in registry.values()
+        for support in (entry if isinstance(entry, (list, tuple)) else ())
+    }
+    for support in supports.values():
+        # The entries are frozen; the registry holds these very objects.
+        validator = counted(support.capability_validator, counts, "validators")
+        object.__setattr__(support, "capability_validator", validator)
+
+
+def main(model: str) -> None:
+    """Counts loading, the first analysis, a switch, and switching back."""
+    counts: Counter[str] = Counter()
+    dispatch = counted(FakeTensorMode.dispatch, counts, "dispatches")
+    FakeTensorMode.dispatch = dispatch  # type: ignore[method-assign]
+    host.prepare()
+    count_validators(counts)
+    spent: dict[str, tuple[int, int]] = {}
+
+    def note(step: str) -> None:
+        spent[step] = (counts["dispatches"], counts["validators"])
+        counts.clear()
+
+    job = Job(model=model, settings=Settings(), probe_seconds=0.0)
+    session = Session(job, lambda _: None)
+    note("load")
+    late, off = TruncationPolicy(), TruncationPolicy(timing=Timing.OFF)
+    for step, policy in (("late", late), ("off", off), ("again", late)):
+        session.analyze(policy)
+        note(step)
+    print(json.dumps(spent))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
