@@ -320,6 +320,15 @@ class TimingRecord(Record, frozen=True, kw_only=True):
     runs: int
 
 
+class LayerTime(Record, frozen=True, kw_only=True):
+    """Run time of a layer of the built engine, which TensorRT may have fused of several."""
+
+    name: str
+    """As TensorRT calls it."""
+    median_ms: float
+    """By TensorRT's profiler, which makes the engine slower than it is unwatched."""
+
+
 class LayerRecord(Record, frozen=True, kw_only=True):
     """One layer of the real network definition."""
 
@@ -356,6 +365,10 @@ class EngineRecord(Record, frozen=True, kw_only=True):
     timing: TimingRecord | None = None
     timing_unavailable: str | None = None
     """Why there is no run time."""
+    profile: tuple[LayerTime, ...] = ()
+    """On a GPU, the layers that TensorRT runs, in their order."""
+    profile_unavailable: str | None = None
+    """Why an engine that was timed has no profile."""
 
 
 class Direction(StrEnum):
@@ -592,6 +605,44 @@ class Numerics(Record, frozen=True, kw_only=True):
     """Wall time of both runs and the comparison."""
 
 
+class Comparison(Record, frozen=True, kw_only=True):
+    """The program with trtdbg's engines against another run of it, in the same rounds."""
+
+    against: str
+    ratio: float
+    """Median of time of the engines / time of the other; below 1 the engines are faster."""
+    low: float
+    """Lower bound of the ratio, with 95 % confidence."""
+    high: float
+    exceeds_noise: bool
+    """1 lies outside of the bounds."""
+
+
+class Contender(Record, frozen=True, kw_only=True):
+    """One way to run the program."""
+
+    name: str
+    """engines: as trtdbg built it; eager: PyTorch alone; torch_tensorrt: its own compile."""
+    timing: TimingRecord | None = None
+    error: str | None = None
+    """Why it did not run."""
+    max_abs_error: float | None = None
+    """Largest error of its outputs against those of eager PyTorch; None if not compared."""
+    max_rel_error: float | None = None
+    note: str | None = None
+    """Why its outputs were not compared."""
+
+
+class Execution(Record, frozen=True, kw_only=True):
+    """The whole program run on a GPU: engines, PyTorch parts and casts at the boundaries."""
+
+    device: str
+    inputs: str
+    """Where the inputs come from: `example inputs`, or `random inputs, seed 0`."""
+    contenders: tuple[Contender, ...]
+    comparisons: tuple[Comparison, ...] = ()
+
+
 class RecipeKind(StrEnum):
     """What a reproducer shows."""
 
@@ -661,6 +712,8 @@ class Report(Record, frozen=True, kw_only=True):
     """What this build wrote; None if nothing was to be saved."""
     numerics: Numerics | None = None
     """What truncation does to the numbers; on request alone, None if nobody asked."""
+    execution: Execution | None = None
+    """What a build on a GPU timed; None if it was not to, or nothing could run."""
     recipes: tuple[Recipe, ...] | None = None
     """What reproducers are made of; on request alone, None if nobody asked."""
 

@@ -90,9 +90,11 @@ def build(report: Report, *, layers: bool = False) -> RenderableType:
         parts += _failure(engine)
         parts += _warnings(engine)
     parts += _execution_times(report)
+    parts += _execution(report)
     if layers:
         for engine in report.engines:
             parts += _section(*tables.layers(report, engine))
+            parts += _section(*tables.profile(engine))
     parts += _saved(report)
     return Group(*parts)
 
@@ -263,6 +265,23 @@ def _execution_times(report: Report) -> Iterator[RenderableType]:
         return
     for engine, time in zip(report.engines, times, strict=True):
         yield Text(f"Execution time of engine {engine.index}: {time}")
+
+
+def _execution(report: Report) -> Iterator[RenderableType]:
+    found = report.execution
+    if found is None:
+        return
+    title = f"Whole program on {found.device}, {found.inputs}"
+    yield from _section(title, tables.execution(found))
+    for each in found.comparisons:
+        yield Text(summary.comparison_line(each))
+    for row in found.contenders:
+        for said in filter(None, (row.error, row.note)):
+            yield Text(one_line(f"{row.name}: {said}"), style="yellow")
+    for engine in report.engines:
+        if engine.profile_unavailable:
+            reason = one_line(engine.profile_unavailable)
+            yield Text(f"Profile of engine {engine.index} not available: {reason}")
 
 
 def _saved(report: Report) -> Iterator[RenderableType]:

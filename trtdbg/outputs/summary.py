@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     BuildStatus,
+    Comparison,
     ConstantRecord,
     EngineRecord,
     Environment,
@@ -267,6 +268,15 @@ def execution_time(engine: EngineRecord, environment: Environment) -> str:
     if environment.gpu is None:
         return "not available: no CUDA device"
     return "not measured"
+
+
+def comparison_line(found: Comparison) -> str:
+    """Returns whether the engines are faster than another run, if that can be told."""
+    bounds = f"{found.ratio:.2f} of its time, {found.low:.2f} to {found.high:.2f}"
+    if not found.exceeds_noise:
+        return f"Against {found.against}: no difference beyond the noise ({bounds})"
+    word = "faster" if found.ratio < 1 else "slower"
+    return f"Against {found.against}: {word} beyond the noise ({bounds})"
 
 
 def bytes_text(number: int | None) -> str:

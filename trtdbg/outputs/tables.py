@@ -21,6 +21,7 @@ from trtdbg.records import (
     Direction,
     Dtype,
     EngineRecord,
+    Execution,
     NodeError,
     NodeRecord,
     Report,
@@ -326,6 +327,44 @@ def build_results(report: Report) -> RenderableType:
             made.target or "this GPU",
         )
     return results
+
+
+def execution(found: Execution) -> RenderableType:
+    """Returns how long the program ran in each way, and how far its outputs are apart."""
+    table = make_table(
+        "run as", "median ms", "10th", "90th", "runs", "against it", "95 % bounds", "max error"
+    )
+    for column in range(1, 8):
+        table.columns[column].justify = "right"
+    against = {each.against: each for each in found.comparisons}
+    for row in found.contenders:
+        timing, ratio = row.timing, against.get(row.name)
+        times: tuple[str, ...] = ("-",) * 4
+        if timing is not None:
+            values = (timing.median_ms, timing.p10_ms, timing.p90_ms)
+            times = (*(f"{value:.3f}" for value in values), str(timing.runs))
+        table.add_row(
+            row.name,
+            *times,
+            f"{ratio.ratio:.2f}x" if ratio is not None else "-",
+            f"{ratio.low:.2f} to {ratio.high:.2f}" if ratio is not None else "-",
+            f"{row.max_abs_error:.2g}" if row.max_abs_error is not None else "-",
+        )
+    return table
+
+
+def profile(engine: EngineRecord) -> tuple[str, RenderableType | None]:
+    """Returns the layers that TensorRT runs for an engine, the slowest first."""
+    if not engine.profile:
+        return "", None
+    table = make_table("layer that TensorRT runs", "median ms", "share")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    total = sum(layer.median_ms for layer in engine.profile)
+    slowest = sorted(engine.profile, key=lambda layer: -layer.median_ms)
+    for layer in slowest:
+        share = f"{layer.median_ms / total:.0%}" if total else "-"
+        table.add_row(one_line(layer.name), f"{layer.median_ms:.4f}", share)
+    return f"Profile of engine {engine.index}", table
 
 
 def layers(report: Report, engine: EngineRecord) -> tuple[str, RenderableType | None]:

@@ -79,6 +79,8 @@ class Build(Message, frozen=True, kw_only=True):
     """Folder that takes the engines and a manifest; None saves nothing."""
     cache: bool = True
     """Take engines that were built of the same before, and keep new ones."""
+    runs: int = 0
+    """Timed runs of the whole program and each engine on a GPU; 0 times nothing."""
 
 
 DEFAULT_ATOL = 1e-5

@@ -137,9 +137,9 @@ def save(
     graph = None
     if obstacle(analysed) is None and analysed.program is not None:
         graph = describe(analysed.program, _bindings(analysed))
-    missing = _missing(analysed, built, report, target)
+    lacking = missing(analysed, built, report, target)
     write = None
-    if missing is None:
+    if lacking is None:
         serialized = {each.record.name: each.serialized for each in built}
         write = partial(_write_module, analysed, serialized, options)
     return engine.save_engines(
@@ -153,7 +153,7 @@ def save(
         ),
         graph,
         write,
-        missing,
+        lacking,
     )
 
 
@@ -173,10 +173,17 @@ def _bindings(analysed: Analysed) -> dict[str, Bindings]:
     }
 
 
-def _missing(
+def missing(
     analysed: Analysed, built: list[Built], report: Report, target: str | None
 ) -> str | None:
-    """Returns what a module that runs lacks; None if one can be made here."""
+    """Returns what a module that runs lacks; None if one can be made here.
+
+    Args:
+        analysed: what the stages made.
+        built: the engines whose bytes are at hand.
+        report: with the build records.
+        target: that the engines are built for.
+    """
     why = obstacle(analysed)
     if why is not None:
         return f"a program around the engines: {why}"

@@ -99,8 +99,10 @@ class Handler:
                     return host.describe()
                 case Analyze(job=job, policy=policy):
                     return self._session(job).analyze(policy)
-                case Build(job=job, policy=policy, engines=engines, save=save, cache=cache):
-                    return self._session(job).build(policy, engines, save, cache=cache)
+                case Build(job=job, policy=policy, engines=engines, save=save):
+                    return self._session(job).build(
+                        policy, engines, save, cache=request.cache, runs=request.runs
+                    )
                 case Measure(job=job, policy=policy, inputs=inputs, seed=seed):
                     session, tolerance = self._session(job), (request.atol, request.rtol)
                     return session.numerics(policy, inputs, seed, *tolerance)

@@ -30,7 +30,7 @@ from trtdbg.records import (
     Report,
     TypingKind,
 )
-from trtdbg.session import advice, reasons, recipes, runnable
+from trtdbg.session import advice, execution, reasons, recipes, runnable
 from trtdbg.session.engine_cache import EngineCache
 from trtdbg.session.measured import measure
 from trtdbg.session.messages import (
@@ -49,7 +49,7 @@ from trtdbg.stages import engine, host, infer, validate
 from trtdbg.stages.capture import Captured, capture, compilation_settings
 from trtdbg.stages.custom import import_libraries
 from trtdbg.stages.deviations import Tolerance
-from trtdbg.stages.graph import recorded_dtype
+from trtdbg.stages.graph import first_line, recorded_dtype
 from trtdbg.stages.inputs import program_inputs
 from trtdbg.stages.load import LoadedProgram, load
 
@@ -134,16 +134,18 @@ class Session:
         save: str | None = None,
         *,
         cache: bool = True,
+        runs: int = 0,
     ) -> Report:
         """Builds engines, all by default, and returns the report with the build records.
 
-        An engine that is built already is built again only if it is to be saved.
+        An engine that is built already is built again only if it is to be saved or run.
 
         Args:
             policy: the analysis whose engines are built.
             engines: indices; None is all.
             save: folder that takes the engines and a manifest; None saves nothing.
             cache: take engines that were built of the same before, and keep new ones.
+            runs: timed runs on the GPU, if this machine has one; 0 times nothing.
 
         Raises:
             UnavailableError: this machine cannot build.
@@ -162,9 +164,14 @@ class Session:
                     f"there is no engine {index}", remedy=f"there are {len(records)}"
                 )
         engines_kept = EngineCache() if cache else None
+        running = runs > 0 and self._capability("run and time engines").possible
         built: list[Built] = []
         for done, index in enumerate(wanted):
-            if records[index].build.status is BuildStatus.BUILT and save is None:
+            if (
+                records[index].build.status is BuildStatus.BUILT
+                and save is None
+                and not running
+            ):
                 continue
             self._progress("build", f"engine {index}", done, len(wanted))
             build, serialized = self._build_one(analysis.analysed, index, engines_kept)
@@ -172,9 +179,11 @@ class Session:
                 records[index], build=build, timing_unavailable=self._no_timing(build)
             )
             self._emit(EngineBuilt(index=index, build=build))
-            if serialized is not None and save is not None:
+            if serialized is not None and (save is not None or running):
                 built.append(Built(records[index], serialized))
         report = msgspec.structs.replace(analysis.report, engines=tuple(records))
+        if running:
+            report = self._run(policy, analysis.analysed, built, report, runs)
         analysis.report = analysis.judged(report)
         if save is None:
             return analysis.report
@@ -183,6 +192,36 @@ class Session:
             save, analysis.analysed, built, report, self._target, self._options(policy)
         )
         return msgspec.structs.replace(analysis.report, saved=saved)
+
+    def _run(
+        self,
+        policy: TruncationPolicy,
+        analysed: Analysed,
+        built: list[Built],
+        report: Report,
+        runs: int,
+    ) -> Report:
+        """Returns a report with run times, or with why there are none."""
+        reason = runnable.missing(analysed, built, report, self._target)
+        if reason is not None:
+            reason = f"it lacks {reason}"
+        else:
+            self._progress("time", f"{runs} runs")
+            try:
+                return execution.timed(
+                    self._loaded.program,
+                    analysed,
+                    {each.record.name: each.serialized for each in built},
+                    report,
+                    program_inputs(self._loaded.program, self._loaded.example_inputs),
+                    self._options(policy),
+                    runs,
+                )
+            except Exception as error:
+                # The engines are built; that they cannot be run here is a part of the answer.
+                reason = first_line(error)
+        engines = execution.unavailable(report.engines, reason)
+        return msgspec.structs.replace(report, engines=tuple(engines))
 
     def compile(self, policy: TruncationPolicy) -> torch.nn.Module:
         """Builds every engine and returns a module of engines and PyTorch parts that runs.

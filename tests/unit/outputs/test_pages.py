@@ -106,3 +106,53 @@ def test_a_value_with_several_outputs_lists_their_dtypes() -> None:
     )
     report = msgspec.structs.replace(canned.UPSTREAM, nodes=(node,))
     assert "float64, int64" in printed(pages.report(report), 160)
+
+
+def test_a_timed_build_shows_each_way_whether_it_differs_and_the_profile() -> None:
+    from trtdbg.records import Comparison, Contender, Execution, LayerTime, TimingRecord
+
+    def timing(median: float) -> TimingRecord:
+        return TimingRecord(
+            median_ms=median, p10_ms=median * 0.9, p90_ms=median * 1.2, runs=100
+        )
+
+    def against(name: str, ratio: float, *, exceeds: bool) -> Comparison:
+        return Comparison(
+            against=name,
+            ratio=ratio,
+            low=ratio * 0.95,
+            high=ratio * 1.05,
+            exceeds_noise=exceeds,
+        )
+
+    found = Execution(
+        device="NVIDIA L4",
+        inputs="example inputs",
+        contenders=(
+            Contender(name="engines", timing=timing(0.5), max_abs_error=2.5e-6),
+            Contender(name="eager", timing=timing(1.0)),
+            Contender(name="torch_tensorrt", error="RuntimeError: no converter"),
+        ),
+        comparisons=(
+            against("eager", 0.5, exceeds=True),
+            against("late", 1.01, exceeds=False),
+        ),
+    )
+    engine = msgspec.structs.replace(
+        canned.UPSTREAM.engines[0],
+        timing=timing(0.25),
+        timing_unavailable=None,
+        profile=(
+            LayerTime(name="Add", median_ms=0.05),
+            LayerTime(name="MatMul", median_ms=0.15),
+        ),
+    )
+    report = msgspec.structs.replace(canned.UPSTREAM, engines=(engine,), execution=found)
+    text = printed(pages.build(report, layers=True), 120)
+    assert "Whole program on NVIDIA L4, example inputs" in text
+    assert "Against eager: faster beyond the noise (0.50 of its time, 0.47 to 0.53)" in text
+    assert "Against late: no difference beyond the noise (1.01 of its time" in text
+    assert "torch_tensorrt: RuntimeError: no converter" in text
+    assert "0.250 ms (10th to 90th percentile 0.225 to 0.300, 100 runs)" in text
+    assert text.index("MatMul") < text.index("Add  ")
+    assert "75%" in text

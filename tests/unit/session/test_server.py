@@ -48,8 +48,8 @@ class FakeSession:
             raise MemoryError
         return ("analysis", self, policy)
 
-    def build(self, policy, engines=None, save=None, *, cache=True):
-        return ("build", self, policy, engines, save, cache)
+    def build(self, policy, engines=None, save=None, *, cache=True, runs=0):
+        return ("build", self, policy, engines, save, cache, runs)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_one_session_answers_all_requests_of_a_job(handler, tmp_path):
         Build(job=job("a.pt2"), policy=policy, engines=(1,), save=str(tmp_path))
     )
     assert first is second is built[1]
-    assert built[2:] == (policy, (1,), str(tmp_path), True)
+    assert built[2:] == (policy, (1,), str(tmp_path), True, 0)
 
 
 def test_other_settings_get_another_session_and_the_first_is_kept(handler):
