@@ -54,6 +54,7 @@ COMMANDS: Final = {
     "diff": "What happens to dtypes between two policies or passes, as a picture.",
     "repro": "One runnable file for each failure of a validator.",
     "build": "Build every engine with TensorRT.",
+    "compare": "Several policies side by side: engines, casts, builds, run times.",
     "serve": "The terminal UI in a browser.",
     "explain": "What a finding means, its cause and cure.",
     "doctor": "Versions, GPU, and what this machine can do.",
@@ -188,6 +189,11 @@ class Terminal:
             sys.stderr.write(f"trtdbg: {one_line(text)}\n")
             sys.stderr.flush()
 
+    def status(self, text: str) -> None:
+        """Says on the last line what goes on, where stderr can take it away again."""
+        if _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb":
+            self._set_status(text)
+
     def fail(self, error: TrtdbgError, subject: str) -> None:
         """Puts one line on stderr, with the model's name where the message lacks it."""
         text = str(error)
@@ -281,8 +287,8 @@ class Terminal:
         text = f"{self._subject}: {event.stage}{detail}{done}"
         if self.verbose:
             self._line(text)
-        elif _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb":
-            self._set_status(text)
+        else:
+            self.status(text)
 
     def _line(self, text: str) -> None:
         with self._lock:

@@ -16,7 +16,11 @@ OWNERS_OF_TORCH = ("trtdbg.stages.", "trtdbg.session.")
 """What may import torch; every other module, present or future, must not."""
 
 LIGHT_PART_OF_SESSION = (
+    "trtdbg.session.alone",
     "trtdbg.session.client",
+    "trtdbg.session.compared",
+    "trtdbg.session.crews",
+    "trtdbg.session.journal",
     "trtdbg.session.messages",
     "trtdbg.session.server",
     "trtdbg.session.worker",

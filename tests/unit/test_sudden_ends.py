@@ -218,3 +218,42 @@ def _drain(screen: int) -> None:
     with contextlib.suppress(OSError):
         if ready:
             os.read(screen, 65536)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_comparison_ends_with_its_pool_and_keeps_its_rows(
+    number: signal.Signals, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    kept = tmp_path / "rows"
+    command = ["compare", str(SAMPLE), "--no-build", "--jobs", "2", "--resume", str(kept)]
+    with subprocess.Popen(
+        [*RUN, *command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if b"[1/7]" in line:
+                break
+        below = children(process.pid)
+        began = time.monotonic()
+        if number is signal.SIGINT:
+            # As a terminal does: to the program and all that it started.
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        out, said = process.communicate(timeout=SECONDS)
+        assert time.monotonic() - began < 2
+    assert process.returncode == (130 if number is not signal.SIGKILL else -9)
+    assert out == b""
+    assert b"Traceback" not in said
+    assert are_gone(below)
+    lines = kept.read_bytes().splitlines(keepends=True)
+    assert len(lines) >= 2
+    again = subprocess.run([*RUN, *command], env=environment, capture_output=True)
+    assert again.returncode == 0, again.stderr
+    resumed = f"{len(lines) - 1} of 7 rows are taken from {kept}"
+    assert resumed in again.stderr.decode()
+    assert len(kept.read_bytes().splitlines()) == 8

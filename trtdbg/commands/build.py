@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from trtdbg.commands import models as shared
 from trtdbg.commands.access import utf8
+from trtdbg.commands.crew import HERE, Where, crew_options
 from trtdbg.commands.options import (
     Choices,
     SectionedCommand,
@@ -17,11 +19,13 @@ from trtdbg.commands.options import (
     verbose_option,
 )
 from trtdbg.commands.shell import Shell
-from trtdbg.errors import ExitCode, UsageError
+from trtdbg.errors import ExitCode, TrtdbgError, UsageError
 from trtdbg.outputs.files import refuse_existing, refuse_filled_folder
 from trtdbg.outputs.plain import readable_path
 from trtdbg.outputs.report import Entry, is_saved_report
+from trtdbg.outputs.summary import base_name, build_headline
 from trtdbg.records import BuildStatus, Report
+from trtdbg.session.alone import answered
 from trtdbg.session.messages import Build
 
 
@@ -41,6 +45,16 @@ from trtdbg.session.messages import Build
     "TensorRT and target is taken from the cache.",
 )
 @click.option("--layers", is_flag=True, help="Show every layer of each engine's network.")
+@click.option(
+    "--runs",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="On a GPU, time the whole program and each engine N times, against PyTorch and "
+    "torch_tensorrt's own compile; 0 times nothing.",
+)
+@crew_options("models")
 @json_option
 @force_option
 @verbose_option
@@ -52,6 +66,8 @@ def command(
     save: str | None,
     no_cache: bool,
     layers: bool,
+    runs: int,
+    where: Where,
     json_to: str | None,
     force: bool,
 ) -> ExitCode:
@@ -67,6 +83,8 @@ def command(
         save=save,
         cache=not no_cache,
         layers=layers,
+        runs=runs,
+        where=where,
         json_to=json_to,
         force=force,
     )
@@ -80,6 +98,8 @@ def run(
     save: str | None = None,
     cache: bool = True,
     layers: bool = False,
+    runs: int = 0,
+    where: Where = HERE,
     json_to: str | None = None,
     force: bool = False,
 ) -> ExitCode:
@@ -88,18 +108,25 @@ def run(
         refuse_existing(json_to, force=force)
     if save is not None:
         refuse_filled_folder(save, force=force)
-    folders = iter(_save_folders(models, save))
+    requests = [
+        Build(
+            job=where.job(shared.job(model, choices)),
+            policy=choices.policy,
+            save=None if folder is None else where.path(folder),
+            cache=cache,
+            runs=runs,
+        )
+        for model, folder in zip(models, _save_folders(models, save), strict=True)
+    ]
+    answers = iter(_elsewhere(shell, models, requests, where) if where.chosen else requests)
     entries: list[Entry] = []
 
     def build(model: str) -> Report:
-        folder = next(folders)
-        if is_saved_report(model):
-            raise UsageError(
-                f"{model} is a saved report", remedy="give the .pt2 file to build"
-            )
-        job = shared.job(model, choices)
-        request = Build(job=job, policy=choices.policy, save=folder, cache=cache)
-        return shared.ask(shell, request)
+        answer = next(answers)
+        _refuse_saved(model)
+        if isinstance(answer, TrtdbgError):
+            raise answer
+        return answer if isinstance(answer, Report) else shared.ask(shell, answer)
 
     for entry in shared.each(shell, models, build):
         if json_to != "-" and isinstance(entry, Report):
@@ -108,6 +135,32 @@ def run(
     if json_to is not None:
         shared.deliver(shell, entries, json_to, force=force)
     return shared.worst(_code(entry) for entry in entries)
+
+
+def _elsewhere(
+    shell: Shell, models: Sequence[str], requests: Sequence[Build], where: Where
+) -> list[Report | TrtdbgError]:
+    """Returns the report of each model, or its error, made side by side or on a cluster."""
+    answers: dict[int, Report | TrtdbgError] = {}
+    for place, (model, request) in enumerate(zip(models, requests, strict=True)):
+        try:
+            _refuse_saved(model)
+            shared.check(shell, request.job)
+        except TrtdbgError as error:
+            answers[place] = error
+    left = [place for place in range(len(requests)) if place not in answers]
+    work = where.work(shell, [requests[place] for place in left], answered)
+    for number, answer in work:
+        place = left[number]
+        answers[place] = answer
+        ended = str(answer) if isinstance(answer, TrtdbgError) else build_headline(answer)
+        shell.note(f"[{len(answers)}/{len(models)}] {base_name(models[place])}: {ended}")
+    return [answers[place] for place in range(len(requests))]
+
+
+def _refuse_saved(model: str) -> None:
+    if is_saved_report(model):
+        raise UsageError(f"{model} is a saved report", remedy="give the .pt2 file to build")
 
 
 def _save_folders(models: tuple[str, ...], save: str | None) -> list[str | None]:

@@ -113,13 +113,22 @@ def ask(shell: Shell, request: Analyze | Build | Measure | Reproduce | Weigh) ->
     Raises:
         TrtdbgError: the worker could not make one.
     """
-    check_readable(native_path(request.job.model))
-    if request.job.access.trust:
-        shell.note(f"{request.job.model} is trusted (--trust): code in it may run")
+    check(shell, request.job)
     answer = shell.submit(request).result()
     if not isinstance(answer, Report):
         raise TypeError(f"the worker answered {type(request).__name__} with {type(answer)}")
     return answer
+
+
+def check(shell: Shell, job: Job) -> None:
+    """Looks whether the file of a job is there at all, and says whether it is trusted.
+
+    Raises:
+        ModelError: there is none.
+    """
+    check_readable(native_path(job.model))
+    if job.access.trust:
+        shell.note(f"{job.model} is trusted (--trust): code in it may run")
 
 
 def check_readable(path: str) -> None:

@@ -49,6 +49,8 @@ _SETTINGS_FLAGS: Final = (*_COMPILED_FLAGS, "torch_executed_ops")
 _OPERATOR: Final = re.compile(r"(torch\.ops\.)?(?P<name>\w+\.\w+(\.\w+)?)")
 _TARGET: Final = re.compile(r"(sm_?)?(?P<major>\d{1,2})\.?(?P<minor>\d)", re.IGNORECASE)
 
+_USUALLY_SHOWN: Final = "Show progress and TensorRT's log on stderr, and tracebacks of bugs."
+
 DEFAULT_PROBE_SECONDS: Final = 60.0
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -261,18 +263,23 @@ def json_option(command: Command) -> Command:
         is_flag=False,
         flag_value="-",
         metavar="[FILE|-]",
-        callback=_not_a_model,
+        callback=not_a_model,
         help="Write the records to FILE; with - or alone to stdout, in place of text.",
     )(command)
 
 
-def _not_a_model(
+def not_a_model(
     ctx: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
+    """Refuses a model as the file that an option writes.
+
+    Raises:
+        UsageError: it ends as models do.
+    """
     if value is not None and value.lower().endswith(".pt2"):
-        raise UsageError(
-            f"--json would write to the model {value}", remedy=f"write `--json - {value}`"
-        )
+        flag = parameter.opts[0]
+        remedy = f"write `--json - {value}`" if flag == "--json" else "name another file"
+        raise UsageError(f"{flag} would write to the model {value}", remedy=remedy)
     return value
 
 
@@ -283,7 +290,7 @@ def force_option(command: Command) -> Command:
     )
 
 
-def verbose_option(command: Command) -> Command:
+def verbose_option(command: Command, *, shows: str = _USUALLY_SHOWN) -> Command:
     """Adds `-v`, which is a matter of the shell and not of the command."""
     return click.option(
         "-v",
@@ -291,7 +298,7 @@ def verbose_option(command: Command) -> Command:
         is_flag=True,
         expose_value=False,
         callback=_be_verbose,
-        help="Show progress and TensorRT's log on stderr, and tracebacks of bugs.",
+        help=shows,
     )(command)
 
 

@@ -10,51 +10,22 @@ from typing import Any
 import click
 
 from trtdbg.commands import models as shared
-from trtdbg.commands.access import utf8
 from trtdbg.commands.options import (
     Choices,
     Command,
-    SectionedCommand,
     SectionedOption,
     analysis_options,
     force_option,
     json_option,
     verbose_option,
 )
+from trtdbg.commands.running import RunningCommand, numerics_options
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.outputs import bisect, trace
 from trtdbg.outputs.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import Entry
 from trtdbg.records import Report
-from trtdbg.session.messages import DEFAULT_ATOL, DEFAULT_RTOL
-
-INPUT_FILES = (".pt", ".npz")
-"""Endings by which `--inputs` means a file of values rather than a list of dtypes."""
-
-
-class ReportCommand(SectionedCommand):
-    """Takes `--inputs` for the policy's list and, by its ending, for a file of values."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses the arguments with `--inputs FILE` spelled `--input-values FILE`."""
-        return super().parse_args(ctx, spelled_out(args))
-
-
-def spelled_out(args: Sequence[str]) -> list[str]:
-    """Returns arguments in which every `--inputs` with a file of values is unambiguous."""
-    spelled = list(args)
-    for place, word in enumerate(spelled):
-        name, equals, value = word.partition("=")
-        if not equals and place + 1 < len(spelled):
-            value = spelled[place + 1]
-        if name == "--inputs" and value.lower().endswith(INPUT_FILES):
-            spelled[place] = f"--input-values{equals}{value if equals else ''}"
-    return spelled
-
-
-def _numerics_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
-    return click.option(*names, cls=SectionedOption, section="Numerics", **attributes)
 
 
 def _reason_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
@@ -165,7 +136,7 @@ def _node_data(reports: Sequence[Report]) -> str:
     return node_data(reports[0]).decode()
 
 
-@click.command(cls=ReportCommand)
+@click.command(cls=RunningCommand)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @analysis_options
 @click.option("--all-nodes", is_flag=True, help="Show all nodes, not only those that matter.")
@@ -183,37 +154,7 @@ def _node_data(reports: Sequence[Report]) -> str:
     metavar="FILE",
     help="Write what --format makes to FILE instead of stdout.",
 )
-@_numerics_option(
-    "--numerics",
-    is_flag=True,
-    help="Run the original and the truncated program in PyTorch and compare every value.",
-)
-@_numerics_option(
-    "--input-values",
-    metavar="FILE",
-    callback=utf8,
-    help="Values to run on: a .pt file (a tensor, tuple or dict) or an .npz; --inputs FILE is "
-    "the same.  [default: the model's example inputs]",
-)
-@_numerics_option(
-    "--seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Run on random values made with this seed.",
-)
-@_numerics_option(
-    "--atol",
-    type=click.FloatRange(min=0),
-    metavar="X",
-    help=f"A float may differ by this much  [default: {DEFAULT_ATOL:g}]",
-)
-@_numerics_option(
-    "--rtol",
-    type=click.FloatRange(min=0),
-    metavar="X",
-    help="and by this share of the original; integers not at all.  "
-    f"[default: {DEFAULT_RTOL:g}]",
-)
+@numerics_options
 @_reason_option(
     "--consequences",
     is_flag=True,
@@ -249,11 +190,7 @@ def command(
     all_nodes: bool,
     kind: str,
     output: str | None,
-    numerics: bool,
-    input_values: str | None,
-    seed: int | None,
-    atol: float | None,
-    rtol: float | None,
+    measured: shared.Run | None,
     consequences: bool,
     suggest: bool,
     traces: tuple[str, ...],
@@ -266,18 +203,12 @@ def command(
     MODEL is a .pt2 file that torch.export saved, or a report that --json saved. With --json
     and one model the records are an object, with several a list in the order given.
     """
-    measured = shared.Run(input_values, seed, atol, rtol)
-    if not numerics and measured != shared.Run():
-        raise UsageError(
-            "--input-values, --seed, --atol and --rtol say how to run the program",
-            remedy="add --numerics",
-        )
     return run(
         shell,
         models,
         choices,
         all_nodes=all_nodes,
-        measured=measured if numerics else None,
+        measured=measured,
         questions=Questions(consequences, suggest, traces, bisections),
         page=Page(Format(kind), output),
         json_to=json_to,

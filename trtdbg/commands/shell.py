@@ -37,6 +37,9 @@ class Shell(Protocol):
     def note(self, text: str) -> None:
         """Puts a line on stderr that is worth knowing, like the path of a written file."""
 
+    def status(self, text: str) -> None:
+        """Says on the terminal's last line what goes on, until anything else is said."""
+
     def fail(self, error: TrtdbgError, subject: str) -> None:
         """Puts the error that ended the work on one model on stderr, while others go on."""
 

@@ -7,7 +7,10 @@ import os
 
 def one_line(text: str) -> str:
     """Returns one line in which nothing steers a terminal: no escapes, no text direction."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else "?" for c in line)
 
 
 def readable_path(path: str) -> str:

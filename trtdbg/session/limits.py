@@ -35,11 +35,7 @@ def exceeded(access: Access, pid: int, seconds: float, doing: str) -> LimitError
         doing: what it is doing, for the message.
     """
     if access.time_limit is not None and seconds > access.time_limit:
-        return LimitError(
-            f"the worker was ended while {doing}: it took longer than --time-limit "
-            f"{access.time_limit:g} seconds",
-            remedy="raise the limit, or ask for less, like --probe-seconds 0",
-        )
+        return overdue(access.time_limit, doing)
     held = held_bytes(pid) if access.memory_limit is not None else 0
     if access.memory_limit is not None and held > access.memory_limit:
         return LimitError(
@@ -48,6 +44,15 @@ def exceeded(access: Access, pid: int, seconds: float, doing: str) -> LimitError
             remedy="raise the limit or try a smaller model",
         )
     return None
+
+
+def overdue(limit: float, doing: str) -> LimitError:
+    """Returns the error of a worker that took longer than `limit` seconds."""
+    return LimitError(
+        f"the worker was ended while {doing}: it took longer than --time-limit {limit:g} "
+        "seconds",
+        remedy="raise the limit, or ask for less, like --probe-seconds 0",
+    )
 
 
 def held_bytes(pid: int) -> int:

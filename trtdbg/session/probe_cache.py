@@ -8,6 +8,7 @@ journal whose process is gone says which questions ended it: a single one is a v
 from __future__ import annotations
 
 import os
+import platform
 import re
 from pathlib import Path
 
@@ -44,8 +45,9 @@ class ProbeCache:
         name = re.sub(r"[^\w.]+", "_", "-".join(str(word) for word in words))
         self._folder = Path(platformdirs.user_cache_dir("trtdbg")) / "probe"
         self._path = self._folder / f"{name}.msgpack"
-        self._journal = self._folder / f"{name}.{os.getpid()}.asking"
-        self._stem = name
+        # Machines may share the folder, and tell nothing of each other's processes.
+        self._stem = f"{name}.{platform.node()}"
+        self._journal = self._folder / f"{self._stem}.{os.getpid()}.asking"
         self.memory = Memory(self._read(), self._announce)
         self._learn_from_crashes()
 

@@ -258,7 +258,7 @@ class Worker:
 
     def _doing(self) -> str:
         """Returns what the worker was doing: the request, the stage and its detail."""
-        doing = _activity(self._request)
+        doing = activity(self._request)
         if self._progress is None:
             return doing
         stage = " ".join(filter(None, (self._progress.stage, self._progress.detail)))
@@ -373,7 +373,8 @@ def _cause_of_death(status: int | None) -> str:
     return f"died of {name}"
 
 
-def _activity(request: Request | None) -> str:
+def activity(request: Request | None) -> str:
+    """Returns what a worker does that was sent a request, like `building net.pt2`."""
     match request:
         case None:
             return "starting"

@@ -59,6 +59,9 @@ class FakeShell:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
+    def status(self, text: str) -> None:
+        pass
+
     def fail(self, error: TrtdbgError, subject: str) -> None:
         self.failures.append((subject, str(error)))
 

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from fake_crew import FakeCrew
 from fake_shell import FakeShell
 
 from tests import canned
 from trtdbg.commands import build
+from trtdbg.commands import crew as crew_options
 from trtdbg.commands.options import Choices
-from trtdbg.errors import ExitCode, OutputError
+from trtdbg.errors import ExitCode, OutputError, UsageError, WorkerError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord
+from trtdbg.session.alone import answered
 from trtdbg.session.messages import Build
 
 CHOICES = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
@@ -99,3 +102,62 @@ def test_an_engine_from_the_cache_and_tensorrts_warnings_are_named(model: str) -
     build.run(shell, (model,), CHOICES)
     assert "cached" in shell.stdout
     assert "Engine 1, TensorRT: slow (2 times)" in shell.stdout
+
+
+def invoke(shell: FakeShell, *args: str) -> ExitCode:
+    code = build.command.main(list(args), obj=shell, standalone_mode=False)
+    return ExitCode(code)
+
+
+def test_models_built_side_by_side_are_told_as_they_end_and_shown_in_order(
+    model: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = str(tmp_path / "missing.pt2")
+    good = canned.built(canned.LATE, canned.BUILT)
+    died = WorkerError("the worker process died of SIGSEGV")
+    crew = FakeCrew(lambda request: died if request.job.model == other else good)
+    monkeypatch.setattr(crew_options, "LocalCrew", crew)
+    shell = FakeShell()
+    code = invoke(
+        shell,
+        *(other, missing, "saved.json", model, "--jobs", "2", "--json", "-"),
+        *("--save", str(tmp_path / "engines"), "--no-cache"),
+    )
+    crashed, absent, saved, built = json.loads(shell.stdout)
+    assert crashed["error"] == str(died)
+    assert (absent["exit_code"], saved["exit_code"]) == (2, 2)
+    assert built["engines"][0]["build"]["status"] == "built"
+    assert code is ExitCode.FAILED
+    assert shell.notes == [
+        f"[3/4] other.pt2: {died}",
+        "[4/4] island.pt2: 1 engine: 1 built; no operators left to PyTorch under late",
+    ]
+    assert [subject for subject, _ in shell.failures] == [other, missing, "saved.json"]
+    assert crew.work == {answered}
+    assert crew.jobs == 2
+    assert [Path(request.save).name for request in crew.tasks] == ["other", "island"]
+    assert not any(request.cache for request in crew.tasks)
+    assert shell.requests == [], "the program's own worker has nothing to do"
+
+
+def test_paths_are_absolute_where_a_cluster_builds(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(model).parent
+    monkeypatch.chdir(folder)
+    crew = FakeCrew(lambda request: canned.built(canned.LATE, canned.BUILT))
+    monkeypatch.setattr(crew_options, "DaskCrew", lambda address: crew)
+    monkeypatch.setattr(FakeCrew, "workers", lambda self: 4, raising=False)
+    shell = FakeShell()
+    words = ("--dask", "tcp://h:1", "--save", "engines", "--import", "ops.py")
+    assert invoke(shell, "island.pt2", *words) is ExitCode.CLEAN
+    (request,) = crew.tasks
+    assert request.job.model == model
+    assert request.save == str(folder / "engines")
+    assert request.job.access.imports == (str(folder / "ops.py"),)
+    assert not any("no workers" in note for note in shell.notes)
+
+
+def test_here_and_elsewhere_do_not_go_together(model: str) -> None:
+    with pytest.raises(UsageError, match="leave one out"):
+        invoke(FakeShell(), model, "--jobs", "2", "--dask", "tcp://h:1")

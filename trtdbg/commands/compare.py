@@ -1,0 +1,306 @@
+"""`trtdbg compare`: several policies on one or several models, side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import click
+import msgspec
+
+from trtdbg.commands import models as shared
+from trtdbg.commands.access import utf8
+from trtdbg.commands.crew import HERE, Where, crew_options
+from trtdbg.commands.options import (
+    Choices,
+    analysis_options,
+    force_option,
+    json_option,
+    not_a_model,
+    read_policy,
+    verbose_option,
+)
+from trtdbg.commands.running import RunningCommand, numerics_options
+from trtdbg.commands.shell import Shell
+from trtdbg.errors import ExitCode, TrtdbgError, UsageError, WorkerBugError
+from trtdbg.outputs import comparison as compared
+from trtdbg.outputs import comparison_words as words
+from trtdbg.outputs.comparison import Comparison, NamedPolicy, Row
+from trtdbg.outputs.files import refuse_existing, write_atomically
+from trtdbg.outputs.plain import readable_path
+from trtdbg.outputs.report import is_saved_report
+from trtdbg.outputs.summary import base_name
+from trtdbg.policy import Timing
+from trtdbg.session.compared import Numbers, Task, compare_row, failed_row
+from trtdbg.session.journal import Journal
+
+POLICY_FILE = ".toml"
+"""How a policy in a file ends."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """How and where rows are made."""
+
+    build: bool = True
+    cache: bool = True
+    where: Where = HERE
+    resume: str | None = None
+    """File that keeps finished rows."""
+
+
+@click.command(cls=RunningCommand)
+@click.argument("words", metavar="MODEL... [POLICY...]", nargs=-1, required=True)
+@analysis_options
+@numerics_options
+@click.option("--no-build", is_flag=True, help="Analyse alone, which takes seconds a row.")
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Build every engine anew; otherwise one that was built before is taken from the "
+    "cache, with the seconds that it took then, and marked.",
+)
+@click.option(
+    "--html",
+    "html_to",
+    metavar="FILE",
+    callback=not_a_model,
+    help="Write the same with charts into one HTML page.",
+)
+@crew_options("rows")
+@click.option(
+    "--resume",
+    metavar="FILE",
+    callback=utf8,
+    help="Keep rows in FILE as they finish, and make only those that it does not hold.",
+)
+@json_option
+@force_option
+@functools.partial(verbose_option, shows="Show tracebacks of bugs on stderr.")
+@click.pass_obj
+def command(
+    shell: Shell,
+    words: tuple[str, ...],
+    choices: Choices,
+    measured: shared.Run | None,
+    no_build: bool,
+    no_cache: bool,
+    html_to: str | None,
+    where: Where,
+    resume: str | None,
+    json_to: str | None,
+    force: bool,
+) -> ExitCode:
+    """Build each MODEL under several policies and show what each costs, side by side.
+
+    POLICY is a timing or a policy in a .toml file. Without one every timing is compared, and
+    the timing of the flags (late) with each of --inputs, --constants, --computed switched.
+
+    Every row has a worker process of its own: a crash, or more than --memory-limit or
+    --time-limit, costs that row alone.
+    """
+    if no_build and no_cache:
+        raise UsageError(
+            "--no-cache is about builds, and --no-build makes none", remedy="leave one out"
+        )
+    making = Making(not no_build, not no_cache, where, resume)
+    return run(
+        shell,
+        words,
+        choices,
+        making,
+        measured=measured,
+        html_to=html_to,
+        json_to=json_to,
+        force=force,
+    )
+
+
+def run(
+    shell: Shell,
+    words: Sequence[str],
+    choices: Choices,
+    making: Making,
+    *,
+    measured: shared.Run | None = None,
+    html_to: str | None = None,
+    json_to: str | None = None,
+    force: bool = False,
+) -> ExitCode:
+    """Compares the policies among `words` on the models among them.
+
+    Returns the highest exit code that `build` has for any row.
+    """
+    written = [path for path in (html_to, json_to) if path not in (None, "-")]
+    for path in written:
+        refuse_existing(str(path), force=force)
+    if len({*written, making.resume}) <= len(written):
+        raise UsageError("two outputs go to the same file", remedy="name two files")
+    models, policies = _sorted_out(words, choices)
+    tasks = [
+        _task(model, named, choices, making, measured)
+        for model in models
+        for named in policies
+    ]
+    with contextlib.ExitStack() as stack:
+        journal = None
+        if making.resume is not None:
+            journal = stack.enter_context(Journal(making.resume))
+        made = _made(shell, tasks, making, journal)
+    side_by_side = making.where.jobs if making.where.jobs != 1 else None
+    comparison = Comparison(rows=tuple(made), side_by_side=side_by_side)
+    _deliver(shell, comparison, html_to, json_to, force=force)
+    return compared.worst_code(made)
+
+
+def _sorted_out(given: Sequence[str], choices: Choices) -> tuple[list[str], list[NamedPolicy]]:
+    """Returns models and policies among the words of the command line, each once, in order.
+
+    Raises:
+        UsageError: there is no model, or a word makes no sense.
+    """
+    models = [word for word in dict.fromkeys(given) if not _is_policy(word)]
+    named = [word for word in dict.fromkeys(given) if _is_policy(word)]
+    if not models:
+        raise UsageError("there is no model to compare on", remedy="name a .pt2 file")
+    for model in models:
+        if is_saved_report(model):
+            raise UsageError(f"{model} is a saved report", remedy="give the .pt2 file")
+        near = get_close_matches(model, list(Timing), 1)
+        if near and not os.path.exists(model):
+            raise UsageError(
+                f"{readable_path(model)} is neither a file nor a timing",
+                remedy=f"did you mean {near[0]}?",
+            )
+    if named and "timing" in choices.given:
+        raise UsageError(
+            "--timing does not go with policies by name",
+            remedy=f"write {choices.policy.timing.value} beside {named[0]}",
+        )
+    if named:
+        found = [_policy(word, choices) for word in named]
+    else:
+        found = [
+            NamedPolicy(name=compared.policy_name(policy), policy=policy)
+            for policy in compared.policies(choices.policy)
+        ]
+    return models, list({each.policy: each for each in reversed(found)}.values())[::-1]
+
+
+def _is_policy(word: str) -> bool:
+    return word in set(Timing) or word.endswith(POLICY_FILE)
+
+
+def _policy(word: str, choices: Choices) -> NamedPolicy:
+    if word.endswith(POLICY_FILE):
+        return NamedPolicy(name=base_name(word), policy=read_policy(word))
+    policy = compared.at(choices.policy, Timing(word))
+    return NamedPolicy(name=compared.policy_name(policy), policy=policy)
+
+
+def _task(
+    model: str,
+    named: NamedPolicy,
+    choices: Choices,
+    making: Making,
+    measured: shared.Run | None,
+) -> Task:
+    numbers = None
+    if measured is not None:
+        given = {
+            name: value
+            for name, value in dataclasses.asdict(measured).items()
+            if value is not None
+        }
+        numbers = Numbers(**given)
+    if numbers is not None and numbers.inputs is not None:
+        inputs = making.where.path(numbers.inputs)
+        numbers = msgspec.structs.replace(numbers, inputs=inputs)
+    return Task(
+        model=readable_path(model),
+        name=named.name,
+        policy=named.policy,
+        job=making.where.job(shared.job(model, choices)),
+        build=making.build,
+        cache=making.cache,
+        numbers=numbers,
+    )
+
+
+def _made(
+    shell: Shell, tasks: Sequence[Task], making: Making, journal: Journal | None
+) -> list[Row]:
+    """Returns the row of each task, in order, telling of each as it is finished."""
+    made: dict[int, Row] = {}
+    resumed = 0
+    unreadable = _unreadable(shell, tasks)
+    for place, task in enumerate(tasks):
+        error = unreadable.get(task.job.model)
+        if error is not None:
+            made[place] = failed_row(task, error)
+        elif journal is not None and (known := journal.find(task)) is not None:
+            made[place] = known
+            resumed += 1
+    if resumed:
+        shell.note(f"{resumed} of {len(tasks)} rows are taken from {making.resume}")
+    left = [place for place in range(len(tasks)) if place not in made]
+    shell.status(f"{len(made)} of {len(tasks)} rows are made")
+    work = making.where.work(shell, [tasks[place] for place in left], compare_row)
+    for number, answer in work:
+        place = left[number]
+        row = answer if isinstance(answer, Row) else failed_row(tasks[place], answer)
+        if journal is not None:
+            journal.keep(tasks[place], row)
+        made[place] = row
+        _tell(shell, row, f"[{len(made)}/{len(tasks)}]")
+        shell.status(f"{len(made)} of {len(tasks)} rows are made")
+    return [made[place] for place in range(len(tasks))]
+
+
+def _unreadable(shell: Shell, tasks: Sequence[Task]) -> dict[str, TrtdbgError]:
+    """Returns the error of each model that no worker need be asked for."""
+    found: dict[str, TrtdbgError] = {}
+    for job in dict.fromkeys(task.job for task in tasks):
+        try:
+            shared.check(shell, job)
+        except TrtdbgError as error:
+            shell.fail(error, readable_path(job.model))
+            found[job.model] = error
+    return found
+
+
+def _tell(shell: Shell, row: Row, number: str) -> None:
+    subject = f"{base_name(row.model)}, {row.name}"
+    shell.note(f"{number} {subject}: {words.row_line(row)}")
+    if row.traceback is not None:
+        bug = WorkerBugError(row.error or "", row.traceback)
+        bug.remedy = None  # The row's error says it already.
+        shell.fail(bug, subject)
+
+
+def _deliver(
+    shell: Shell,
+    comparison: Comparison,
+    html_to: str | None,
+    json_to: str | None,
+    *,
+    force: bool,
+) -> None:
+    if json_to != "-":
+        # rich is imported here so that --help stays fast.
+        from trtdbg.outputs import comparison_table
+
+        shell.show(comparison_table.comparison(comparison))
+    if html_to is not None:
+        from trtdbg.outputs import comparison_page
+
+        page = comparison_page.page(comparison)
+        write_atomically(html_to, page.encode(), force=force)
+        shell.note(f"wrote {html_to}")
+    if json_to is not None:
+        shared.deliver(shell, [comparison], json_to, force=force)
