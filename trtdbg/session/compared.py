@@ -7,8 +7,6 @@ machine. Whatever happens to the worker, it returns a row.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Final
 
 import msgspec
 
@@ -24,8 +22,7 @@ from trtdbg.outputs.comparison import (
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import Report
 from trtdbg.session.alone import allow_children
-from trtdbg.session.client import Client
-from trtdbg.session.limits import overdue
+from trtdbg.session.conversation import HANDLER, Conversation
 from trtdbg.session.messages import (
     DEFAULT_ATOL,
     DEFAULT_RTOL,
@@ -33,12 +30,7 @@ from trtdbg.session.messages import (
     Build,
     Job,
     Measure,
-    News,
-    Progress,
 )
-from trtdbg.session.worker import activity
-
-HANDLER: Final = "trtdbg.session.server:Handler"
 
 
 class Numbers(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +65,9 @@ def compare_row(task: Task) -> Row:
     started = time.monotonic()
     allow_children()
     try:
-        with _Conversation(task, started) as ask:
-            row = _made(task, ask)
+        limit = task.job.access.time_limit
+        with Conversation(limit, started=started, handler=task.handler) as worker:
+            row = _made(task, worker)
     except TrtdbgError as error:
         row = failed_row(task, error)
     return msgspec.structs.replace(row, seconds=time.monotonic() - started)
@@ -85,7 +78,12 @@ def failed_row(task: Task, error: TrtdbgError) -> Row:
     return without_figures(task.model, task.name, task.policy, task.job.settings, error)
 
 
-def _made(task: Task, ask: Callable[[Analyze | Build | Measure], Report]) -> Row:
+def _made(task: Task, worker: Conversation) -> Row:
+    def ask(request: Analyze | Build | Measure) -> Report:
+        answer = worker.ask(request)
+        assert isinstance(answer, Report)
+        return answer
+
     # The limit is that of the row, which is watched here, and not of each request.
     access = msgspec.structs.replace(task.job.access, time_limit=None)
     job = msgspec.structs.replace(task.job, access=access)
@@ -103,40 +101,3 @@ def _made(task: Task, ask: Callable[[Analyze | Build | Measure], Report]) -> Row
         how = msgspec.structs.asdict(task.numbers)
         report = ask(Measure(job=job, policy=task.policy, **how))
     return row_of(task.model, task.name, report, totals)
-
-
-class _Conversation:
-    """A worker for one row, as a context manager that gives the function to ask it."""
-
-    def __init__(self, task: Task, started: float) -> None:
-        self._limit = task.job.access.time_limit
-        self._started = started
-        self._stage = ""
-        self._client = Client(self._heard, _handler=task.handler)
-
-    def __enter__(self) -> Callable[[Analyze | Build | Measure], Report]:
-        return self._ask
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def _ask(self, request: Analyze | Build | Measure) -> Report:
-        future = self._client.submit(request)
-        try:
-            answer = future.result(self._seconds_left())
-        except TimeoutError as error:
-            assert self._limit is not None
-            self._client.cancel()
-            stage = f" ({self._stage})" if self._stage else ""
-            raise overdue(self._limit, f"{activity(request)}{stage}") from error
-        assert isinstance(answer, Report)
-        return answer
-
-    def _seconds_left(self) -> float | None:
-        if self._limit is None:
-            return None
-        return max(0.0, self._started + self._limit - time.monotonic())
-
-    def _heard(self, event: News) -> None:
-        if isinstance(event, Progress):
-            self._stage = " ".join(filter(None, (event.stage, event.detail)))

@@ -110,7 +110,7 @@ def test_another_version_of_trtdbg_makes_its_own_rows(
     model: Path, kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(kept, task(model))
-    monkeypatch.setattr("trtdbg.session.journal.__version__", "99")
+    monkeypatch.setattr("trtdbg.session.identity.__version__", "99")
     with Journal(kept) as journal:
         assert journal.find(task(model)) is None
 

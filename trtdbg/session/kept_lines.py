@@ -1,0 +1,91 @@
+"""A file of what is done so far, a line of JSON each, for a run that was interrupted.
+
+Its first line says what the file is. Free of torch.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from trtdbg.errors import OutputError
+
+
+class KeptLines:
+    """An open file of lines, which no other run has open, as a context manager."""
+
+    def __init__(self, path: str, schema: str, maker: str) -> None:
+        """Opens the file, which is made if there is none, and reads what it holds.
+
+        A last line that was not finished is cut off.
+
+        Args:
+            path: where it is.
+            schema: what its first line says that it is.
+            maker: what writes such files, for the message about another one.
+
+        Raises:
+            OutputError: it cannot be opened, is in use, or is something else.
+        """
+        try:
+            self._file = open(path, "a+b")  # noqa: SIM115 (closed by close)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        try:
+            self.lines = self._read(path, schema, maker)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def add(self, line: msgspec.Struct) -> None:
+        """Writes a line to the disk before it returns.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            self._file.write(msgspec.json.encode(line) + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            name = self._file.name
+            raise OutputError(f"cannot write {name}: {error.strerror or error}") from error
+
+    def _read(self, path: str, schema: str, maker: str) -> list[bytes]:
+        header = msgspec.json.encode({"schema": schema}) + b"\n"
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"{path} is in use by another run", remedy="name another file"
+            ) from error
+        try:
+            self._file.seek(0)
+            data = self._file.read()
+            whole = data[: data.rfind(b"\n") + 1]
+            if data and not (whole or data).startswith(header[: len(data)]):
+                raise OutputError(
+                    f"{path} is no file of `{maker}` and is kept", remedy="name another file"
+                )
+            self._file.truncate(len(whole))
+            if not whole:
+                self._file.write(header)
+                self._file.flush()
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        return whole.splitlines()[1:]
