@@ -39,8 +39,7 @@ from trtdbg.errors import (
 )
 from trtdbg.outputs.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Access, Ask, Log, News, Progress
+from trtdbg.session.messages import Access, Ask, Log, News, Progress, Reply
 from trtdbg.viewing import Viewing
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ class Terminal:
         self._status = ""
         self._lock = threading.RLock()
 
-    def submit(self, request: Ask) -> Future[Environment | Report]:
+    def submit(self, request: Ask) -> Future[Reply]:
         """Sends a request to the worker, which the first one starts."""
         if self._client is None:
             from trtdbg.session.client import Client

@@ -116,3 +116,14 @@ def parse_dtypes(text: str) -> tuple[str, ...]:
             remedy=f"write none or a comma-separated list of {', '.join(WIDE_POLICY_DTYPES)}",
         )
     return tuple(sorted(names))
+
+
+def converters_truncate(policy: TruncationPolicy) -> bool:
+    """Tells whether float64 that a converter meets is narrowed rather than refused."""
+    match policy.timing:
+        case Timing.OFF:
+            return False
+        case Timing.UPSTREAM:
+            return True
+        case _:
+            return "float64" in policy.constants

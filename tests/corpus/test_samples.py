@@ -22,11 +22,15 @@ PARTITION = {
     "batchnorm_float64": {"upstream": (1, 0), "late": (1, 0)},
     "boundary_mixed": {"upstream": (2, 2), "late": (2, 2)},
     "ids_float64_island": {"upstream": (2, 1), "late": (1, 0)},
+    "split_heads": {"upstream": (1, 0), "late": (1, 0)},
     "vit_float64": {"upstream": (4, 3), "late": (1, 0)},
 }
 """Engines and PyTorch operators of each sample, as samples/README.md states them."""
 
 NAMES = sorted(PARTITION)
+REFUSED = "split_heads"
+"""The sample that TensorRT-RTX 1.5 builds under no policy."""
+
 LARGEST_BYTES = 300_000
 
 
@@ -73,11 +77,17 @@ def test_every_sample_is_analysed_under_every_timing(
         assert partition(report) == PARTITION[name][timing.value]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != REFUSED])
 def test_every_sample_builds_completely_under_late(name: str, bench: Bench) -> None:
     report = bench.build(SAMPLES / f"{name}.pt2", TruncationPolicy())
     assert report.engines
     assert not_built(report) == []
+
+
+def test_a_split_of_heads_is_refused_with_no_operator_named(bench: Bench) -> None:
+    report = bench.build(SAMPLES / f"{REFUSED}.pt2", TruncationPolicy())
+    assert [finding.code for finding in report.findings] == ["TD503"]
+    assert report.engines[0].build.node is None
 
 
 def test_float64_batch_norm_does_not_build_under_upstream(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -131,6 +132,7 @@ def run(
     for entry in shared.each(shell, models, build):
         if json_to != "-" and isinstance(entry, Report):
             _show(shell, entry, layers=layers, first=not entries)
+            _point_on(shell, entry)
         entries.append(entry)
     if json_to is not None:
         shared.deliver(shell, entries, json_to, force=force)
@@ -156,6 +158,16 @@ def _elsewhere(
         ended = str(answer) if isinstance(answer, TrtdbgError) else build_headline(answer)
         shell.note(f"[{len(answers)}/{len(models)}] {base_name(models[place])}: {ended}")
     return [answers[place] for place in range(len(requests))]
+
+
+def _point_on(shell: Shell, report: Report) -> None:
+    """Says what finds the operators of a refusal that names none."""
+    if any(finding.code == "TD503" for finding in report.findings):
+        path = shlex.quote(report.model.path)
+        shell.note(
+            "TensorRT names no operator that it refuses; to find which: "
+            f"trtdbg repro {path} -o DIR --code TD503"
+        )
 
 
 def _refuse_saved(model: str) -> None:

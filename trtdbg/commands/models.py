@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
 from trtdbg.commands.options import Choices
 from trtdbg.commands.shell import Shell
-from trtdbg.errors import CancelledError, ExitCode, ModelError, TrtdbgError, UsageError
+from trtdbg.errors import (
+    CancelledError,
+    ExitCode,
+    ModelError,
+    OutputError,
+    TrtdbgError,
+    UsageError,
+)
 from trtdbg.outputs.files import write_atomically
 from trtdbg.outputs.plain import readable_path
 from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
@@ -193,3 +201,20 @@ def analysis_code(entry: Entry) -> ExitCode:
 def worst(codes: Iterable[ExitCode]) -> ExitCode:
     """Returns the highest exit code; an unreadable model outweighs a finding in another."""
     return max(codes, default=ExitCode.CLEAN)
+
+
+def deliver_files(
+    shell: Shell, folder: Path, files: Mapping[str, bytes], *, force: bool
+) -> None:
+    """Writes files into a folder, which is made if it is not there, and prints their paths.
+
+    Raises:
+        OutputError: one cannot be written, or exists and `force` is off.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
+    for name, data in files.items():
+        write_atomically(folder / name, data, force=force)
+        shell.write(f"{folder / name}\n")

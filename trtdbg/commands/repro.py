@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import os
+import time
 from pathlib import Path
 
 import click
 
 from trtdbg.commands import models as shared
-from trtdbg.commands import trial
+from trtdbg.commands import reduction, trial
 from trtdbg.commands.options import (
     Choices,
     SectionedCommand,
     analysis_options,
     force_option,
+    not_a_model,
     verbose_option,
 )
+from trtdbg.commands.reduction import Reduction
 from trtdbg.commands.shell import Shell
-from trtdbg.errors import ExitCode, OutputError, UsageError
+from trtdbg.errors import ExitCode, UsageError
 from trtdbg.outputs import reproducer
 from trtdbg.outputs.explain import explain
-from trtdbg.outputs.files import refuse_filled_folder, write_atomically
+from trtdbg.outputs.files import refuse_filled_folder
+from trtdbg.outputs.names import find_node
 from trtdbg.outputs.report import is_saved_report
 from trtdbg.outputs.summary import broken_end, count
-from trtdbg.records import Recipe, Report
+from trtdbg.records import EngineRecord, Recipe, RecipeKind, Report
 from trtdbg.session.messages import Reproduce
 
-REPRODUCIBLE = ("TD101", "TD102", "TD103", "TD104", "TD105")
+OF_A_NODE = ("TD101", "TD102", "TD103", "TD104", "TD105")
 """Findings about one node, which a reproducer can be made of."""
+
+OF_AN_ENGINE = "TD503"
+"""The finding that only a search over parts of an engine makes a reproducer of."""
+
+REPRODUCIBLE = (*OF_A_NODE, OF_AN_ENGINE)
 
 
 @click.command(cls=SectionedCommand)
@@ -51,6 +59,12 @@ REPRODUCIBLE = ("TD101", "TD102", "TD103", "TD104", "TD105")
     default="script",
     help="With issue also a bug report in Markdown beside each script.  [default: script]",
 )
+@click.option(
+    "--resume",
+    metavar="FILE",
+    callback=not_a_model,
+    help="Keep what a search has tried in this file, and go on from what it holds.",
+)
 @force_option
 @verbose_option
 @click.pass_obj
@@ -62,6 +76,7 @@ def command(
     nodes: tuple[str, ...],
     codes: tuple[str, ...],
     kind: str,
+    resume: str | None,
     force: bool,
 ) -> ExitCode:
     """Write one Python file for each operator of MODEL that a validator fails on.
@@ -70,8 +85,23 @@ def command(
     engine. A file depends on torch and torch_tensorrt alone and runs without a GPU, with
     python and with pytest. Each is run before it is written; one that does not reproduce is
     not, and the exit code is 4.
+
+    --code TD503 builds all engines, and cuts each that TensorRT refuses down to the fewest
+    operators that it refuses with the same words: a .pt2 and a file that builds it. So does
+    TD102 where its node alone is not refused. --time-limit ends the search with the fewest
+    so far.
     """
-    return run(shell, model, choices, output, nodes, codes, issue=kind == "issue", force=force)
+    return run(
+        shell,
+        model,
+        choices,
+        output,
+        nodes,
+        codes,
+        issue=kind == "issue",
+        resume=resume,
+        force=force,
+    )
 
 
 def run(
@@ -83,9 +113,11 @@ def run(
     codes: tuple[str, ...] = (),
     *,
     issue: bool = False,
+    resume: str | None = None,
     force: bool = False,
 ) -> ExitCode:
     """Writes the reproducers; returns 4 if one does not reproduce or lowering failed."""
+    started = time.monotonic()
     if is_saved_report(model):
         raise UsageError(
             f"the saved report {model} holds no program", remedy="give the .pt2 file"
@@ -93,29 +125,51 @@ def run(
     chosen = tuple(_code(code) for code in codes)
     refuse_filled_folder(folder, force=force)
     shell.working_on(model)
-    request = Reproduce(
-        job=shared.job(model, choices), policy=choices.policy, nodes=nodes, codes=chosen
-    )
+    job = shared.job(model, choices)
+    request = Reproduce(job=job, policy=choices.policy, nodes=nodes, codes=chosen)
     report = shared.ask(shell, request)
-    if not report.recipes:
-        broken = broken_end(report)
+    broken = broken_end(report)
+    if broken or not (report.recipes or OF_AN_ENGINE in chosen):
         shell.note(f"{model}: nothing to reproduce{f', {broken}' if broken else ''}")
         return ExitCode.FAILED if broken else ExitCode.CLEAN
-    return _write_all(shell, report, Path(folder), report.recipes, issue=issue, force=force)
+    unlike = _write_all(shell, report, Path(folder), issue=issue, force=force)
+    wanted = Reduction(
+        job=job,
+        codes=chosen or ("TD102",),
+        folder=Path(folder),
+        resume=resume,
+        issue=issue,
+        force=force,
+        started=started,
+    )
+    engines = _engines(report, nodes, chosen, unlike)
+    code = reduction.run(shell, report, wanted, engines) if engines else ExitCode.CLEAN
+    cut = {name for engine in engines for name in engine.nodes}
+    return ExitCode.FAILED if any(r.nodes[0] not in cut for r in unlike) else code
+
+
+def _engines(
+    report: Report, nodes: tuple[str, ...], codes: tuple[str, ...], unlike: list[Recipe]
+) -> list[EngineRecord]:
+    """Returns the engines to cut down: those asked for, and those of false accepts."""
+    false = {r.nodes[0] for r in unlike if r.kind is RecipeKind.FALSE_ACCEPT}
+    names = {find_node(report, name).name for name in nodes}
+    asked = OF_AN_ENGINE in codes
+    return [
+        engine
+        for engine in report.engines
+        if not false.isdisjoint(engine.nodes)
+        or (asked and (not names or not names.isdisjoint(engine.nodes)))
+    ]
 
 
 def _write_all(
-    shell: Shell,
-    report: Report,
-    folder: Path,
-    recipes: tuple[Recipe, ...],
-    *,
-    issue: bool,
-    force: bool,
-) -> ExitCode:
+    shell: Shell, report: Report, folder: Path, *, issue: bool, force: bool
+) -> list[Recipe]:
+    """Writes what reproduces alone; returns the rest."""
     taken: set[str] = set()
-    failed = 0
-    for recipe in recipes:
+    unlike: list[Recipe] = []
+    for recipe in report.recipes or ():
         stem, number = reproducer.file_stem(recipe), 2
         while stem in taken:
             stem, number = f"{reproducer.file_stem(recipe)}_{number}", number + 1
@@ -123,31 +177,20 @@ def _write_all(
         text = reproducer.script(report, recipe, f"{stem}.py")
         ended = trial.run(f"{stem}.py", text)
         if not ended.reproduced:
-            failed += 1
+            unlike.append(recipe)
             shell.note(
                 f"{recipe.nodes[0]} ({recipe.target}) does not reproduce alone and is not "
                 f"written: {ended.why_not}"
             )
             continue
-        files = {f"{stem}.py": text}
+        files = {f"{stem}.py": text.encode()}
         if issue:
-            files[f"{stem}.md"] = reproducer.issue(report, recipe, text, ended.printed)
-        _write(shell, folder, files, recipe, force=force)
-    return ExitCode.FAILED if failed else ExitCode.CLEAN
-
-
-def _write(
-    shell: Shell, folder: Path, files: dict[str, str], recipe: Recipe, *, force: bool
-) -> None:
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    for name, text in files.items():
-        write_atomically(folder / name, text.encode(), force=force)
-        shell.write(f"{folder / name}\n")
-    alike = f", {count(len(recipe.nodes), 'node')} alike" if len(recipe.nodes) > 1 else ""
-    shell.note(f"reproduced: {reproducer.title(recipe)}{alike}")
+            bug = reproducer.issue(report, recipe, text, ended.printed)
+            files[f"{stem}.md"] = bug.encode()
+        shared.deliver_files(shell, folder, files, force=force)
+        alike = f", {count(len(recipe.nodes), 'node')} alike" if len(recipe.nodes) > 1 else ""
+        shell.note(f"reproduced: {reproducer.title(recipe)}{alike}")
+    return unlike
 
 
 def _code(text: str) -> str:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Access, Ask
+from trtdbg.session.messages import Access, Ask, Reply
 from trtdbg.viewing import Viewing
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ class Shell(Protocol):
     verbose: bool
     """Whether progress and log lines are wanted on stderr, one a line."""
 
-    def submit(self, request: Ask) -> Future[Environment | Report]:
+    def submit(self, request: Ask) -> Future[Reply]:
         """Sends a request to the program's one worker, which starts with the first."""
 
     def working_on(self, subject: str) -> None:

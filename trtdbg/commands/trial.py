@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +23,26 @@ class Trial:
     """The last line it wrote to stderr; empty if it reproduced."""
 
 
-def run(name: str, text: str, *, seconds: float = TRIAL_SECONDS) -> Trial:
-    """Runs a script that knows nothing of trtdbg; it is to end with exit code 0."""
+def run(
+    name: str,
+    text: str,
+    *,
+    beside: Mapping[str, bytes] | None = None,
+    seconds: float = TRIAL_SECONDS,
+) -> Trial:
+    """Runs a script that knows nothing of trtdbg; it is to end with exit code 0.
+
+    Args:
+        name: of its file.
+        text: of the script.
+        beside: files that it reads, by their names in its folder.
+        seconds: after which it is ended.
+    """
     with tempfile.TemporaryDirectory(prefix="trtdbg-") as folder:
         file = Path(folder, name)
         file.write_text(text, encoding="utf-8")
+        for other, data in (beside or {}).items():
+            Path(folder, other).write_bytes(data)
         # -P: a file beside it cannot stand in for a module that it imports.
         command = [sys.executable, "-P", str(file)]
         try:

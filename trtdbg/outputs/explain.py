@@ -236,9 +236,10 @@ _ALL: Final = (
         cause="Every operator was accepted, yet TensorRT refused the network: a dtype "
         "combination that it has no kernel for, a shape that it cannot resolve, or a limit "
         "of its compiler. TensorRT's own sentence stands in the message.",
-        cure="If a node is named, keep its operator in PyTorch with `--torch-executed-ops`. "
-        "If none is named, exclude operators one by one to find the one that TensorRT "
-        "dislikes, and read its log lines in `trtdbg build MODEL --json -`.",
+        cure="`trtdbg repro MODEL -o DIR --code TD503` cuts the engine down to the fewest "
+        "operators that TensorRT refuses with the same words, as a .pt2 and a script for a "
+        "bug report. Keep one of them in PyTorch with `--torch-executed-ops`, or write that "
+        "part of the model otherwise. `trtdbg build MODEL --json -` holds TensorRT's log.",
     ),
 )
 

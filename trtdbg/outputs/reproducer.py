@@ -8,6 +8,7 @@ from textwrap import wrap
 from trtdbg.outputs.html import render
 from trtdbg.outputs.plain import one_line
 from trtdbg.outputs.summary import environment_line
+from trtdbg.policy import Settings
 from trtdbg.records import Recipe, RecipeGraph, RecipeKind, Report
 
 _TITLES = {
@@ -16,6 +17,9 @@ _TITLES = {
     RecipeKind.FALSE_ACCEPT: "{target}: the validator accepts what TensorRT then refuses",
     RecipeKind.SCOPE_DEPENDENT: "{target}: accepted in the whole graph, refused in its engine",
 }
+
+_PARTITION_SETTINGS = ("min_block_size", "partitioner", "torch_executed_ops")
+"""Settings that say nothing about an operator alone."""
 
 _LAYER = re.compile(r"^(?:\[[^\]]*\]-?)+: ")
 
@@ -39,6 +43,7 @@ def script(report: Report, recipe: Recipe, name: str) -> str:
         recipe=recipe,
         sizes=recipe.sizes,
         settings=recipe.settings,
+        truncate_double=recipe.after.truncate_double,
         graphs=[(function, about, graph) for function, about, _, graph in graphs],
         words={function: word for function, _, word, _ in graphs},
         sentence=repr(" ".join(sentence.split())),
@@ -47,10 +52,43 @@ def script(report: Report, recipe: Recipe, name: str) -> str:
 
 def issue(report: Report, recipe: Recipe, code: str, printed: str) -> str:
     """Returns a Markdown bug report with the file's text and what it printed."""
+    return bug_report(report, title(recipe), recipe.message, code, printed)
+
+
+def changed_settings(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Returns the settings that change what becomes of operators alone, as Python."""
+    default = Settings()
+    return tuple(
+        (name, repr(getattr(settings, name)))
+        for name in settings.__struct_fields__
+        if name not in _PARTITION_SETTINGS
+        and getattr(settings, name) != getattr(default, name)
+    )
+
+
+def bug_report(
+    report: Report,
+    title: str,
+    message: str,
+    code: str,
+    printed: str,
+    program: str | None = None,
+) -> str:
+    """Returns a Markdown bug report: what is shown, the file that shows it, its output.
+
+    Args:
+        report: says the environment.
+        title: of the issue.
+        message: the finding.
+        code: text of the Python file.
+        printed: what the file printed.
+        program: name of the .pt2 that the file reads and the reader has to attach.
+    """
     return render(
         "issue.md",
-        title=title(recipe),
-        message=one_line(recipe.message),
+        program=program,
+        title=title,
+        message=one_line(message),
         environment=environment_line(report.environment),
         python=f"{report.environment.python}, {report.environment.platform}",
         code=code,

@@ -22,12 +22,15 @@ from trtdbg.errors import CancelledError, LimitError, TrtdbgError, WorkerBugErro
 from trtdbg.records import Environment, Report
 from trtdbg.session.messages import (
     Ask,
+    Attempt,
+    Attempted,
     Describe,
     Done,
     Event,
     Failed,
     News,
     Progress,
+    Reply,
 )
 from trtdbg.session.worker import Worker
 
@@ -35,9 +38,6 @@ _logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS: Final = 0.5
 """How long `close` lets a worker end by itself; importing torch can keep it from listening."""
-
-_Answer = Environment | Report
-
 
 _PROBE_STAGE: Final = "probe"
 _MOST_PROBE_CRASHES: Final = 8
@@ -48,7 +48,7 @@ class _Pending:
     """A request and the future that its answer goes to."""
 
     request: Ask
-    future: Future[_Answer]
+    future: Future[Reply]
     stage: str = ""
     """What the worker said last that it was doing for it."""
     crashes: int = 0
@@ -97,7 +97,7 @@ class Client:
             if self._running is None:
                 self._living_worker()
 
-    def submit(self, request: Ask) -> Future[Environment | Report]:
+    def submit(self, request: Ask) -> Future[Reply]:
         """Queues a request; its future ends with the answer or a class of trtdbg.errors."""
         pending = _Pending(request, Future())
         with self._lock:
@@ -211,14 +211,18 @@ class Client:
         return pending.stage == _PROBE_STAGE and pending.crashes <= _MOST_PROBE_CRASHES
 
 
-def _unpack(request: Ask, answer: Done | Failed) -> _Answer:
+def _unpack(request: Ask, answer: Done | Failed) -> Reply:
     """Returns the record of an answer, or raises what it says went wrong."""
     if isinstance(answer, Failed):
         raise _as_error(answer)
     try:
-        if isinstance(request, Describe):
-            return msgspec.msgpack.decode(answer.payload, type=Environment)
-        return msgspec.msgpack.decode(answer.payload, type=Report)
+        match request:
+            case Describe():
+                return msgspec.msgpack.decode(answer.payload, type=Environment)
+            case Attempt():
+                return msgspec.msgpack.decode(answer.payload, type=Attempted)
+            case _:
+                return msgspec.msgpack.decode(answer.payload, type=Report)
     except msgspec.MsgspecError as error:
         raise WorkerBugError(f"the worker's answer is unreadable: {error}") from error
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import BuildRecord
+from trtdbg.records import BuildRecord, Environment, Report
 
 _LETTERS = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}
 """Private letters of Unicode for the bytes of file names that are not UTF-8."""
@@ -124,14 +124,44 @@ class Reproduce(Message, frozen=True, kw_only=True):
     """Findings to reproduce; all if empty."""
 
 
+class Attempt(Message, frozen=True, kw_only=True):
+    """Asks to build an engine, or some pieces of it alone, for the `Attempted`."""
+
+    job: Job
+    policy: TruncationPolicy
+    engine: int
+    kept: tuple[int, ...] | None = None
+    """Places of the operators to keep, in graph order; None is the engine as it is."""
+    outputs: bool = False
+    """Whether what the engine returns is returned as well, where it is kept."""
+    build: bool = True
+    """Whether TensorRT is asked; else only the operators are told."""
+    save: str | None = None
+    """Path of a .pt2 that takes what was built; None saves nothing."""
+
+
 class Shutdown(Message, frozen=True, kw_only=True):
     """Asks the worker to end."""
 
 
-Ask = Describe | Analyze | Build | Measure | Weigh | Reproduce
-"""What is answered: with an `Environment`, or a `Report`."""
+Ask = Describe | Analyze | Build | Measure | Weigh | Reproduce | Attempt
+"""What is answered, with a `Reply`."""
 
 Request = Ask | Shutdown
+
+
+class Attempted(Message, frozen=True, kw_only=True):
+    """What TensorRT said of an engine, or of a part of it."""
+
+    operators: tuple[str, ...]
+    """Of what was built, in graph order."""
+    graph: tuple[str, ...]
+    """The same as lines to read, inputs and constants first, with dtypes and shapes."""
+    build: BuildRecord
+    """Its `node` is the node of the lowered graph that TensorRT's sentence names."""
+
+
+Reply = Environment | Report | Attempted
 
 
 class Progress(Message, frozen=True, kw_only=True):
@@ -177,7 +207,7 @@ class Done(Message, frozen=True, kw_only=True):
     """The answer to a request."""
 
     payload: bytes
-    """An `Environment` or a `Report` as msgpack."""
+    """A `Reply` as msgpack."""
 
 
 class Failed(Message, frozen=True, kw_only=True):

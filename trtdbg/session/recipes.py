@@ -11,6 +11,7 @@ from torch.fx import GraphModule, Node
 from trtdbg.errors import StageError
 from trtdbg.outputs import summary
 from trtdbg.outputs.names import find_node
+from trtdbg.outputs.reproducer import changed_settings
 from trtdbg.policy import Settings, Timing
 from trtdbg.records import (
     NodeRecord,
@@ -33,9 +34,6 @@ KINDS = {
 """Findings that have a reproducer of one node."""
 
 _FAILING = (Verdict.REJECT, Verdict.CRASHED)
-
-_DEVICE_SETTINGS = ("min_block_size", "partitioner", "torch_executed_ops")
-"""Settings that say nothing about a node alone."""
 
 
 def recipes(
@@ -124,7 +122,7 @@ def _recipe(
         before=before,
         after=after,
         sizes=tuple(sizes.names.values()),
-        settings=tuple(_changed(settings)),
+        settings=changed_settings(settings),
         sentence=_sentence(report, record) if kind is RecipeKind.FALSE_ACCEPT else None,
     )
 
@@ -174,11 +172,3 @@ def _sentence(report: Report, record: NodeRecord) -> str | None:
             return row.reason
     engine = next((e for e in report.engines if e.build.node == record.name), None)
     return engine.build.error if engine is not None else None
-
-
-def _changed(settings: Settings) -> Iterator[tuple[str, str]]:
-    default = Settings()
-    for name in settings.__struct_fields__:
-        value = getattr(settings, name)
-        if name not in _DEVICE_SETTINGS and value != getattr(default, name):
-            yield name, repr(value)

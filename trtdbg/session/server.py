@@ -28,10 +28,10 @@ import msgspec
 from trtdbg import errors
 from trtdbg.errors import StageError, TrtdbgError, WorkerBugError, WorkerError
 from trtdbg.policy import Settings
-from trtdbg.records import Environment, Report
 from trtdbg.session.messages import (
     Analyze,
     Ask,
+    Attempt,
     Build,
     Describe,
     Done,
@@ -43,6 +43,7 @@ from trtdbg.session.messages import (
     Measure,
     News,
     Progress,
+    Reply,
     Reproduce,
     Request,
     Shutdown,
@@ -63,7 +64,7 @@ class RequestHandler(Protocol):
     def prepare(self) -> None:
         """Does the slow imports, before the first request is looked at; must not raise."""
 
-    def handle(self, request: Ask) -> Environment | Report:
+    def handle(self, request: Ask) -> Reply:
         """Returns the record that answers `request`."""
 
 
@@ -89,7 +90,7 @@ class Handler:
         else:
             host.attach_log(self._emit_log)
 
-    def handle(self, request: Ask) -> Environment | Report:
+    def handle(self, request: Ask) -> Reply:
         """Returns the environment of this machine, or the report that was asked for."""
         from trtdbg.stages import host
 
@@ -110,6 +111,8 @@ class Handler:
                     return self._session(job).weigh(policy, consequences=each, suggestion=best)
                 case Reproduce(job=job, policy=policy, nodes=nodes, codes=codes):
                     return self._session(job).reproduce(policy, nodes, codes)
+                case Attempt(job=job):
+                    return self._session(job).attempt(request)
                 case _:
                     assert_never(request)
         except MemoryError:
@@ -346,7 +349,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _model_name(request: Analyze | Build | Measure | Reproduce | Weigh) -> str:
+def _model_name(request: Analyze | Attempt | Build | Measure | Reproduce | Weigh) -> str:
     return PurePath(request.job.model).name
 
 

@@ -31,11 +31,14 @@ from trtdbg.records import (
     TypingKind,
 )
 from trtdbg.session import advice, execution, reasons, recipes, runnable
+from trtdbg.session.attempts import attempt
 from trtdbg.session.engine_cache import EngineCache
 from trtdbg.session.measured import measure
 from trtdbg.session.messages import (
     DEFAULT_ATOL,
     DEFAULT_RTOL,
+    Attempt,
+    Attempted,
     EngineBuilt,
     Job,
     News,
@@ -152,9 +155,7 @@ class Session:
             UsageError: an engine index is out of range, or the policy cannot be followed.
             OutputError: the folder to save to cannot be written.
         """
-        can_build = self._capability("build engines")
-        if not can_build.possible:
-            raise UnavailableError(f"cannot build engines here: {can_build.reason}")
+        self._require_builds()
         analysis = self._analysis(policy)
         records = list(analysis.report.engines)
         wanted = tuple(range(len(records))) if engines is None else engines
@@ -362,6 +363,19 @@ class Session:
         )
         return msgspec.structs.replace(analysis.report, recipes=made)
 
+    def attempt(self, request: Attempt) -> Attempted:
+        """Builds an engine or a part of it alone and returns what TensorRT said.
+
+        Raises:
+            UnavailableError: this machine cannot build.
+            UsageError: there is no such engine.
+            StageError: there are no engines, or the part cannot be cut out or written down.
+            OutputError: it cannot be saved.
+        """
+        self._require_builds()
+        analysed = self._analysis(request.policy).analysed
+        return attempt(request, analysed, self._options(request.policy), self._target)
+
     def _partitioned(
         self, policy: TruncationPolicy, analysed: Analysed, lowered: Lowered
     ) -> GraphModule:
@@ -405,6 +419,11 @@ class Session:
             return "not built"
         running = self._capability("run and time engines")
         return "not timed" if running.possible else f"not available: {running.reason}"
+
+    def _require_builds(self) -> None:
+        can_build = self._capability("build engines")
+        if not can_build.possible:
+            raise UnavailableError(f"cannot build engines here: {can_build.reason}")
 
     def _capability(self, name: str) -> Capability:
         return next(c for c in self.environment.capabilities if c.name == name)

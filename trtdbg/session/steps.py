@@ -15,7 +15,13 @@ from torch.export.graph_signature import InputKind
 from torch.fx import GraphModule
 
 from trtdbg.outputs.findings import Evidence
-from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.policy import (
+    Settings,
+    Timing,
+    TruncationPolicy,
+    VerdictSource,
+    converters_truncate,
+)
 from trtdbg.records import (
     Binding,
     BoundaryCast,
@@ -201,7 +207,7 @@ class Steps:
         if not self.context.can_define_networks or self.context.probe_seconds <= 0:
             return
         options = copy.copy(self.options)
-        options.truncate_double = self._converters_truncate()
+        options.truncate_double = converters_truncate(self.policy)
         engines = [module for _, module in engine_nodes(program.module)]
         self.answers.update(
             probe.probe(
@@ -337,21 +343,11 @@ class Steps:
                     module,
                     str(call.target),
                     self.options,
-                    truncate_double=self._converters_truncate(),
+                    truncate_double=converters_truncate(self.policy),
                     inputs=inputs.get(str(call.target)),
                 )
             )
         return networks
-
-    def _converters_truncate(self) -> bool:
-        """Tells whether float64 that a converter meets is narrowed rather than refused."""
-        match self.policy.timing:
-            case Timing.OFF:
-                return False
-            case Timing.UPSTREAM:
-                return True
-            case _:
-                return "float64" in self.policy.constants
 
     def _finish(
         self,

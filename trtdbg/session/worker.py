@@ -30,6 +30,7 @@ from trtdbg.errors import LimitError, TrtdbgError, WorkerBugError, WorkerError
 from trtdbg.session.limits import WATCH_SECONDS, access_of, exceeded
 from trtdbg.session.messages import (
     Analyze,
+    Attempt,
     Build,
     Describe,
     Done,
@@ -390,6 +391,8 @@ def activity(request: Request | None) -> str:
             return f"weighing refusals in {PurePath(job.model).name}"
         case Reproduce(job=job):
             return f"writing down nodes of {PurePath(job.model).name}"
+        case Attempt(job=job):
+            return f"building a part of {PurePath(job.model).name}"
         case Shutdown():
             return "ending"
         case _:

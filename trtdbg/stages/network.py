@@ -45,15 +45,19 @@ class Network:
     interpreter: Any = None
     """Holds builder, network and weights as long as a build may follow."""
 
-    def culprit(self) -> str | None:
+    def culprit(self, error: str | None = None) -> str | None:
         """Returns the lowered node that a failed network fails on, None if none is named.
 
         TensorRT's sentence names the layer it refuses; what was being converted when Python
         noticed may stand behind it.
+
+        Args:
+            error: TensorRT's sentence about its build; None is that about its definition.
         """
-        if self.error is None:
+        error = error or self.error
+        if error is None:
             return None
-        named = [layer for layer in self.layers if layer.node and layer.name in self.error]
+        named = [layer for layer in self.layers if layer.node and layer.name in error]
         if named:
             return max(named, key=lambda layer: len(layer.name)).node
         return self.error_node

@@ -12,7 +12,7 @@ from trtdbg.errors import CancelledError
 from trtdbg.outputs.numerics import headline
 from trtdbg.outputs.summary import build_line
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import BuildRecord, BuildStatus, Environment, Report
+from trtdbg.records import BuildRecord, BuildStatus, Report
 from trtdbg.session.messages import (
     Build,
     EngineBuilt,
@@ -20,6 +20,7 @@ from trtdbg.session.messages import (
     LogLevel,
     Measure,
     Progress,
+    Reply,
     Weigh,
 )
 from trtdbg_ui.activity import Activity
@@ -308,7 +309,7 @@ def _why_no_build(state: State, read_only: bool, engine: int | None) -> str | No
 
 
 def _outcome(
-    future: Future[Environment | Report],
+    future: Future[Reply],
 ) -> tuple[Report | None, BaseException | None]:
     """Returns the report or the error of an ended request; neither if it was cancelled."""
     if future.cancelled():

@@ -10,15 +10,15 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import BuildRecord, BuildStatus, Environment, Report
-from trtdbg.session.messages import Analyze, Build, Describe, Job, Measure, Weigh
+from trtdbg.records import BuildRecord, BuildStatus, Report
+from trtdbg.session.messages import Analyze, Build, Describe, Job, Measure, Reply, Weigh
 from trtdbg_ui.kept import kept
 from trtdbg_ui.loaded import Loaded
 
 Ask = Analyze | Build | Measure | Weigh
 Choice = tuple[Settings, TruncationPolicy]
 """What a report depends on, for one program."""
-Answer = Future[Environment | Report]
+Answer = Future[Reply]
 
 
 class Worker(Protocol):
@@ -27,7 +27,7 @@ class Worker(Protocol):
     def start(self) -> None:
         """Begins to spawn the worker process; returns at once."""
 
-    def submit(self, request: Describe | Ask) -> Future[Environment | Report]:
+    def submit(self, request: Describe | Ask) -> Future[Reply]:
         """Queues a request."""
 
     def cancel(self) -> None:

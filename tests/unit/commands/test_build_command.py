@@ -13,6 +13,7 @@ from trtdbg.commands import build
 from trtdbg.commands import crew as crew_options
 from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode, OutputError, UsageError, WorkerError
+from trtdbg.outputs.findings import Evidence, find
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord
 from trtdbg.session.alone import answered
@@ -161,3 +162,16 @@ def test_paths_are_absolute_where_a_cluster_builds(
 def test_here_and_elsewhere_do_not_go_together(model: str) -> None:
     with pytest.raises(UsageError, match="leave one out"):
         invoke(FakeShell(), model, "--jobs", "2", "--dask", "tcp://h:1")
+
+
+@pytest.mark.parametrize(("node", "pointed"), [(None, 1), ("sin", 0)])
+def test_a_refusal_that_names_no_operator_points_on_to_what_finds_them(
+    model: str, node: str | None, pointed: int
+) -> None:
+    refused = msgspec.structs.replace(canned.FAILED, node=node, error="no kernel")
+    report = canned.built(canned.LATE, refused)
+    shell = FakeShell(
+        {model: msgspec.structs.replace(report, findings=tuple(find(report, Evidence())))}
+    )
+    assert build.run(shell, (model,), CHOICES) is ExitCode.FAILED
+    assert len([note for note in shell.notes if "--code TD503" in note]) == pointed

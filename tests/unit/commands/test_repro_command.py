@@ -10,10 +10,11 @@ import pytest
 from fake_shell import FakeShell
 
 from tests import canned
-from trtdbg.commands import repro, trial
+from trtdbg.commands import reduction, repro, trial
 from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode, OutputError, UsageError
-from trtdbg.outputs import reproducer
+from trtdbg.outputs import reduced, reproducer
+from trtdbg.outputs.reduced import Reduced
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Recipe, RecipeGraph, RecipeKind, Report, Verdict
 from trtdbg.session.messages import Reproduce
@@ -48,7 +49,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the scripts that were run; each succeeds whose node is not called `wrong`."""
     names: list[str] = []
 
-    def run(name: str, text: str) -> trial.Trial:
+    def run(name: str, text: str, *, beside: object = None) -> trial.Trial:
         names.append(name)
         ast.parse(text)
         good = "wrong" not in name
@@ -144,3 +145,128 @@ def test_a_trial_says_how_a_script_ended() -> None:
     assert slow.why_not == "it ran over 1 s"
     alien = trial.run("alien.py", "import sys; assert sys.flags.safe_path")
     assert alien.reproduced
+
+
+def test_a_trial_has_the_files_beside_the_script() -> None:
+    text = "import pathlib; print(pathlib.Path(__file__).with_name('x.pt2').read_text())"
+    assert trial.run("reads.py", text, beside={"x.pt2": b"held"}).printed == "held\n"
+
+
+@pytest.fixture
+def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the worker of a search answer as the model's name says: see `breaking.py`."""
+    folder = Path(__file__).parents[1] / "session"
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(reduction, "HANDLER", "breaking:Breaking")
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Returns the path of a model whose engine is refused for operators 3 and 7."""
+    monkeypatch.chdir(tmp_path)
+    Path("refuse:3,7").write_bytes(b"PK")
+    return "refuse:3,7"
+
+
+def one_engine(*recipes: Recipe) -> Report:
+    engine = msgspec.structs.replace(canned.UPSTREAM.engines[0], nodes=("_to_copy", "mul"))
+    return msgspec.structs.replace(canned.UPSTREAM, engines=(engine,), recipes=recipes)
+
+
+def test_an_engine_is_cut_down_run_and_written(
+    refused: str, tmp_path: Path, tried: list[str], breaking: None
+) -> None:
+    out = tmp_path / "repro"
+    shell = FakeShell({refused: one_engine()})
+    code = repro.run(shell, refused, CHOICES, str(out), codes=("TD503",), issue=True)
+    assert code is ExitCode.CLEAN
+    assert tried == ["td503_engine_0.py"]
+    names = ["td503_engine_0.pt2", "td503_engine_0.py", "td503_engine_0.md"]
+    assert shell.stdout.splitlines() == [str(out / name) for name in names]
+    assert (out / names[0]).read_text() == "(3, 7)"
+    script = (out / names[1]).read_text()
+    assert "#   v7 = aten.op7()" in script
+    assert "no kernel for layer of # bytes" in script
+    assert shell.notes[-1].startswith("reproduced: engine 0, 2 of 40 operators, ")
+
+
+def test_a_part_that_does_not_reproduce_is_not_written(
+    refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaking: None
+) -> None:
+    def run(name: str, text: str, *, beside: object = None) -> trial.Trial:
+        return trial.Trial(False, "", "AssertionError")
+
+    monkeypatch.setattr(trial, "run", run)
+    out = tmp_path / "repro"
+    shell = FakeShell({refused: one_engine()})
+    assert repro.run(shell, refused, CHOICES, str(out), codes=("TD503",)) is ExitCode.FAILED
+    assert not out.exists()
+    assert "do not reproduce in a fresh process and are not written" in shell.notes[-1]
+
+
+def test_engines_that_build_are_nothing_to_reproduce(
+    tmp_path: Path, tried: list[str], breaking: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("refuse:99").write_bytes(b"PK")
+    shell = FakeShell({"refuse:99": one_engine()})
+    code = repro.run(shell, "refuse:99", CHOICES, str(tmp_path / "a"), codes=("TD503",))
+    assert code is ExitCode.CLEAN
+    assert shell.notes[-1].endswith("nothing to reproduce, TensorRT refuses no engine")
+
+
+def test_a_false_accept_that_is_none_alone_has_its_engine_cut_down(
+    refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaking: None
+) -> None:
+    def run(name: str, text: str, *, beside: object = None) -> trial.Trial:
+        return trial.Trial(beside is not None, "reproduced", "AssertionError")
+
+    monkeypatch.setattr(trial, "run", run)
+    false = recipe(kind=RecipeKind.FALSE_ACCEPT, code="TD102", nodes=("mul",), sentence="no")
+    shell = FakeShell({refused: one_engine(false)})
+    out = tmp_path / "repro"
+    codes = ("TD102", "TD503")
+    assert repro.run(shell, refused, CHOICES, str(out), codes=codes) is ExitCode.CLEAN
+    assert sorted(path.name for path in out.iterdir()) == [
+        "td503_engine_0.pt2",
+        "td503_engine_0.py",
+    ]
+    assert any("does not reproduce alone" in note for note in shell.notes)
+
+
+def test_what_was_tried_is_kept_and_a_node_chooses_its_engine(
+    refused: str, tmp_path: Path, tried: list[str], breaking: None
+) -> None:
+    kept = str(tmp_path / "tried")
+    for number, known in enumerate((False, True)):
+        shell = FakeShell({refused: one_engine()})
+        out = str(tmp_path / f"out{number}")
+        words = ("TD503",)
+        repro.run(shell, refused, CHOICES, out, ("mul",), words, resume=kept)
+        assert any("attempts are known from" in note for note in shell.notes) == known
+    assert len(tried) == 2
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_hostile_sentence_or_graph_stays_text(crashed: bool) -> None:
+    hostile = '"""\nimport os; os.abort()\n\x1b{{ 1 }}\\'
+    told = Reduced(
+        code="TD503",
+        engine=0,
+        operators=(hostile,),
+        graph=(hostile,),
+        whole=3,
+        sentence=hostile,
+        crashed=crashed,
+    )
+    text = reduced.script(report(), told, "td503_engine_0")
+    tree = ast.parse(text)
+    assert "abort" not in {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    assert "\x1b" not in text
+
+
+def test_the_search_is_offered_where_a_model_is_not_written_over(model: str) -> None:
+    with pytest.raises(UsageError, match="--resume would write to the model"):
+        repro.command.main(
+            [model, "-o", "x", "--resume", "y.pt2"], obj=FakeShell(), standalone_mode=False
+        )

@@ -1,0 +1,76 @@
+"""Builds an engine, or a part of it alone, to see whether TensorRT refuses that as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import torch
+from torch.fx import GraphModule
+
+from trtdbg.errors import OutputError, StageError, UsageError
+from trtdbg.outputs.summary import operator_text
+from trtdbg.policy import converters_truncate
+from trtdbg.records import BuildRecord
+from trtdbg.session.messages import Attempt, Attempted, native_path
+from trtdbg.session.steps import Analysed
+from trtdbg.stages import engine, network, subgraph
+from trtdbg.stages.graph import engine_nodes, first_line, target_name
+
+
+def attempt(
+    request: Attempt, analysed: Analysed, options: Any, target: str | None
+) -> Attempted:
+    """Returns what TensorRT says of what is asked for; nothing is taken from a cache.
+
+    Args:
+        request: which engine, and which pieces of it.
+        analysed: of the request's policy.
+        options: torch_tensorrt's settings.
+        target: compute capability to build for.
+
+    Raises:
+        UsageError: there is no such engine.
+        StageError: there are no engines, or the part cannot be cut out or written down.
+        OutputError: it cannot be saved.
+    """
+    if analysed.program is None or analysed.evidence.repair_crash is not None:
+        raise StageError("the program has no engines that could be built")
+    engines = list(engine_nodes(analysed.program.module))
+    if not 0 <= request.engine < len(engines):
+        raise UsageError(
+            f"there is no engine {request.engine}", remedy=f"there are {len(engines)}"
+        )
+    call, module = engines[request.engine]
+    part, defined = module, analysed.networks[request.engine]
+    if request.kept is not None:
+        part = subgraph.cut(module, request.kept, outputs=request.outputs)
+    if request.save is not None:
+        # First, since its build may end this process.
+        _save(part, request.save)
+    if not request.build:
+        return _attempted(part, BuildRecord())
+    if request.kept is not None:
+        defined = network.define_network(
+            part,
+            str(call.target),
+            options,
+            truncate_double=converters_truncate(request.policy),
+        )
+    build, _ = engine.build_engine(defined, target)
+    if build.error is not None:
+        build = msgspec.structs.replace(build, node=defined.culprit(build.error))
+    return _attempted(part, build)
+
+
+def _attempted(part: GraphModule, build: BuildRecord) -> Attempted:
+    operators = [operator_text(target_name(piece[0])) for piece in subgraph.pieces(part)]
+    return Attempted(operators=tuple(operators), graph=subgraph.lines(part), build=build)
+
+
+def _save(part: GraphModule, path: str) -> None:
+    program = subgraph.exported(part)
+    try:
+        torch.export.save(program, native_path(path))
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {first_line(error)}") from error
