@@ -52,6 +52,7 @@ def test_a_sample_is_timed_in_three_ways_and_every_engine_too(sample: str) -> No
     for engine in report.engines:
         assert engine.timing is not None, engine.timing_unavailable
         assert engine.profile or engine.profile_unavailable
+        assert all(layer.name for layer in engine.profile)
 
 
 def test_more_engines_are_timed_one_by_one() -> None:

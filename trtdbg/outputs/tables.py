@@ -357,13 +357,19 @@ def profile(engine: EngineRecord) -> tuple[str, RenderableType | None]:
     """Returns the layers that TensorRT runs for an engine, the slowest first."""
     if not engine.profile:
         return "", None
-    table = make_table("layer that TensorRT runs", "median ms", "share")
-    table.columns[1].justify = table.columns[2].justify = "right"
-    total = sum(layer.median_ms for layer in engine.profile)
-    slowest = sorted(engine.profile, key=lambda layer: -layer.median_ms)
+    table = make_table("layer that TensorRT runs", "type", "outputs", "median ms", "share")
+    table.columns[3].justify = table.columns[4].justify = "right"
+    total = sum(layer.median_ms or 0.0 for layer in engine.profile)
+    slowest = sorted(engine.profile, key=lambda layer: -(layer.median_ms or 0.0))
     for layer in slowest:
-        share = f"{layer.median_ms / total:.0%}" if total else "-"
-        table.add_row(one_line(layer.name), f"{layer.median_ms:.4f}", share)
+        took = layer.median_ms
+        table.add_row(
+            one_line(layer.name),
+            one_line(layer.type or "-"),
+            one_line(", ".join(layer.outputs)) or "-",
+            f"{took:.4f}" if took is not None else "-",
+            f"{took / total:.0%}" if took is not None and total else "-",
+        )
     return f"Profile of engine {engine.index}", table
 
 

@@ -16,6 +16,7 @@ import torch
 from trtdbg.records import Comparison, LayerTime, TimingRecord
 from trtdbg.stages.graph import first_line
 from trtdbg.stages.host import tensorrt_log
+from trtdbg.stages.inspection import fused_layers, inspect
 
 Call = Callable[[], object]
 
@@ -160,7 +161,7 @@ def arguments_of(
 def layer_times(
     serialized: bytes, inputs: Mapping[str, Any], runs: int
 ) -> tuple[LayerTime, ...]:
-    """Runs an engine with TensorRT's profiler and returns the time of each fused layer.
+    """Runs an engine with TensorRT's profiler and returns its layers, as inspected.
 
     The layers are those of the built engine, not of the network: TensorRT joins and renames
     them. Needs a CUDA device.
@@ -198,12 +199,11 @@ def layer_times(
             if not context.execute_async_v3(stream.cuda_stream):
                 raise RuntimeError(log[0][1] if log else "TensorRT does not run the engine")
             stream.synchronize()
+        inspected = inspect(engine, context)
         # The addresses in the context are theirs.
         del kept
-    return tuple(
-        LayerTime(name=name, median_ms=statistics.median(times))
-        for name, times in profiler.times.items()
-    )
+    medians = {name: statistics.median(times) for name, times in profiler.times.items()}
+    return fused_layers(inspected, medians)
 
 
 def _bind(engine: Any, context: Any, inputs: Mapping[str, Any]) -> list[torch.Tensor]:
