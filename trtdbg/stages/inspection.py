@@ -1,4 +1,4 @@
-"""What TensorRT's engine inspector says of a built engine: ground for the stages, not a stage."""
+"""What TensorRT's engine inspector says of a built engine. No stage, but ground for one."""
 
 from __future__ import annotations
 
