@@ -75,6 +75,10 @@ class Conversation:
             late = overdue(self._limit or 0.0, f"{activity(request)}{stage}")
             raise OutOfTimeError(late.message, remedy=late.remedy) from error
 
+    def lift_limit(self) -> None:
+        """Lets what was found until the time was over be finished."""
+        self._limit = None
+
     def seconds_left(self) -> float:
         """Returns how long may be asked still; infinity where there is no limit."""
         if self._limit is None:

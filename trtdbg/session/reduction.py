@@ -144,13 +144,14 @@ class Search:
         )
 
     def save(self, part: Attempt, path: str) -> None:
-        """Writes a part to a .pt2; where its build crashes the worker the file is there first.
+        """Writes a part to a .pt2, however little time is left.
 
         Raises:
             TrtdbgError: it cannot be written down.
         """
-        with contextlib.suppress(WorkerError, TimeoutError):
-            self._ask(msgspec.structs.replace(part, save=path))
+        self._worker.lift_limit()
+        self._seconds = None
+        self._ask(msgspec.structs.replace(part, save=path, build=False))
 
     def _outcome(self, attempt: Attempt) -> Outcome:
         known = self._tried.find(attempt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from trtdbg.outputs import reduced, reproducer
 from trtdbg.outputs.reduced import Reduced
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Recipe, RecipeGraph, RecipeKind, Report, Verdict
-from trtdbg.session.messages import Reproduce
+from trtdbg.session.messages import Access, Reproduce
 
 CHOICES = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
 
@@ -245,6 +246,20 @@ def test_what_was_tried_is_kept_and_a_node_chooses_its_engine(
         repro.run(shell, refused, CHOICES, out, ("mul",), words, resume=kept)
         assert any("attempts are known from" in note for note in shell.notes) == known
     assert len(tried) == 2
+
+
+def test_what_was_found_when_the_time_was_over_is_written(
+    tmp_path: Path, tried: list[str], breaking: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("slow:0,39").write_bytes(b"PK")
+    shell = FakeShell({"slow:0,39": one_engine()})
+    choices = dataclasses.replace(CHOICES, access=Access(time_limit=6))
+    out = tmp_path / "a"
+    assert repro.run(shell, "slow:0,39", choices, str(out), codes=("TD503",)) is ExitCode.CLEAN
+    assert (out / "td503_engine_0.pt2").read_text() != str((0, 39))
+    assert "fewer may do" in (out / "td503_engine_0.py").read_text()
+    assert "ended by --time-limit" in shell.notes[-1]
 
 
 @pytest.mark.parametrize("crashed", [False, True])

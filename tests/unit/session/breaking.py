@@ -33,6 +33,8 @@ class Breaking:
         if log is not None:
             with open(log, "a") as file:
                 file.write(f"{request.kept}\n")
+        if how == "slow" and request.build:
+            time.sleep(0.3)
         error = None
         if request.build and set(map(int, places.split(","))) <= set(kept):
             error = getattr(self, how)(request, kept)
@@ -53,6 +55,10 @@ class Breaking:
     def outputs(self, request, kept):
         """Refuses what returns all that the engine returns, and nothing else."""
         return "no kernel" if request.kept is None or request.outputs else None
+
+    def slow(self, request, kept):
+        """Refuses, and takes a while whatever the answer."""
+        return "no kernel"
 
     def whole(self, request, kept):
         """Refuses the engine as it is, and no copy of its graph."""
