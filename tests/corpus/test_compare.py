@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from corpus_bench import SAMPLES, Bench, read_manifest
+from corpus_bench import CORPUS, SAMPLES, Bench, read_manifest
 
 from trtdbg.errors import ExitCode
 from trtdbg.outputs.comparison import Comparison, Row, build_totals, policies, row_of
@@ -28,8 +28,8 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "ui")])}
 LATE = TruncationPolicy()
 UPSTREAM = TruncationPolicy(timing=Timing.UPSTREAM)
-CASES = ("bool_times_bool", "double_island", "mixed_double_int_boundary", "sdpa_int_mask")
-"""One that TensorRT refuses, and three whose engines depend on the policy."""
+IN_CI = "mixed_double_int_boundary"
+"""The case of the corpus whose engines and casts depend on the policy most."""
 
 
 def task(model: Path, policy: TruncationPolicy, **changes: Any) -> Task:
@@ -57,30 +57,47 @@ def alone(model: Path, report: Report) -> dict[str, Any]:
     return figures(row_of(str(model), "x", report, build_totals(report)))
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("attention_float64", marks=pytest.mark.slow), "boundary_mixed"]
-)
-def test_rows_of_a_sample_hold_the_figures_of_build_alone(name: str, bench: Bench) -> None:
-    model = SAMPLES / f"{name}.pt2"
-    chosen = policies(LATE)
-    for policy, row in zip(chosen, made([task(model, p) for p in chosen]), strict=True):
+def assert_rows_are_those_of_build(
+    model: Path, chosen: list[TruncationPolicy], bench: Bench, imports: tuple[str, ...] = ()
+) -> None:
+    job = Job(
+        model=str(model),
+        settings=Settings(),
+        access=Access(time_limit=240, imports=imports),
+    )
+    rows = made([task(model, policy, job=job) for policy in chosen])
+    for policy, row in zip(chosen, rows, strict=True):
         assert row.error is None
         assert figures(row) == alone(model, bench.build(model, policy))
 
 
+def test_rows_of_a_sample_hold_the_figures_of_build_alone(bench: Bench) -> None:
+    assert_rows_are_those_of_build(SAMPLES / "boundary_mixed.pt2", [UPSTREAM, LATE], bench)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.stem for path in SAMPLES.glob("*.pt2")))
+def test_all_rows_of_all_samples_hold_the_figures_of_build_alone(
+    name: str, bench: Bench
+) -> None:
+    assert_rows_are_those_of_build(SAMPLES / f"{name}.pt2", policies(LATE), bench)
+
+
 @pytest.mark.skipif(not read_manifest(), reason="the corpus is absent")
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.slow) for case in CASES[:2]] + [*CASES[2:]]
+    "case",
+    [
+        case if case == IN_CI else pytest.param(case, marks=pytest.mark.slow)
+        for case in read_manifest()
+    ],
 )
 def test_rows_of_the_corpus_hold_the_figures_of_build_alone(
     case: str, bench: Bench, corpus_model: Callable[[str], Path]
 ) -> None:
     model = corpus_model(case)
-    for policy, row in zip(
-        (UPSTREAM, LATE), made([task(model, p) for p in (UPSTREAM, LATE)]), strict=True
-    ):
-        assert row.error is None
-        assert figures(row) == alone(model, bench.build(model, policy))
+    script = CORPUS / "cases" / f"{case}.py"
+    imports = (str(script),) if "custom_op" in script.read_text() else ()
+    assert_rows_are_those_of_build(model, [UPSTREAM, LATE], bench, imports)
 
 
 def test_the_command_line_gives_what_build_prints(tmp_path: Path) -> None:
