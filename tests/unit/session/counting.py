@@ -68,7 +68,7 @@ def main(model: str) -> None:
     for step, policy in (("late", late), ("off", off), ("again", late)):
         session.analyze(policy)
         note(step)
-    print(json.dumps(spent))
+    sys.stdout.write(json.dumps(spent) + "\n")
 
 
 if __name__ == "__main__":
