@@ -6,8 +6,9 @@ import msgspec
 
 from trtdbg.policy import Timing
 from trtdbg.records import Agreement, NodeError, Numerics, Report
+from trtdbg.session.lowered import Lowered
 from trtdbg.session.runnable import obstacle
-from trtdbg.session.steps import Analysed, Lowered
+from trtdbg.session.steps import Analysed
 from trtdbg.stages.deviations import Tolerance
 from trtdbg.stages.graph import Emit
 from trtdbg.stages.numerics import Truncated, measure_programs, same_nodes

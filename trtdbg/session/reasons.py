@@ -10,6 +10,7 @@ from torch.fx import GraphModule
 from trtdbg.records import Counterfactual, TypingKind, Verdict
 from trtdbg.stages import validate
 from trtdbg.stages.counterfactual import Oracle, Refusal, explain_refusals
+from trtdbg.stages.registry import entries_checked_once
 from trtdbg.stages.validate import Judgement
 
 
@@ -35,7 +36,8 @@ def explain(
         if judgement.verdict is not Verdict.ACCEPT
     }
     oracle = Oracle(validate.ask, validate.is_promising, options)
-    return explain_refusals(module, refusals, oracle, kind, values)
+    with entries_checked_once():
+        return explain_refusals(module, refusals, oracle, kind, values)
 
 
 def values_of(module: GraphModule) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from trtdbg.records import (
 from trtdbg.session import advice, execution, reasons, recipes, runnable
 from trtdbg.session.attempts import attempt
 from trtdbg.session.engine_cache import EngineCache
+from trtdbg.session.lowered import Lowered
 from trtdbg.session.measured import measure
 from trtdbg.session.messages import (
     DEFAULT_ATOL,
@@ -47,7 +48,7 @@ from trtdbg.session.messages import (
 )
 from trtdbg.session.probe_cache import ProbeCache
 from trtdbg.session.runnable import Built
-from trtdbg.session.steps import Analysed, Context, Lowered, Steps
+from trtdbg.session.steps import Analysed, Context, Steps
 from trtdbg.stages import engine, host, infer, validate
 from trtdbg.stages.capture import Captured, capture, compilation_settings
 from trtdbg.stages.custom import import_libraries
@@ -356,8 +357,7 @@ class Session:
         original = analysis.analysed.captured.module
         if original is None or lowered.inferred is None:
             return msgspec.structs.replace(analysis.report, recipes=())
-        late = msgspec.structs.replace(policy, timing=Timing.LATE)
-        truncated = infer.infer_truncated(lowered.inferred, late).module
+        truncated = lowered.truncated(policy).module
         made = recipes.recipes(
             analysis.report, original, truncated, self._settings, nodes, codes
         )
@@ -388,7 +388,7 @@ class Session:
             case Timing.EARLY:
                 return infer.infer(analysed.captured.module).module
             case Timing.LATE:
-                return infer.infer_truncated(lowered.inferred, policy).module
+                return lowered.truncated(policy).module
             case Timing.OFF:
                 return lowered.inferred.module
 
@@ -486,7 +486,10 @@ class Session:
         return _Analysis(msgspec.structs.replace(report, model=model), analysed)
 
     def _lower(self, truncate_double: bool) -> Lowered:
-        """Captures the program once per value of the one setting that changes lowering."""
+        """Captures the program, again for `upstream` if a pass decides by its setting."""
+        other = self._lowered.get(not truncate_double)
+        if other is not None and not other.captured.asks_truncate_double:
+            return other
         if truncate_double not in self._lowered:
             captured = capture(
                 self._loaded.program,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import msgspec
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
@@ -38,6 +37,7 @@ from trtdbg.records import (
     Verdict,
 )
 from trtdbg.session import reasons
+from trtdbg.session.lowered import Lowered
 from trtdbg.session.rows import NodeRows, engine_rows, output_rows
 from trtdbg.stages import (
     boundary,
@@ -69,23 +69,6 @@ from trtdbg.stages.graph import (
 )
 from trtdbg.stages.network import Network
 from trtdbg.stages.splits import Program, placeholders
-from trtdbg.stages.tensors import Narrowings
-
-
-@dataclass
-class Lowered:
-    """A captured program with what inference and the validators say without a policy."""
-
-    captured: Captured
-    inferred: Typing | None = None
-    original: dict[str, validate.Judgement] = field(default_factory=dict)
-    refreshed: dict[str, validate.Judgement] = field(default_factory=dict)
-    narrowings: Narrowings = field(default_factory=Narrowings, kw_only=True)
-    """Narrow copies of constants, shared by the engines of all policies."""
-    why_original: dict[str, Counterfactual] = field(default_factory=dict)
-    """Why nodes are refused on the metadata that lowering leaves."""
-    why_refreshed: dict[str, Counterfactual] = field(default_factory=dict)
-    """Why nodes are refused on refreshed metadata."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +127,7 @@ class Steps:
         self.early: early.NarrowedProgram | None = None
         self.answers: dict[str, probe.Answer] = {}
         self.refused: frozenset[str] = frozenset()
+        self.judged: Mapping[str, validate.Judgement] = {}
         self.inside: dict[str, validate.Judgement] = {}
 
     def run(self) -> Analysed:
@@ -154,14 +138,14 @@ class Steps:
                 return Analysed(self.captured)
         truncated = self._truncate()
         self.context.progress("validate", "on truncated dtypes")
-        judged = validate.judge(truncated.module, self._judging_options())
+        self.judged = self._judge(truncated)
         try:
             split, program, networks = self._settle_partition(truncated)
         except PartitionFailedError as error:
             # The partitioner or a validator raised, as it would in torch_tensorrt.compile.
             self.evidence.partition_error = str(error)
-            return self._finish(truncated, judged, None, None, [])
-        return self._finish(truncated, judged, split, program, networks)
+            return self._finish(truncated, None, None, [])
+        return self._finish(truncated, split, program, networks)
 
     def _settle_partition(
         self, truncated: Typing
@@ -255,14 +239,25 @@ class Steps:
             assert self.captured.module is not None
             return infer.infer(self.captured.module)
         self.context.progress("infer", "under the policy")
-        # Upstream narrows float64 behind the validators' back, whatever the lists say.
-        policy = self.policy if self.policy.timing is Timing.LATE else TruncationPolicy()
-        truncated = infer.infer_truncated(self.base.inferred, policy)
+        policy = self._lists_in_force()
+        truncated = self.base.truncated(policy)
         if self.policy.timing is Timing.LATE:
             seconds = time.perf_counter() - start
             graph = truncated.module.graph
             self.recorder.snapshot(Phase.TRUNCATION, "truncate (late)", graph, seconds)
         return truncated
+
+    def _lists_in_force(self) -> TruncationPolicy:
+        # Upstream narrows float64 behind the validators' back, whatever the lists say.
+        return TruncationPolicy() if self._is_upstream() else self.policy
+
+    def _judge(self, truncated: Typing) -> Mapping[str, validate.Judgement]:
+        match self.policy.timing:
+            case Timing.OFF:
+                return self.base.refreshed
+            case Timing.EARLY:
+                return validate.judge(truncated.module, self._judging_options())
+        return self.base.judged(self._lists_in_force(), self._judging_options())
 
     def _partition(self, truncated: Typing, refused: frozenset[str]) -> partition.Split:
         self.context.progress("partition", self.settings.partitioner.value)
@@ -272,7 +267,11 @@ class Steps:
         start = time.perf_counter()
         try:
             split = partition.partition(
-                module, self.options, tolerant=not as_upstream, refused=refused
+                module,
+                self.options,
+                tolerant=not as_upstream,
+                refused=refused,
+                answers=self._answers(),
             )
         except Exception as error:
             seconds = time.perf_counter() - start
@@ -281,6 +280,12 @@ class Steps:
         seconds = time.perf_counter() - start
         self.recorder.snapshot(Phase.PARTITION, "partition", split.module.graph, seconds)
         return split
+
+    def _answers(self) -> dict[str, bool] | None:
+        """Returns what the partitioner would be answered; `upstream` has it ask by itself."""
+        if self._is_upstream():
+            return None
+        return {name: j.verdict is Verdict.ACCEPT for name, j in self.judged.items()}
 
     def _repair(
         self, split: partition.Split, truncated: Typing
@@ -352,7 +357,6 @@ class Steps:
     def _finish(
         self,
         truncated: Typing,
-        judged: dict[str, validate.Judgement],
         split: partition.Split | None,
         program: Program | None,
         networks: list[Network],
@@ -378,17 +382,17 @@ class Steps:
             truncated=truncated,
             original=self.base.original,
             refreshed=self.base.refreshed,
-            judged=judged,
+            judged=self.judged,
             inside=self.inside,
             probed=self.answers,
             refused=self.refused,
-            in_force=self._in_force(judged),
+            in_force=self._in_force(),
             kind_in_force=(
                 TypingKind.ORIGINAL if self._is_upstream() else TypingKind.TRUNCATED
             ),
-            small_blocks=self._small_blocks(truncated, judged, split),
+            small_blocks=self._small_blocks(truncated, split),
             min_block_size=self.settings.min_block_size,
-            counterfactuals=self._reasons(truncated, judged),
+            counterfactuals=self._reasons(truncated),
             engine_of=split.engine_of if split is not None else {},
             tensorrt={k: v for net in networks for k, v in net.node_dtypes.items()},
         )
@@ -447,17 +451,12 @@ class Steps:
     def _is_upstream(self) -> bool:
         return self.policy.timing is Timing.UPSTREAM
 
-    def _in_force(
-        self, judged: dict[str, validate.Judgement]
-    ) -> dict[str, validate.Judgement]:
+    def _in_force(self) -> Mapping[str, validate.Judgement]:
         """Returns the judgements that decide the partition."""
-        return self.base.original if self._is_upstream() else judged
+        return self.base.original if self._is_upstream() else self.judged
 
     def _small_blocks(
-        self,
-        truncated: Typing,
-        judged: dict[str, validate.Judgement],
-        split: partition.Split | None,
+        self, truncated: Typing, split: partition.Split | None
     ) -> dict[str, int]:
         if split is None:
             return {}
@@ -466,14 +465,12 @@ class Steps:
             self.captured.module if self._is_upstream() else truncated.module,
             self.options,
             split,
-            [n for n, j in self._in_force(judged).items() if j.verdict is Verdict.ACCEPT],
+            [n for n, j in self._in_force().items() if j.verdict is Verdict.ACCEPT],
             tolerant=not self._is_upstream(),
             refused=self.refused,
         )
 
-    def _reasons(
-        self, truncated: Typing, judged: dict[str, validate.Judgement]
-    ) -> dict[str, Counterfactual]:
+    def _reasons(self, truncated: Typing) -> dict[str, Counterfactual]:
         """Returns why nodes are refused: under the typing in force, else under another."""
         original, refreshed = self.base.why_original, self.base.why_refreshed
         match self.policy.timing:
@@ -483,7 +480,7 @@ class Steps:
                 return {**original, **refreshed}
         self.context.progress("validate", "what would turn the refusals")
         in_force = reasons.explain(
-            truncated.module, judged, self._judging_options(), TypingKind.TRUNCATED
+            truncated.module, self.judged, self._judging_options(), TypingKind.TRUNCATED
         )
         return {**original, **refreshed, **in_force}
 
@@ -493,9 +490,8 @@ class Steps:
         assert self.base.inferred is not None
         if self.policy.timing is Timing.EARLY:
             # They were narrowed before lowering: what the lists do to them shows here.
-            policy = msgspec.structs.replace(self.policy, timing=Timing.LATE)
-            truncated = infer.infer_truncated(self.base.inferred, policy)
-            return narrowing.constant_records(self.base.inferred, truncated)
+            late = self.base.truncated(self.policy)
+            return narrowing.constant_records(self.base.inferred, late)
         held = narrowing.held_constants(program.module) if program is not None else None
         return narrowing.constant_records(self.base.inferred, truncated, held)
 

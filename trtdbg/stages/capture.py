@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.export import ExportedProgram
@@ -42,6 +43,9 @@ class Captured:
     pool: tuple[GraphNode, ...]
     failed_pass: str | None = None
     error: str | None = None
+    asks_truncate_double: bool = True
+    """Whether a pass may have decided by that setting; if none has, the other value of it
+    lowers to the same."""
 
     def last_graph(self) -> tuple[GraphNode, ...]:
         """Returns the nodes of the last good graph."""
@@ -157,6 +161,38 @@ def compilation_settings(settings: Settings, truncate_double: bool) -> Any:
     return CompilationSettings(**{k: v for k, v in wanted.items() if k in known})
 
 
+class _Noticing:
+    """Stands for a bool, and notices when something depends on it.
+
+    torch_tensorrt's rewrite of complex numbers is handed `truncate_double` each time, and
+    decides by it where it meets complex128 alone.
+    """
+
+    def __init__(self, value: bool) -> None:
+        self._value = value
+        self.asked = False
+
+    def __bool__(self) -> bool:
+        self.asked = True
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self) == other
+
+    def __hash__(self) -> int:
+        return hash(bool(self))
+
+    def __index__(self) -> int:
+        return int(bool(self))
+
+    def __repr__(self) -> str:
+        return repr(bool(self))
+
+
+def _is_torch_tensorrts(lowering_pass: Any) -> bool:
+    return str(getattr(lowering_pass, "__module__", "")).startswith("torch_tensorrt.")
+
+
 def _decomposed(program: ExportedProgram, decompositions: Any) -> ExportedProgram:
     with decomposing_without_cuda():
         return program.run_decompositions(decompositions)
@@ -176,6 +212,9 @@ def capture(
     capture; what was recorded until then is returned. A `recorder` that already holds passes
     is continued, and the program is then taken to be their result.
 
+    torch_tensorrt's own passes are given a `truncate_double` that notices whether they decide
+    by it; of a pass that somebody else added it is taken for granted.
+
     Source: torch_tensorrt 2.13 and 2.14, `dynamo/_compiler.py` compile and
     `dynamo/lowering/passes/_aten_lowering_pass.py` pre_export_lowering and post_lowering.
     """
@@ -187,6 +226,8 @@ def capture(
     from torch_tensorrt.dynamo.lowering.passes._FakeTensorUpdater import FakeTensorUpdater
 
     options = compilation_settings(settings, truncate_double)
+    noticing, asked = copy.copy(options), _Noticing(truncate_double)
+    noticing.truncate_double = asked
     program = copy_program(program)
     if recorder is None:
         recorder = Recorder()
@@ -206,14 +247,15 @@ def capture(
         recorder.snapshot(phase, name, graph_of(result), time.perf_counter() - start)
         return result
 
+    def lower(phase: Phase, lowering_pass: Any, module: GraphModule) -> GraphModule:
+        own = _is_torch_tensorrts(lowering_pass)
+        asked.asked |= not own
+        step = partial(lowering_pass, module, noticing if own else options)
+        return cast(GraphModule, run(phase, lowering_pass.__name__, step, lambda gm: gm.graph))
+
     try:
         for lowering_pass in ATEN_PRE_LOWERING_PASSES.passes:
-            run(
-                Phase.PRE_EXPORT,
-                lowering_pass.__name__,
-                partial(lowering_pass, program.graph_module, options),
-                lambda gm: gm.graph,
-            )
+            lower(Phase.PRE_EXPORT, lowering_pass, program.graph_module)
         decompositions = get_decompositions(
             settings.enable_experimental_decompositions, settings.decompose_attention, False
         )
@@ -229,12 +271,7 @@ def capture(
         fake_mode = torch._export.utils._detect_fake_mode_from_gm(module)
         updater = FakeTensorUpdater(module)
         for lowering_pass in ATEN_POST_LOWERING_PASSES.passes:
-            module = run(
-                Phase.POST_LOWERING,
-                lowering_pass.__name__,
-                partial(lowering_pass, module, options),
-                lambda gm: gm.graph,
-            )
+            module = lower(Phase.POST_LOWERING, lowering_pass, module)
         if fake_mode is not None:
             run(
                 Phase.POST_LOWERING,
@@ -245,9 +282,19 @@ def capture(
     except _PassFailedError as failed:
         recorder.failure(failed.phase, failed.name, failed.seconds, failed.error)
         return Captured(
-            None, tuple(recorder.passes), tuple(recorder.pool), failed.name, failed.error
+            None,
+            tuple(recorder.passes),
+            tuple(recorder.pool),
+            failed.name,
+            failed.error,
+            asks_truncate_double=asked.asked,
         )
-    return Captured(module, tuple(recorder.passes), tuple(recorder.pool))
+    return Captured(
+        module,
+        tuple(recorder.passes),
+        tuple(recorder.pool),
+        asks_truncate_double=asked.asked,
+    )
 
 
 class _PassFailedError(Exception):
@@ -258,8 +305,6 @@ class _PassFailedError(Exception):
 
 def copy_program(program: ExportedProgram) -> ExportedProgram:
     """Returns a program with a graph of its own that shares all tensors."""
-    import copy
-
     return ExportedProgram(
         root=program.graph_module,
         graph=copy_graph(program.graph),

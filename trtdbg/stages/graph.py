@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch.fx import Graph, GraphModule, Node
+from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.passes.shape_prop import _extract_tensor_metadata
 
 from trtdbg.records import Dtype, Shape, Source
@@ -221,8 +222,11 @@ def copy_graph(graph: Graph) -> Graph:
 
 
 def copy_graph_module(module: GraphModule) -> GraphModule:
-    """Returns a copy with a graph of its own that shares every parameter and buffer."""
-    twin = GraphModule(module, copy_graph(module.graph))
+    """Returns a copy with a graph of its own that shares every parameter and buffer.
+
+    Its Python code is generated when it is run, which most copies never are.
+    """
+    twin = _LazyGraphModule(module, copy_graph(module.graph))
     twin.meta.update(module.meta)
     for spec in ("_in_spec", "_out_spec"):
         if hasattr(module, spec):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch.fx import GraphModule, Node
 
@@ -19,6 +20,7 @@ from trtdbg.stages.graph import (
     engine_nodes,
     target_name,
 )
+from trtdbg.stages.registry import entries_checked_once
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ def partition(
     *,
     tolerant: bool,
     refused: frozenset[str] = frozenset(),
+    answers: Mapping[str, bool] | None = None,
 ) -> Split:
     """Partitions a copy of a graph as `torch_tensorrt.dynamo.compile_module` does.
 
@@ -48,6 +51,8 @@ def partition(
         tolerant: treat a validator that raises as a refusal; otherwise its exception ends the
             partitioning, as it ends `torch_tensorrt.compile`.
         refused: nodes that stay in PyTorch although their validators accept them.
+        answers: what the partitioner's question was answered for the operators of this very
+            graph under these very settings; None asks the validators again.
 
     Raises:
         Exception: whatever a validator or the partitioner raises.
@@ -63,7 +68,9 @@ def partition(
         node.meta[NODE_MARK] = node.name
     with (
         captured_log("torch_tensorrt.dynamo.partitioning"),
-        _further_refusals(tolerant, refused),
+        entries_checked_once(),
+        _one_table_of_modules(),
+        _answering(twin, tolerant, refused, answers or {}),
     ):
         supported, total = partitioning.get_graph_converter_support(
             twin, options.torch_executed_ops
@@ -140,13 +147,45 @@ def _split(module: GraphModule, options: Any, *, skip_fusion: bool) -> GraphModu
 
 
 @contextlib.contextmanager
-def _further_refusals(tolerant: bool, refused: frozenset[str]) -> Iterator[None]:
+def _one_table_of_modules() -> Iterator[None]:
+    """Lets the global partitioner list the modules of a graph once, not for each of its nodes.
+
+    It hands the list on with every question, and changes no module until all are asked.
+
+    Source: torch 2.13 and 2.14, `fx/passes/infra/partitioner.py`
+    CapabilityBasedPartitioner._is_node_supported.
+    """
+    from torch.fx.passes.infra.partitioner import CapabilityBasedPartitioner
+
+    asked_as_it_is = getattr(CapabilityBasedPartitioner, "_is_node_supported", None)
+    if asked_as_it_is is None:
+        yield
+        return
+    tables: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+
+    def is_node_supported(self: Any, node: Node) -> bool:
+        if self not in tables:
+            tables[self] = dict(self.graph_module.named_modules())
+        return bool(self.operator_support.is_node_supported(tables[self], node))
+
+    CapabilityBasedPartitioner._is_node_supported = is_node_supported
+    try:
+        yield
+    finally:
+        CapabilityBasedPartitioner._is_node_supported = asked_as_it_is
+
+
+@contextlib.contextmanager
+def _answering(
+    module: GraphModule, tolerant: bool, refused: frozenset[str], answers: Mapping[str, bool]
+) -> Iterator[None]:
     """Lets the registry also refuse given nodes, and those whose validator raises.
 
-    The partitioners build their own operator support objects, all of which ask
+    What it answered before about a node of this graph, it answers again unasked. The
+    partitioners build their own operator support objects, all of which ask
     `node in DYNAMO_CONVERTERS`: this is the one place where more can be refused.
     """
-    if not tolerant and not refused:
+    if not tolerant and not refused and not answers:
         yield
         return
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import ConverterRegistry
@@ -154,8 +193,13 @@ def _further_refusals(tolerant: bool, refused: frozenset[str]) -> Iterator[None]
     contains = ConverterRegistry.__contains__
 
     def contains_unless_refused(registry: Any, key: Any) -> bool:
-        if isinstance(key, Node) and key.meta.get(NODE_MARK) in refused:
-            return False
+        if isinstance(key, Node):
+            name = key.meta.get(NODE_MARK)
+            if name in refused:
+                return False
+            # A copy of the graph may be cut up, and show a validator other neighbours.
+            if name in answers and key.graph is module.graph:
+                return answers[name]
         try:
             return bool(contains(registry, key))
         except Exception:

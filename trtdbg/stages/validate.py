@@ -13,6 +13,7 @@ from torch.fx import GraphModule, Node
 
 from trtdbg.records import ValidatorSource, Verdict
 from trtdbg.stages.graph import captured_log, first_line, target_name
+from trtdbg.stages.registry import entries_checked_once
 
 VALIDATOR_LOGGER = "torch_tensorrt.dynamo.conversion"
 
@@ -75,11 +76,12 @@ def judge(module: GraphModule, options: Any) -> dict[str, Judgement]:
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
 
     DYNAMO_CONVERTERS.set_compilation_settings(options)
-    return {
-        node.name: _judge_node(node, options)
-        for node in module.graph.nodes
-        if node.op == "call_function"
-    }
+    with entries_checked_once():
+        return {
+            node.name: _judge_node(node, options)
+            for node in module.graph.nodes
+            if node.op == "call_function"
+        }
 
 
 def is_supported(node: Node, options: Any) -> tuple[Verdict, str | None]:

@@ -29,14 +29,14 @@ COUNTED_WITH = "2.13"
 BUDGETS: dict[str, dict[str, tuple[int, int]]] = {
     "attention_float64": {
         "load": (145, 0),
-        "late": (1474, 1640),
-        "off": (24, 1048),
+        "late": (1474, 1388),
+        "off": (24, 504),
         "again": (0, 0),
     },
     "boundary_mixed": {
         "load": (30, 0),
-        "late": (385, 204),
-        "off": (3, 122),
+        "late": (385, 170),
+        "off": (3, 54),
         "again": (0, 0),
     },
 }

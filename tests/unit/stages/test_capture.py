@@ -183,3 +183,46 @@ def test_what_an_operator_leaves_empty_lowers_without_a_cuda_device() -> None:
         if isinstance(node.meta.get("val"), torch.Tensor)
     }
     assert devices == {"cpu"}
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "decides"),
+    [("float32", False), ("float64", False), ("complex64", False), ("complex128", True)],
+)
+def test_only_complex128_is_lowered_by_truncate_double(
+    dtype: str, decides: bool, truncate: bool
+) -> None:
+    def forward(self: Any, x: Any) -> Any:
+        return x * self.factor
+
+    of = getattr(torch, dtype)
+    program = export(module(forward, factor=torch.ones(4, dtype=of)), torch.ones(4, dtype=of))
+    captured = capture(program, Settings(), truncate_double=truncate, emit=quiet)
+    assert captured.asks_truncate_double is decides
+    other = capture(program, Settings(), truncate_double=not truncate, emit=quiet)
+    assert (unrolled(captured) == unrolled(other)) is not decides
+
+
+def unrolled(captured: Any) -> list[Any]:
+    """Returns all snapshots of a capture, without what the passes took."""
+    return [
+        (record.phase, record.name, record.error, [captured.pool[i] for i in record.graph])
+        for record in captured.passes
+    ]
+
+
+def test_a_pass_of_somebody_else_may_decide_by_truncate_double(
+    lowering_passes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def foreign(gm: Any, settings: Any) -> Any:
+        seen.append(settings.truncate_double)
+        return gm
+
+    passes = lowering_passes.ATEN_POST_LOWERING_PASSES
+    monkeypatch.setattr(passes, "passes", [*passes.passes, foreign])
+    captured = capture(exported_island(), Settings(), truncate_double=True, emit=quiet)
+    assert captured.asks_truncate_double
+    assert seen[0] is True

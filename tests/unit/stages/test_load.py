@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import typing
 import zipfile
 from pathlib import Path
 
@@ -417,3 +418,19 @@ def test_the_operator_of_a_corpus_case_is_named_until_it_is_registered(tmp_path)
     loaded = load(path)
     targets = [str(node.target) for node in loaded.program.graph.nodes]
     assert "trtdbgcase.mark.default" in targets
+
+
+def test_types_are_looked_up_once_and_torch_is_as_before(saved, monkeypatch):
+    from torch._export.serde import serialize
+
+    asked = []
+
+    def noted(cls, **names):
+        asked.append(cls)
+        return get_type_hints(cls, **names)
+
+    before, get_type_hints = serialize.typing, typing.get_type_hints
+    monkeypatch.setattr(typing, "get_type_hints", noted)
+    load(saved)
+    assert len(asked) == len(set(asked)) > 5
+    assert serialize.typing is before is typing

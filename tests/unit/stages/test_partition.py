@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -98,6 +99,41 @@ def test_a_crashing_validator_is_a_refusal_where_tolerated(partitioner: Partitio
 def test_a_crashing_validator_ends_the_partitioning_where_it_is_not() -> None:
     with pytest.raises(IndexError):
         partition(with_crashing_validator(), options(), tolerant=False)
+
+
+def test_answers_stand_for_the_validators_of_the_global_partitioner(
+    validator_calls: list[str],
+) -> None:
+    answers = dict.fromkeys(("relu", "add", "sigmoid", "mul"), True) | {"i0": False}
+    gm = in_two_parts()
+    split = partition(gm, options(), tolerant=True, answers=answers)
+    assert validator_calls == []
+    assert split.engine_of == partition(gm, options(), tolerant=True).engine_of
+    assert validator_calls != []
+    answers["sigmoid"] = False
+    split = partition(gm, options(), tolerant=True, answers=answers)
+    assert split.engine_of == {"relu": 0, "add": 0, "mul": 1}
+
+
+@pytest.fixture
+def validator_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Returns the operators of a graph in two parts whose validators were called."""
+    from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_ATEN_CONVERTERS
+
+    called: list[str] = []
+
+    def noted(target: str, support: Any) -> Any:
+        def validator(node: Any, settings: Any = None) -> bool:
+            called.append(target)
+            return bool(support.capability_validator(node, settings))
+
+        return dataclasses.replace(support, capability_validator=validator)
+
+    aten = torch.ops.aten
+    for op in (aten.relu.default, aten.add.Tensor, aten.sigmoid.default, aten.mul.Tensor):
+        supports = [noted(str(op), each) for each in DYNAMO_ATEN_CONVERTERS[op]]
+        monkeypatch.setitem(DYNAMO_ATEN_CONVERTERS, op, supports)
+    return called
 
 
 def test_the_registry_is_itself_again_afterwards() -> None:
