@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from trtdbg_ui.palette import Mark
 from trtdbg_ui.render.text import Tone
 from trtdbg_ui.widgets.lines import LineView
 
@@ -77,8 +78,13 @@ class CursorView(LineView):
         """Returns a row with its gutter: a sign where the cursor is."""
         here, hit = index == self.cursor, self.marked(index)
         gutter = (_CURSOR if here else _HIT if hit else " ", Tone.KEY)
-        components = ["line--cursor"] if here else ["line--hit"] if hit else []
-        return self.paint((gutter, *self.line_at(index, size - 1)), size, *components)
+        mark = self._mark(here, hit)
+        return self.paint((gutter, *self.line_at(index, size - 1)), size, mark)
+
+    def _mark(self, here: bool, hit: bool) -> Mark | None:
+        if here:
+            return Mark.CURSOR if self.has_focus else Mark.CURSOR_ELSEWHERE
+        return Mark.HIT if hit else None
 
     def on_resize(self, event: events.Resize) -> None:
         """Keeps the cursor in view."""

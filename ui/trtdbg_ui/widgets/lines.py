@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -16,17 +17,12 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from trtdbg_ui.palette import Mark, palette
 from trtdbg_ui.render.text import BLANK, Line, Tone
 
 
 class LineView(ScrollView, can_focus=True):
     """Shows lines under a fixed head; subclasses say how many there are and render one."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"tone--{tone.value}" for tone in Tone),
-        "line--cursor",
-        "line--hit",
-    }
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "scroll_down", "Down", show=False, id="down"),
@@ -50,28 +46,12 @@ class LineView(ScrollView, can_focus=True):
         scrollbar-background-active: $background;
         scrollbar-color: $panel;
     }
-    LineView > .tone--plain { color: $foreground; }
-    LineView > .tone--dim { color: $tone-dim; }
-    LineView > .tone--strong { color: $foreground; text-style: bold; }
-    LineView > .tone--head { color: $tone-head; text-style: bold; }
-    LineView > .tone--key { color: $tone-key; text-style: bold; }
-    LineView > .tone--good { color: $tone-good; }
-    LineView > .tone--warn { color: $tone-warn; }
-    LineView > .tone--bad { color: $tone-bad; text-style: bold; }
-    LineView > .tone--float { color: $tone-float; }
-    LineView > .tone--int { color: $tone-int; }
-    LineView > .tone--bool { color: $tone-bool; }
-    LineView > .tone--complex { color: $tone-complex; }
-    LineView > .tone--wide-float { color: $tone-wide-float; text-style: bold; }
-    LineView > .tone--wide-int { color: $tone-wide-int; text-style: bold; }
-    LineView > .tone--wide-complex { color: $tone-wide-complex; text-style: bold; }
-    LineView > .line--cursor { background: $cursor-blurred; }
-    LineView:focus > .line--cursor { background: $cursor-focused; }
-    LineView > .line--hit { background: $line-hit; }
     """
 
     def __init__(self, **kwargs: Any) -> None:
         """Takes the keywords of a Textual widget."""
+        # Textual may tell of new styles before it returns.
+        self._styles: dict[tuple[Tone | None, Mark | None], Style] = {}
         super().__init__(**kwargs)
         self._count = 0
 
@@ -120,23 +100,43 @@ class LineView(ScrollView, can_focus=True):
         """Returns the painted line `index`."""
         return self.paint(self.line_at(index, size), size)
 
-    def paint(self, spans: Line, size: int, *components: str) -> Strip:
+    def paint(self, spans: Line, size: int, mark: Mark | None = None) -> Strip:
         """Returns a line in the theme's colours, filled up to `size` cells."""
-        base = self.rich_style
-        over = Style()
-        for name in components:
-            over += self.get_component_rich_style(name, partial=True)
-        segments = [
-            Segment(
-                text if text.isprintable() else _printable(text),
-                base
-                + self.get_component_rich_style(f"tone--{tone.value}", partial=True)
-                + over,
-            )
-            for text, tone in spans
-            if text
-        ]
-        return Strip(segments).adjust_cell_length(size, base + over)
+        segments = []
+        left = size
+        for text, tone in spans:
+            if not text:
+                continue
+            shown = text if text.isprintable() else _printable(text)
+            segments.append(Segment(shown, self._style(tone, mark)))
+            left -= len(shown) if shown.isascii() else cell_len(shown)
+        if left < 0:
+            return Strip(segments, size - left).crop(0, size)
+        if left:
+            segments.append(Segment(" " * left, self._style(None, mark)))
+        return Strip(segments, size)
+
+    def notify_style_update(self) -> None:
+        """Forgets the styles of another theme, or of another state of the widget."""
+        super().notify_style_update()
+        self._styles.clear()
+
+    def _style(self, tone: Tone | None, mark: Mark | None) -> Style:
+        """Returns the style of a tone on this widget; None is what fills a line up.
+
+        Tones are no component classes: Textual matches each of those against the whole style
+        sheet for each widget, which was half of the first frame.
+        """
+        key = tone, mark
+        if key not in self._styles:
+            colours = palette(self.app.theme_variables)
+            style = self.rich_style
+            if tone is not None:
+                style += colours.tones[tone]
+            if mark is not None:
+                style += colours.marks[mark]
+            self._styles[key] = style
+        return self._styles[key]
 
 
 def _printable(text: str) -> str:
