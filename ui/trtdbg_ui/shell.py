@@ -72,7 +72,9 @@ class Shell(App[int]):
         self.set_keymap({id: ",".join(keys) for id, keys in keymap.changed.items()})
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = theme_of(None)
+        # Set as usual, Textual would parse the style sheet twice before the first frame.
+        self.set_reactive(Shell.theme, theme_of(None))
+        self.stylesheet.set_variables(self.get_css_variables())
         self._clock = clock
         self._ticker: Timer | None = None
         self._notices: tuple[str, ...] = ()

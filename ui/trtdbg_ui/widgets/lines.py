@@ -54,6 +54,8 @@ class LineView(ScrollView, can_focus=True):
         self._styles: dict[tuple[Tone | None, Mark | None], Style] = {}
         super().__init__(**kwargs)
         self._count = 0
+        self._fitted = 0
+        """The width that `resized` was last called for."""
 
     @property
     def width_cells(self) -> int:
@@ -72,21 +74,44 @@ class LineView(ScrollView, can_focus=True):
     def resized(self, size: int) -> None:
         """Is called when the width changed, before anything is painted."""
 
+    def refit(self) -> None:
+        """Lays lines out that are others now; without a width yet, as soon as there is one."""
+        self._fitted = 0
+        self._fit()
+
     def recount(self, number: int) -> None:
         """Says how many lines there are now, and paints anew."""
         self._count = number
-        height = number + len(self.head(self.width_cells))
-        self.virtual_size = Size(self.width_cells, height)
+        self._span()
         self.refresh()
 
+    def _span(self) -> None:
+        """Says how far there is to scroll."""
+        height = self._count + len(self.head(self.width_cells))
+        size = Size(self.width_cells, height)
+        room = self.scrollable_content_region.height
+        if height <= room and self.virtual_size.height <= room:
+            # Nothing scrolls, before or after: the screen need not be laid out again.
+            self.set_reactive(LineView.virtual_size, size)
+        else:
+            self.virtual_size = size
+
     def on_resize(self, event: events.Resize) -> None:
-        """Lays the lines out for the new width."""
+        """Lays the lines out for the new width; Textual itself paints another size anew."""
         del event
-        self.resized(self.width_cells)
-        self.recount(self._count)
+        self._fit()
+        self._span()
+
+    def _fit(self) -> None:
+        size = self.width_cells
+        if size != self._fitted:
+            self._fitted = size
+            self.resized(size)
 
     def render_line(self, y: int) -> Strip:
         """Returns the painted line `y` of the widget."""
+        # Textual paints before it tells of the first size: those lines would be blank.
+        self._fit()
         size = self.width_cells
         head = self.head(size)
         if y < len(head):
@@ -110,6 +135,8 @@ class LineView(ScrollView, can_focus=True):
             shown = text if text.isprintable() else _printable(text)
             segments.append(Segment(shown, self._style(tone, mark)))
             left -= len(shown) if shown.isascii() else cell_len(shown)
+        if left == size:
+            return Strip.blank(size, self._style(None, mark))
         if left < 0:
             return Strip(segments, size - left).crop(0, size)
         if left:
