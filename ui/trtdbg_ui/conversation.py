@@ -156,7 +156,9 @@ class Conversation:
 
     def _ask(self, policy: TruncationPolicy) -> None:
         self._desk.ask(policy)
-        self._change(activity=self._activity())
+        activity = self._activity()
+        if activity is not self._view.state.activity:
+            self._change(activity=activity)
 
     # Answers.
 

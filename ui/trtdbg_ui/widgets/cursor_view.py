@@ -70,9 +70,12 @@ class CursorView(LineView):
             row: The row.
             centre: If it has to be scrolled into view, not just to the edge.
         """
-        self.cursor = max(0, min(row, self._count - 1))
+        left, self.cursor = self.cursor, max(0, min(row, self._count - 1))
         self._reveal(centre)
-        self.refresh()
+        # What scrolls is painted anew in any case.
+        above = len(self.head(self.width_cells))
+        for index in (left, self.cursor):
+            self.refresh_line(above + index)
 
     def paint_row(self, index: int, size: int) -> Strip:
         """Returns a row with its gutter: a sign where the cursor is."""

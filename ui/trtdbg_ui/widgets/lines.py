@@ -6,7 +6,9 @@ so lists and tables here are painted line by line.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, ClassVar, Final
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -19,6 +21,8 @@ from textual.strip import Strip
 
 from trtdbg_ui.palette import Mark, palette
 from trtdbg_ui.render.text import BLANK, Line, Tone
+
+_tone: Final = itemgetter(1)
 
 
 class LineView(ScrollView, can_focus=True):
@@ -77,7 +81,7 @@ class LineView(ScrollView, can_focus=True):
     def refit(self) -> None:
         """Lays lines out that are others now; without a width yet, as soon as there is one."""
         self._fitted = 0
-        self._fit()
+        self._fit(self.width_cells)
 
     def recount(self, number: int) -> None:
         """Says how many lines there are now, and paints anew."""
@@ -99,20 +103,19 @@ class LineView(ScrollView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         """Lays the lines out for the new width; Textual itself paints another size anew."""
         del event
-        self._fit()
+        self._fit(self.width_cells)
         self._span()
 
-    def _fit(self) -> None:
-        size = self.width_cells
+    def _fit(self, size: int) -> None:
         if size != self._fitted:
             self._fitted = size
             self.resized(size)
 
     def render_line(self, y: int) -> Strip:
         """Returns the painted line `y` of the widget."""
-        # Textual paints before it tells of the first size: those lines would be blank.
-        self._fit()
         size = self.width_cells
+        # Textual paints before it tells of the first size: those lines would be blank.
+        self._fit(size)
         head = self.head(size)
         if y < len(head):
             return self.paint(head[y], size)
@@ -127,9 +130,11 @@ class LineView(ScrollView, can_focus=True):
 
     def paint(self, spans: Line, size: int, mark: Mark | None = None) -> Strip:
         """Returns a line in the theme's colours, filled up to `size` cells."""
-        segments = []
+        segments: list[Segment] = []
         left = size
-        for text, tone in spans:
+        # Each segment costs again whenever Textual filters, divides and writes the line.
+        for tone, same in groupby(spans, key=_tone):
+            text = "".join([text for text, _ in same])
             if not text:
                 continue
             shown = text if text.isprintable() else _printable(text)
