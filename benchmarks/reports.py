@@ -85,36 +85,54 @@ def _without_torch() -> None:
 
 
 def dot_text(subject: str) -> Sides:
-    """The text of a dtype diff of two passes, against torch's drawing of one of them."""
+    """The text of a dtype diff of two passes, against torch's drawing of one of them.
+
+    Torch's side ends at pydot's objects, which are not text yet, and begins at the drawer's
+    constructor, which does the work. Ours begins at the record of the diff.
+    """
     from torch.fx.passes.graph_drawer import FxGraphDrawer
 
     from trtdbg.outputs.dtype_diff.compare import compare
     from trtdbg.outputs.dtype_diff.dot import dot
     from trtdbg.outputs.dtype_diff.picture import picture
-    from trtdbg.outputs.dtype_diff.sides import Side
 
-    module, before, after = _two_states()
+    module, before, after = _two_states(
+        narrowed=SCATTERED if "scattered" in subject else BLOCK
+    )
     full = subject == "full"
+    diff = compare(before, after)
 
     def ours() -> str:
-        diff = compare(before, after)
         text = dot(picture(diff, "model.pt2", full=full))
         assert not full or text.count("shape=") >= NODES
         return text
 
-    assert isinstance(before, Side)
     return Sides(
         seconds(ours), seconds(lambda: FxGraphDrawer(module, "model").get_dot_graph())
     )
 
 
-def _two_states() -> tuple[Any, Any, Any]:
-    """Returns a module of 10,000 nodes, and it as a side of a diff before and after."""
+_BLOCK_NODES = 200
+BLOCK = frozenset(range(100, 108))
+"""Which operators of a block are narrowed: some in a row, as attention scores are."""
+SCATTERED = frozenset(range(1, _BLOCK_NODES, 2))
+"""Every other one: no two boxes are alike and connected, so that none can be drawn as one."""
+
+
+def _two_states(narrowed: frozenset[int]) -> tuple[Any, Any, Any]:
+    """Returns a module of 10,000 nodes in 50 blocks, and it as a diff's two sides.
+
+    Args:
+        narrowed: Numbers of the operators of each block that are float64 before and float32
+            after.
+    """
     import torch
+    from msgspec.structs import replace
     from torch.fx import Graph, GraphModule
     from torch.fx.passes.shape_prop import _extract_tensor_metadata
 
     from trtdbg.outputs.dtype_diff.sides import Side, side_node
+    from trtdbg.records import Source
     from trtdbg.stages.capture import graph_node
 
     graph = Graph()
@@ -125,10 +143,13 @@ def _two_states() -> tuple[Any, Any, Any]:
     graph.output(value)
     wide, narrow = (torch.empty(4, 8, dtype=d) for d in (torch.float64, torch.float32))
     sides = []
-    for label, of in (("before", lambda _: wide), ("after", lambda n: (wide, narrow)[n % 2])):
+    for label in ("before", "after"):
+        nodes = []
         for number, node in enumerate(graph.nodes):
-            node.meta["val"] = of(number)
-            node.meta["tensor_meta"] = _extract_tensor_metadata(of(number))
-        nodes = tuple(side_node(graph_node(node)) for node in graph.nodes)
-        sides.append(Side(label=label, nodes=nodes, partitioned=False))
+            shown = narrow if label == "after" and number % _BLOCK_NODES in narrowed else wide
+            node.meta["val"] = shown
+            node.meta["tensor_meta"] = _extract_tensor_metadata(shown)
+            source = Source(module=f"layers.{number // _BLOCK_NODES}")
+            nodes.append(replace(side_node(graph_node(node)), source=source))
+        sides.append(Side(label=label, nodes=tuple(nodes), partitioned=False))
     return GraphModule(torch.nn.Module(), graph), *sides

@@ -125,7 +125,7 @@ ROWS = (
         "dot text of a dtype diff, 10,000 nodes",
         "FxGraphDrawer(...).get_dot_graph()",
         0.1,
-        ("full", "as drawn"),
+        ("full", "as drawn", "as drawn, scattered changes"),
         reports.dot_text,
     ),
 )

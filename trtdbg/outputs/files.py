@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from pathlib import Path
 
@@ -82,6 +81,9 @@ def replace(target: Path, data: bytes) -> None:
         OSError: it cannot be written.
     """
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+    # Imports OpenSSL, for which the UI's first frame should not wait.
+    import secrets
+
     temporary = target.parent / f".trtdbg-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         with os.fdopen(_open_new(temporary), "wb") as file:

@@ -118,6 +118,7 @@ class TrtdbgApp(Choices, Outside):
 
     def on_mount(self) -> None:
         """Shows the first frame, and only then starts the worker."""
+        self._conversation.foresee()
         self._show_first()
         self.call_after_refresh(self._conversation.begin)
 

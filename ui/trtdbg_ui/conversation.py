@@ -14,6 +14,7 @@ from trtdbg.outputs.summary import build_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Report
 from trtdbg.session.messages import (
+    Analyze,
     Build,
     EngineBuilt,
     Log,
@@ -73,15 +74,22 @@ class Conversation:
 
     # Questions.
 
-    def begin(self) -> None:
-        """Shows the report under the first policy, or starts the worker and asks for it."""
+    def foresee(self) -> None:
+        """Shows a report that is known, or else what `begin` will ask for."""
         policy = self._view.state.policy
         known = self._desk.report(policy)
         if known is not None:
             self._present(known)
-            return
-        self._desk.start()
-        self._ask(policy)
+        elif not self._desk.read_only:
+            request = Analyze(job=self._desk.job, policy=policy)
+            self._change(activity=Activity.of(request, self._clock()))
+
+    def begin(self) -> None:
+        """Starts the worker and asks it, unless the report is known."""
+        policy = self._view.state.policy
+        if self._desk.report(policy) is None:
+            self._desk.start()
+            self._ask(policy)
 
     def switch(self, policy: TruncationPolicy, settings: Settings | None = None) -> None:
         """Goes to another policy; its report is shown as soon as it is known.
@@ -149,7 +157,9 @@ class Conversation:
 
     def _ask(self, policy: TruncationPolicy) -> None:
         self._desk.ask(policy)
-        self._change(activity=self._activity())
+        activity = self._activity()
+        if activity is not self._view.state.activity:
+            self._change(activity=activity)
 
     # Answers.
 

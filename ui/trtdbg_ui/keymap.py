@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -110,6 +109,9 @@ def read_keymap(path: str) -> Keymap:
 
 
 def _read(path: str) -> dict[str, object]:
+    # Few have a file of keys, and the first frame waits for all imports above.
+    import tomllib
+
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

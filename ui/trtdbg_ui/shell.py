@@ -49,7 +49,8 @@ class Shell(App[int]):
     # Everywhere, dialogs and the search included, as in any other program of a terminal.
     BINDINGS.append(Binding("ctrl+c", "interrupt", show=False, priority=True))
 
-    state: reactive[State] = reactive(State(TruncationPolicy()), init=False)
+    # The board repaints what changed; Textual would repaint the whole screen at each key.
+    state: reactive[State] = reactive(State(TruncationPolicy()), init=False, repaint=False)
 
     def __init__(
         self,
@@ -72,7 +73,9 @@ class Shell(App[int]):
         self.set_keymap({id: ",".join(keys) for id, keys in keymap.changed.items()})
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = theme_of(None)
+        # Set as usual, Textual would parse the style sheet twice before the first frame.
+        self.set_reactive(Shell.theme, theme_of(None))
+        self.stylesheet.set_variables(self.get_css_variables())
         self._clock = clock
         self._ticker: Timer | None = None
         self._notices: tuple[str, ...] = ()
@@ -133,7 +136,8 @@ class Shell(App[int]):
 
     def _show_first(self) -> None:
         """Shows the first frame; the board must be mounted."""
-        self._ticker = self.set_interval(_TICK_SECONDS, self._tick, pause=True)
+        still = self.state.activity is None
+        self._ticker = self.set_interval(_TICK_SECONDS, self._tick, pause=still)
         self._board.show(self.state, self._clock())
         for notice in self._notices:
             self.tell(notice)

@@ -11,8 +11,8 @@ from trtdbg_ui.ordering import natural, result_key
 from trtdbg_ui.render import nodes
 from trtdbg_ui.render.before_after import before_after
 from trtdbg_ui.render.engines import engine_lines
+from trtdbg_ui.render.python_source import highlighted
 from trtdbg_ui.render.text import plain, width
-from trtdbg_ui.render.validators import highlighted
 from trtdbg_ui.render.view import group_text, ranges
 from trtdbg_ui.view import Quick, View
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import graphviz
 import msgspec
 import pytest
+from graphviz.quoting import quote
 
 from tests import canned
 from trtdbg.errors import StageError, UsageError
 from trtdbg.outputs.dtype_diff import layout, sides
 from trtdbg.outputs.dtype_diff.compare import Change, Diff, compare, dtype_change
-from trtdbg.outputs.dtype_diff.dot import dot
+from trtdbg.outputs.dtype_diff.dot import dot, word
 from trtdbg.outputs.dtype_diff.picture import draw, picture
 from trtdbg.outputs.dtype_diff.regions import (
     Detail,
+    Nodes,
     absorbed_constants,
     module_groups,
-    regions,
 )
 from trtdbg.outputs.dtype_diff.sides import Side, SideNode
 from trtdbg.records import Source, Verdict
@@ -115,7 +117,7 @@ def test_a_region_never_stands_in_a_circle_with_another() -> None:
     before = side(node("x"), node("wide", "x", dtype="float64"), node("y", "x", "wide"))
     after = side(node("x"), node("wide", "x"), node("y", "x", "wide"))
     diff = compare(before, after)
-    numbers = regions(diff, Detail.FOCUS, module_groups(diff), absorbed_constants(diff))
+    numbers = Nodes(diff, module_groups(diff), absorbed_constants(diff)).boxes(Detail.FOCUS)
     assert len(set(numbers.values())) == 3
 
 
@@ -258,3 +260,26 @@ def test_a_layout_that_takes_too_long_is_drawn_coarser(
     monkeypatch.setattr(layout, "_run", lambda *_: None)
     with pytest.raises(StageError, match="did not lay out the picture in 3 s"):
         layout.lay_out(diff, picture(diff, "m", full=True), "svg", 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x_1",
+        "1x",
+        "-4.2",
+        "node",
+        "Strict",
+        "float64 → float32",
+        'say "x"',
+        "back\\slash",
+        'both \\"',
+        "ends in \\",
+        "two\nlines",
+        "<b>not HTML</b>",
+        "naïve",
+    ],
+)
+def test_a_text_is_quoted_as_the_graphviz_package_would(text: str) -> None:
+    assert word(text) == quote(graphviz.nohtml(text.replace("\\", "\\\\")))

@@ -52,7 +52,8 @@ class Pair(Record, frozen=True, kw_only=True):
     @property
     def breaks(self) -> bool:
         """Whether the operator is left to PyTorch on either side."""
-        return any(side is not None and side.left for side in (self.before, self.after))
+        before, after = self.before, self.after
+        return bool((before and before.left) or (after and after.left))
 
     @property
     def engines(self) -> tuple[int | None, int | None]:

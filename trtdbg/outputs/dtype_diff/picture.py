@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
+from functools import lru_cache
 from textwrap import wrap
 
 from trtdbg.outputs.dtype_diff.compare import Cast, Change, Diff, Pair
 from trtdbg.outputs.dtype_diff.regions import (
+    BORDER,
     Detail,
+    Nodes,
+    Regions,
     absorbed_constants,
     module_groups,
-    regions,
 )
 from trtdbg.outputs.names import no_such_node
 from trtdbg.outputs.plain import one_line
 from trtdbg.outputs.summary import VERDICT_WORDS, count, operator_text
-from trtdbg.records import Record, dtype_text, shape_text
+from trtdbg.records import Dtype, Record, Shape, Verdict, dtype_text, shape_text
 
 MOST_BOXES = 60
 """Boxes that a picture has room for before equal changes are drawn as one."""
@@ -108,34 +112,48 @@ def picture(
         return draw(near, title, Detail.FULL, (note,) if hidden else ())
     if full:
         return draw(diff, title, Detail.FULL)
+    groups, absorbed = module_groups(diff), absorbed_constants(diff)
     detail, notes = Detail.FOCUS, tuple[str, ...]()
+    nodes = Nodes(diff, groups, absorbed)
+    boxes_of = nodes.boxes(detail)
     for coarser in (Detail.GROUPED, Detail.ENGINES):
         # Counting boxes costs a tenth of drawing a picture to throw it away.
-        if _number_of_boxes(diff, detail) <= MOST_BOXES:
+        if len(set(boxes_of.values())) <= MOST_BOXES:
             break
         detail, notes = coarser, ("many changes: equal ones are drawn as one",)
-    return draw(diff, title, detail, notes)
-
-
-def _number_of_boxes(diff: Diff, detail: Detail) -> int:
-    absorbed = absorbed_constants(diff)
-    return len(set(regions(diff, detail, module_groups(diff), absorbed).values()))
+        boxes_of = nodes.boxes(detail)
+    return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of)
 
 
 def draw(diff: Diff, title: str, detail: Detail, notes: tuple[str, ...] = ()) -> Picture:
     """Returns the picture at one detail."""
     groups = module_groups(diff)
     absorbed = absorbed_constants(diff) if detail is not Detail.FULL else {}
-    boxes_of = regions(diff, detail, groups, absorbed)
+    boxes_of = Nodes(diff, groups, absorbed).boxes(detail)
+    return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of)
+
+
+def _drawn(
+    diff: Diff,
+    title: str,
+    detail: Detail,
+    notes: tuple[str, ...],
+    groups: Mapping[str, str],
+    absorbed: Mapping[str, str],
+    boxes_of: Regions,
+) -> Picture:
     constants: dict[int, list[Pair]] = {}
     members: dict[int, list[Pair]] = {}
     for pair in diff.pairs:
-        if pair.name in boxes_of:
-            members.setdefault(boxes_of[pair.name], []).append(pair)
+        number = boxes_of.get(pair.name)
+        if number is None:
+            number = boxes_of.get(absorbed.get(pair.name, ""))
+            if number is not None:
+                constants.setdefault(number, []).append(pair)
+        elif number in members:
+            members[number].append(pair)
         else:
-            reader = boxes_of.get(absorbed.get(pair.name, ""))
-            if reader is not None:
-                constants.setdefault(reader, []).append(pair)
+            members[number] = [pair]
     boxes = tuple(
         _box(number, pairs, constants.get(number, []), groups)
         for number, pairs in members.items()
@@ -178,7 +196,11 @@ def _neighbourhood(diff: Diff, around: str, depth: int) -> Diff:
     )
 
 
-def _box(number: int, pairs: list[Pair], constants: list[Pair], groups: dict[str, str]) -> Box:
+def _box(
+    number: int, pairs: list[Pair], constants: list[Pair], groups: Mapping[str, str]
+) -> Box:
+    if len(pairs) == 1 and not constants:
+        return _node_box(number, pairs[0], groups[pairs[0].name])
     changes = Counter(pair.change for pair in pairs)
     moved = [change for change in changes if change is not Change.SAME]
     engines = {pair.engines for pair in pairs}
@@ -197,12 +219,28 @@ def _box(number: int, pairs: list[Pair], constants: list[Pair], groups: dict[str
         mixed=len(changes) > 1,
         breaks_before=any(pair.before and pair.before.left for pair in pairs),
         breaks_after=any(pair.after and pair.after.left for pair in pairs),
-        border=pairs[0].shown.op in ("placeholder", "output"),
+        border=pairs[0].shown.op in BORDER,
         engines=(
             next(iter(before)) if len(before) == 1 else None,
             next(iter(after)) if len(after) == 1 else None,
         ),
         module=one_line(next(iter(names))) if len(names) == 1 else "",
+    )
+
+
+def _node_box(number: int, pair: Pair, module: str) -> Box:
+    """Returns the box of one node: in full there are as many as nodes."""
+    return Box(
+        number=number,
+        members=(pair.name,),
+        lines=tuple(part for line in _node_lines(pair) if line for part in _folded(line)),
+        details=tuple(_details(pair)),
+        change=pair.change,
+        breaks_before=bool(pair.before and pair.before.left),
+        breaks_after=bool(pair.after and pair.after.left),
+        border=pair.shown.op in BORDER,
+        engines=pair.engines,
+        module=one_line(module),
     )
 
 
@@ -229,14 +267,22 @@ def _left_words(pair: Pair) -> str:
 
 def change_words(pair: Pair) -> str:
     """Returns what happened to a node's dtype: `narrowed float64 → float32`."""
-    dtype = dtype_text(pair.shown.dtype) if pair.shown.dtype is not None else ""
-    match pair.change:
+    before, after = pair.before, pair.after
+    return _words(
+        pair.change, before.dtype if before else None, after.dtype if after else None
+    )
+
+
+@lru_cache(maxsize=1024)
+def _words(change: Change, before: Dtype, after: Dtype) -> str:
+    match change:
         case Change.ADDED | Change.REMOVED:
-            return f"{pair.change.value}, {dtype}" if dtype else pair.change.value
+            dtype = after if change is Change.ADDED else before
+            return change.value if dtype is None else f"{change.value}, {dtype_text(dtype)}"
         case Change.SAME | Change.TURNED:
-            return dtype
+            return dtype_text(after) if after is not None else ""
         case _:
-            return f"{pair.change.value} {_arrow(pair)}"
+            return f"{change.value} {dtype_text(before)} → {dtype_text(after)}"
 
 
 def _arrow(pair: Pair) -> str:
@@ -285,27 +331,43 @@ def _constants_line(constants: list[Pair]) -> str:
 def _details(pair: Pair) -> list[str]:
     node = pair.shown
     lines = [
-        f"{node.name} ({operator_text(node.target)})",
-        change_words(pair) or pair.change.value,
-        f"shape {shape_text(node.shape)}",
+        one_line(f"{node.name} ({operator_text(node.target)})"),
+        one_line(change_words(pair) or pair.change.value),
+        _shape_words(node.shape),
     ]
     if node.source is not None and str(node.source):
         module = f" in {node.source.module}" if node.source.module else ""
-        lines.append(f"{node.source}{module}")
+        lines.append(one_line(f"{node.source}{module}"))
     if node.source is not None and node.source.code:
-        lines.append(node.source.code)
+        lines.append(one_line(node.source.code))
     for side, words in ((pair.before, "before"), (pair.after, "after")):
-        if side is None:
-            continue
-        told = [f"{words}: {dtype_text(side.dtype)}"]
-        if side.engine is not None:
-            told.append(f"engine {side.engine}")
-        if side.verdict is not None:
-            told.append(VERDICT_WORDS[side.verdict])
-        if side.left:
-            told.append(f"left to PyTorch: {side.left}")
-        lines.append(", ".join(told))
-    return [one_line(line) for line in lines]
+        if side is not None:
+            lines.append(_told(words, side.dtype, side.engine, side.verdict, side.left))
+    return lines
+
+
+@lru_cache(maxsize=1024)
+def _shape_words(shape: Shape) -> str:
+    return one_line(f"shape {shape_text(shape)}")
+
+
+@lru_cache(maxsize=1024)
+def _told(
+    words: str,
+    dtype: Dtype,
+    engine: int | None,
+    verdict: Verdict | None,
+    left: str | None,
+) -> str:
+    """Returns what one side says about a node; thousands of nodes say the same."""
+    told = [f"{words}: {dtype_text(dtype)}"]
+    if engine is not None:
+        told.append(f"engine {engine}")
+    if verdict is not None:
+        told.append(VERDICT_WORDS[verdict])
+    if left:
+        told.append(f"left to PyTorch: {left}")
+    return one_line(", ".join(told))
 
 
 def _region_details(pairs: list[Pair]) -> list[str]:
@@ -323,39 +385,37 @@ def _links(
     casts_on: dict[tuple[str, str], list[Cast]] = {}
     for cast in diff.casts:
         casts_on.setdefault((cast.value, cast.reader), []).append(cast)
-    for value, reader in diff.edges:
-        if value not in boxes_of or reader not in boxes_of:
+    for edge in diff.edges:
+        source, target = boxes_of.get(edge[0]), boxes_of.get(edge[1])
+        if source is None or target is None or source == target:
             continue
-        ends = (boxes_of[value], boxes_of[reader])
-        if ends[0] == ends[1]:
-            continue
+        ends = source, target
         told = words.setdefault(ends, {})
-        change = pairs[value].change
-        if change not in (Change.SAME, Change.TURNED):
-            arrow = dtype_text(pairs[value].shown.dtype)
-            if change not in (Change.ADDED, Change.REMOVED):
-                arrow = _arrow(pairs[value])
-            told[arrow] = change
-        crossing.setdefault(ends, []).extend(casts_on.get((value, reader), ()))
+        pair = pairs[edge[0]]
+        if pair.change not in (Change.SAME, Change.TURNED):
+            arrow = dtype_text(pair.shown.dtype)
+            if pair.change not in (Change.ADDED, Change.REMOVED):
+                arrow = _arrow(pair)
+            told[arrow] = pair.change
+        if edge in casts_on:
+            crossing.setdefault(ends, []).extend(casts_on[edge])
     made: dict[tuple[int, str, Change], list[str]] = {}
+    number_of: dict[tuple[int, str, Change], int] = {}
     links = []
     for ends, told in words.items():
-        via = []
-        for cast in crossing[ends]:
+        via: dict[int, None] = {}
+        for cast in crossing.get(ends, ()):
             key = (ends[0], f"{cast.from_dtype} → {cast.to_dtype}", cast.change)
             made.setdefault(key, []).append(f"{cast.value} → {cast.reader}")
-            number = list(made).index(key)
-            if number not in via:
-                via.append(number)
-        names = list(told)
-        shown = names[:_MOST_DTYPES]
-        if len(names) > _MOST_DTYPES:
-            shown.append(f"and {len(names) - _MOST_DTYPES} more")
+            via[number_of.setdefault(key, len(number_of))] = None
+        shown = tuple(told)
+        if len(shown) > _MOST_DTYPES:
+            shown = (*shown[:_MOST_DTYPES], f"and {len(shown) - _MOST_DTYPES} more")
         links.append(
             Link(
                 source=ends[0],
                 target=ends[1],
-                words=tuple(shown),
+                words=shown,
                 change=next(iter(told.values()), Change.SAME),
                 casts=tuple(via),
             )

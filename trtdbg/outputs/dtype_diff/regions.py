@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from enum import StrEnum
+from functools import cached_property
 
 from trtdbg.outputs.dtype_diff.compare import Change, Diff, Pair
 from trtdbg.records import dtype_text
@@ -35,29 +36,91 @@ Regions = dict[str, int]
 """Number of the box of each node that is drawn, numbered in graph order."""
 
 
-def regions(
-    diff: Diff, detail: Detail, groups: Mapping[str, str], absorbed: Collection[str]
-) -> Regions:
-    """Returns the box of each node; boxes never stand in a circle.
+class Nodes:
+    """The nodes of a diff that get a box, prepared once for one detail after the other."""
 
-    Args:
-        diff: what is drawn.
-        detail: how finely.
-        groups: from `module_groups`.
-        absorbed: constants that count with their reader and get no box.
-    """
-    keys = {
-        pair.name: _key(pair, detail, groups[pair.name])
-        for pair in diff.pairs
-        if pair.name not in absorbed
-    }
-    if detail in (Detail.FOCUS, Detail.GROUPED):
-        keys |= _folded(diff, groups, keys)
-    operands: dict[str, list[str]] = {name: [] for name in keys}
-    for value, reader in diff.edges:
-        if value in keys and reader in keys:
-            operands[reader].append(value)
-    return _numbered(keys, operands)
+    def __init__(
+        self, diff: Diff, groups: Mapping[str, str], absorbed: Collection[str]
+    ) -> None:
+        """Prepares the nodes.
+
+        Args:
+            diff: what is drawn.
+            groups: from `module_groups`.
+            absorbed: constants that count with their reader and get no box.
+        """
+        self._pairs = [pair for pair in diff.pairs if pair.name not in absorbed]
+        self._groups = groups
+        place = {pair.name: index for index, pair in enumerate(self._pairs)}
+        self._operands: list[list[int]] = [[] for _ in self._pairs]
+        for value, reader in diff.edges:
+            if value in place and reader in place:
+                self._operands[place[reader]].append(place[value])
+
+    def boxes(self, detail: Detail) -> Regions:
+        """Returns the box of each node; boxes never stand in a circle."""
+        if detail is Detail.FULL:
+            return {pair.name: number for number, pair in enumerate(self._pairs)}
+        known: dict[_Key, int] = {}
+        keys = []
+        for index, (pair, key) in enumerate(zip(self._pairs, self._keys, strict=True)):
+            if key is None:
+                key = ("node", pair.name)
+                if detail is Detail.GROUPED:
+                    key = (*self._change(index), self._groups[pair.name])
+                elif detail is Detail.ENGINES:
+                    key = self._change(index)
+            keys.append(known.setdefault(key, len(known)))
+        repeats = set[int]()
+        if detail is not Detail.ENGINES:
+            for key, indices in self._repeats.items():
+                repeats.add(known.setdefault(key, len(known)))
+                for index in indices:
+                    keys[index] = known[key]
+        numbers = _numbered(keys, repeats, self._operands)
+        return {pair.name: number for pair, number in zip(self._pairs, numbers, strict=True)}
+
+    @cached_property
+    def _keys(self) -> list[_Key | None]:
+        """What neighbours have to share to be one box; None depends on the detail."""
+        keys: list[_Key | None] = []
+        for pair in self._pairs:
+            if pair.shown.op in BORDER:
+                keys.append(("node", pair.name))
+            elif pair.change is Change.SAME and not pair.breaks:
+                keys.append(("same", pair.engines))
+            else:
+                keys.append(None)
+        return keys
+
+    def _change(self, index: int) -> _Key:
+        pair = self._pairs[index]
+        return (pair.change, *_dtypes(pair), pair.turned, pair.breaks, pair.engines)
+
+    @cached_property
+    def _repeats(self) -> dict[_Key, list[int]]:
+        """Nodes of the blocks between the first and the last of a row of equal ones."""
+        members: dict[str, list[int]] = {}
+        for index, pair in enumerate(self._pairs):
+            group = self._groups[pair.name]
+            if group:
+                members.setdefault(group, []).append(index)
+        signatures = {
+            group: _signature(self._pairs[index] for index in indices)
+            for group, indices in members.items()
+        }
+        repeats: dict[_Key, list[int]] = {}
+        for run in _runs(list(members), signatures):
+            first = (self._pairs[index] for index in members[run[0]])
+            changing = any(p.change is not Change.SAME or p.breaks for p in first)
+            if len(run) >= _FEWEST_REPEATS and changing:
+                key = ("repeat", run[0], run[-1])
+                repeats[key] = [index for group in run[1:-1] for index in members[group]]
+        return repeats
+
+
+BORDER = ("placeholder", "output")
+"""Inputs and outputs of the program, which are boxes of their own."""
 
 
 def module_groups(diff: Diff) -> dict[str, str]:
@@ -66,20 +129,24 @@ def module_groups(diff: Diff) -> dict[str, str]:
     A node without one (a functional operator of a block, say) goes with what it reads.
     """
     paths = {
-        pair.name: pair.shown.source.module or "" if pair.shown.source is not None else ""
+        pair.name: source.module or "" if (source := pair.shown.source) is not None else ""
         for pair in diff.pairs
     }
+    different = set(paths.values())
     depth = 1
     while depth < 6:
-        deeper = {_prefix(path, depth + 1) for path in paths.values()}
+        deeper = {_prefix(path, depth + 1) for path in different}
         if len(deeper) > _MOST_GROUPS:
             break
         depth += 1
-        if deeper == {_prefix(path, depth - 1) for path in paths.values()}:
+        if deeper == {_prefix(path, depth - 1) for path in different}:
             break
         if len(deeper) > _MOST_GROUPS // 8:
             break
-    groups = {name: _prefix(path, depth) for name, path in paths.items()}
+    group_of = {path: _prefix(path, depth) for path in different}
+    groups = {name: group_of[path] for name, path in paths.items()}
+    if not any(different):
+        return groups
     for pair in diff.pairs:
         if not groups[pair.name]:
             read = (groups.get(operand, "") for operand in pair.shown.operands)
@@ -89,14 +156,17 @@ def module_groups(diff: Diff) -> dict[str, str]:
 
 def absorbed_constants(diff: Diff) -> dict[str, str]:
     """Returns the reader of each constant that nothing is lost by not drawing."""
+    constants = [pair for pair in diff.pairs if pair.shown.op == "get_attr"]
+    if not constants:
+        return {}
     pairs = {pair.name: pair for pair in diff.pairs}
     readers: dict[str, str] = {}
     for value, reader in diff.edges:
         readers.setdefault(value, reader)
     absorbed = {}
-    for pair in diff.pairs:
+    for pair in constants:
         reading = pairs.get(readers.get(pair.name, ""))
-        if pair.shown.op != "get_attr" or reading is None:
+        if reading is None:
             continue
         if pair.change in (Change.SAME, reading.change):
             absorbed[pair.name] = reading.name
@@ -107,19 +177,6 @@ def _prefix(path: str, depth: int) -> str:
     return ".".join(path.split(".")[:depth])
 
 
-def _key(pair: Pair, detail: Detail, group: str) -> _Key:
-    """Returns what neighbours have to share to be one box."""
-    border = pair.shown.op in ("placeholder", "output")
-    if detail is Detail.FULL or border:
-        return ("node", pair.name)
-    if pair.change is Change.SAME and not pair.breaks:
-        return ("same", pair.engines)
-    if detail is Detail.FOCUS:
-        return ("node", pair.name)
-    change = (pair.change, *_dtypes(pair), pair.turned, pair.breaks, pair.engines)
-    return change if detail is Detail.ENGINES else (*change, group)
-
-
 def _dtypes(pair: Pair) -> tuple[str | None, str | None]:
     if pair.change in (Change.ADDED, Change.REMOVED):
         return None, None
@@ -128,25 +185,7 @@ def _dtypes(pair: Pair) -> tuple[str | None, str | None]:
     return dtype_text(pair.before.dtype), dtype_text(pair.after.dtype)
 
 
-def _folded(diff: Diff, groups: Mapping[str, str], keys: dict[str, _Key]) -> dict[str, _Key]:
-    """Returns one key for the blocks between the first and the last of a row of equal ones."""
-    members: dict[str, list[Pair]] = {}
-    for pair in diff.pairs:
-        if groups[pair.name] and pair.name in keys:
-            members.setdefault(groups[pair.name], []).append(pair)
-    signatures = {group: _signature(pairs) for group, pairs in members.items()}
-    folded: dict[str, _Key] = {}
-    for run in _runs(list(members), signatures):
-        changing = any(p.change is not Change.SAME or p.breaks for p in members[run[0]])
-        if len(run) < _FEWEST_REPEATS or not changing:
-            continue
-        for group in run[1:-1]:
-            for pair in members[group]:
-                folded[pair.name] = ("repeat", run[0], run[-1])
-    return folded
-
-
-def _signature(pairs: list[Pair]) -> Hashable:
+def _signature(pairs: Iterable[Pair]) -> Hashable:
     """Returns what two blocks have to share to be drawn as one: all but names and numbers."""
     described = Counter(
         (
@@ -155,7 +194,8 @@ def _signature(pairs: list[Pair]) -> Hashable:
             *_dtypes(pair),
             pair.turned,
             pair.breaks,
-            tuple(engine is None for engine in pair.engines),
+            pair.before is None or pair.before.engine is None,
+            pair.after is None or pair.after.engine is None,
         )
         for pair in pairs
     )
@@ -173,32 +213,40 @@ def _runs(groups: list[str], signatures: dict[str, Hashable]) -> Iterator[list[s
         yield run
 
 
-def _numbered(keys: dict[str, _Key], operands: dict[str, list[str]]) -> Regions:
+def _numbered(
+    keys: list[int], repeats: Collection[int], operands: list[list[int]]
+) -> list[int]:
     """Returns connected nodes with one key under one number.
 
     A node's level rises wherever a key changes on the way to it, so that no way leads out of
     a region and back into it.
+
+    Args:
+        keys: of each node, in graph order.
+        repeats: keys of which equal levels are one region, connected or not.
+        operands: what each node reads, by place.
     """
-    levels: dict[str, int] = {}
-    for name, key in keys.items():
-        levels[name] = max(
-            (levels[o] + (keys[o] != key) for o in operands[name] if o in levels), default=0
-        )
-    parent = {name: name for name in keys}
+    levels: list[int] = []
+    for index, key in enumerate(keys):
+        level = 0
+        for operand in operands[index]:
+            if operand < index:
+                level = max(level, levels[operand] + (keys[operand] != key))
+        levels.append(level)
+    parent = list(range(len(keys)))
 
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
 
-    repeats: dict[tuple[_Key, int], str] = {}
-    for name, key in keys.items():
-        place = (key, levels[name])
-        if key[0] == "repeat":
-            parent[root(name)] = root(repeats.setdefault(place, name))
-        for operand in operands[name]:
-            if operand in levels and (keys[operand], levels[operand]) == place:
-                parent[root(name)] = root(operand)
-    numbers: dict[str, int] = {}
-    return {name: numbers.setdefault(root(name), len(numbers)) for name in keys}
+    first: dict[tuple[int, int], int] = {}
+    for index, (key, level) in enumerate(zip(keys, levels, strict=True)):
+        if key in repeats:
+            parent[root(index)] = root(first.setdefault((key, level), index))
+        for operand in operands[index]:
+            if keys[operand] == key and levels[operand] == level:
+                parent[root(index)] = root(operand)
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(root(index), len(numbers)) for index in range(len(keys))]

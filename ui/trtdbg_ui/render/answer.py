@@ -102,7 +102,8 @@ _GAP: Span = ("  ", Tone.PLAIN)
 
 
 def _where(nodes: Sequence[NodeRecord]) -> str:
-    places = {str(node.source): None for node in nodes if node.source and str(node.source)}
+    places = dict.fromkeys(str(node.source) for node in nodes if node.source)
+    places.pop("", None)
     if not places:
         return ""
     first, *rest = places

@@ -100,7 +100,9 @@ def _sources(rows: ResultRows) -> Extent:
 
 
 def _findings(rows: ResultRows) -> Extent:
-    return Extent.of(len(_codes(rows, node)) for node in rows.nodes)
+    known = rows.loaded.findings_of
+    found = [len(_codes(rows, node)) for node in rows.nodes if node.name in known]
+    return Extent.of([0] * (len(rows.nodes) - len(found)) + found)
 
 
 _EXTENTS: Mapping[str, Callable[[ResultRows], Extent]] = {

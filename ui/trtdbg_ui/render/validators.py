@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from pygments import lex
-from pygments.lexers.python import PythonLexer
-from pygments.token import Comment, Keyword, Name, Number, Operator, String, Token
-
-from trtdbg.dtypes import is_wide
 from trtdbg.records import NodeRecord, ValidatorSource, ValidatorVerdict
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.detail import fate, head, indented, who
-from trtdbg_ui.render.dtypes import dtype_tone
 from trtdbg_ui.render.signs import VERDICT_SIGN
-from trtdbg_ui.render.text import BLANK, Line, Span, Tone, line, wrap
+from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
 
 
 def validators(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
@@ -78,6 +70,9 @@ def abilities(record: ValidatorVerdict, size: int) -> list[Line]:
 
 def source_lines(source: ValidatorSource, size: int) -> list[Line]:
     """Returns the source of a validator, numbered if its place is known."""
+    # pygments takes its time, and the first frame is without it.
+    from trtdbg_ui.render.python_source import highlighted
+
     where = f"{source.file}:{source.line}" if source.file else "source"
     lines = wrap(line((f"  {where}", Tone.DIM)), size, indent=4)
     for number, spans in enumerate(highlighted(source.text.rstrip())):
@@ -85,32 +80,3 @@ def source_lines(source: ValidatorSource, size: int) -> list[Line]:
         margin = f"  {shown:>5} "
         lines += wrap(line((margin, Tone.DIM), *spans), size, indent=len(margin) + 2)
     return lines
-
-
-_TONES = (
-    (Comment, Tone.DIM),
-    (String, Tone.GOOD),
-    (Number, Tone.INT),
-    (Keyword, Tone.KEY),
-    (Operator.Word, Tone.KEY),
-    (Name.Function, Tone.HEAD),
-    (Name.Builtin, Tone.BOOL),
-    (Name.Decorator, Tone.WARN),
-)
-
-
-@lru_cache(maxsize=128)
-def highlighted(text: str) -> tuple[Line, ...]:
-    """Returns Python source by lines; the dtypes in it look as they do everywhere."""
-    lines: list[list[Span]] = [[]]
-    for kind, value in lex(text, PythonLexer(stripnl=False, ensurenl=False)):
-        tone = next((tone for token, tone in _TONES if kind in token), Tone.PLAIN)
-        if kind in Token.Name and (is_wide(value) or value in _NARROW):
-            tone = dtype_tone(value)
-        first, *others = value.split("\n")
-        lines[-1].append((first, tone))
-        lines.extend([(other, tone)] for other in others)
-    return tuple(tuple(span for span in spans if span[0]) for spans in lines)
-
-
-_NARROW = ("float32", "float16", "bfloat16", "int32", "int8", "uint8", "bool", "complex64")

@@ -15,4 +15,7 @@ class Bar(TextView, can_focus=False):
     def resized(self, size: int) -> None:
         """Takes as many rows as there are lines."""
         super().resized(size)
-        self.styles.height = self._count
+        height = self.styles.height
+        if height is None or height.value != self._count:
+            # Even the same height would have the screen laid out again.
+            self.styles.height = self._count

@@ -75,16 +75,7 @@ class Board(Vertical):
         self._target = target
         self._desk = desk
         self._state: State | None = None
-        self._panes: dict[Pane, LineView] = {}
-
-    def compose(self) -> ComposeResult:
-        """Yields bars, panes, the search line and the keys."""
-        yield Bar(id="header")
-        yield Bar(id="policy")
-        yield Bar(id="settings")
-        yield Bar(id="answer")
-        yield TextView(id="loading", can_focus=False)
-        self._panes = {
+        self._panes: dict[Pane, LineView] = {
             Pane.PASSES: PassList(id="passes", classes="pane"),
             Pane.NODES: NodeTable(id="nodes", classes="pane"),
             Pane.DETAIL: TextView(id="detail", classes="pane"),
@@ -92,13 +83,32 @@ class Board(Vertical):
             Pane.FINDINGS: FindingList(id="findings", classes="pane bottom"),
             Pane.LOG: LogList(id="log", classes="pane bottom"),
         }
-        with Horizontal(id="top"):
-            for pane in (Pane.PASSES, Pane.NODES, Pane.DETAIL):
-                yield self._panes[pane]
-        for pane in (Pane.ENGINES, Pane.FINDINGS, Pane.LOG):
-            yield self._panes[pane]
-        yield FindBar(id="find")
+        self._complete = False
+
+    def compose(self) -> ComposeResult:
+        """Yields what the first frame shows: the bars, what is loading, the keys."""
+        yield Bar(id="header")
+        yield Bar(id="policy")
+        yield Bar(id="settings")
+        yield TextView(id="loading", can_focus=False)
         yield KeyBar(id="keys")
+
+    def complete(self) -> None:
+        """Mounts what only a report or the log needs; the first frame comes without.
+
+        Mounting twice as many widgets took twice the time.
+        """
+        if self._complete:
+            return
+        self._complete = True
+        top = Horizontal(*(self._panes[pane] for pane in _TOP), id="top")
+        bottom = (self._panes[pane] for pane in (Pane.ENGINES, Pane.FINDINGS, Pane.LOG))
+        find = FindBar(id="find")
+        find.display = False
+        self.mount(Bar(id="answer"), top, *bottom, find, before="#keys")
+        if self._state is not None:
+            self._arrange(self._state)
+            self._show_answer(self._state)
 
     def pane(self, pane: Pane) -> LineView:
         """Returns the widget of a pane."""
@@ -111,6 +121,8 @@ class Board(Vertical):
     def show(self, state: State, now: float) -> None:
         """Shows a state; what did not change is left alone."""
         old, self._state = self._state, state
+        if state.loaded is not None or state.pane is Pane.LOG:
+            self.complete()
         if old is None or (old.pane, old.bottom, old.loaded is None) != (
             state.pane,
             state.bottom,
@@ -160,6 +172,7 @@ class Board(Vertical):
 
     def add_logs(self, logs: Iterable[Log]) -> None:
         """Appends lines to the log pane."""
+        self.complete()
         pane = self._panes[Pane.LOG]
         assert isinstance(pane, LogList)
         pane.add(logs)
@@ -180,7 +193,8 @@ class Board(Vertical):
         shown = self._shown(state)
         for pane, widget in self._panes.items():
             widget.display = pane in shown
-        self.query_one("#top").display = any(pane in shown for pane in _TOP)
+        if self._complete:
+            self.query_one("#top").display = any(pane in shown for pane in _TOP)
         self.query_one("#loading").display = not shown
         self.set_class(len(shown) == 1, "-alone")
         self._show_titles()
@@ -220,6 +234,8 @@ class Board(Vertical):
         self._bar("policy").show(lambda size: [policy_line(state.policy, known, size)])
 
     def _show_answer(self, state: State) -> None:
+        if not self._complete:
+            return
         most = 5 if self.size.height >= _TALL else 3
         bar = self._bar("answer")
         bar.display = state.loaded is not None
@@ -251,6 +267,8 @@ class Board(Vertical):
             view.show(lambda size: detail(rows, state.row, size), to_top=True)
 
     def _show_find(self, state: State) -> None:
+        if not self._complete:
+            return
         bar = self.query_one(FindBar)
         bar.display = state.find is not None
         table = self._panes[Pane.NODES]

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from trtdbg_ui.palette import Mark
 from trtdbg_ui.render.text import Tone
 from trtdbg_ui.widgets.lines import LineView
 
@@ -69,16 +70,24 @@ class CursorView(LineView):
             row: The row.
             centre: If it has to be scrolled into view, not just to the edge.
         """
-        self.cursor = max(0, min(row, self._count - 1))
+        left, self.cursor = self.cursor, max(0, min(row, self._count - 1))
         self._reveal(centre)
-        self.refresh()
+        # What scrolls is painted anew in any case.
+        above = len(self.head(self.width_cells))
+        for index in (left, self.cursor):
+            self.refresh_line(above + index)
 
     def paint_row(self, index: int, size: int) -> Strip:
         """Returns a row with its gutter: a sign where the cursor is."""
         here, hit = index == self.cursor, self.marked(index)
         gutter = (_CURSOR if here else _HIT if hit else " ", Tone.KEY)
-        components = ["line--cursor"] if here else ["line--hit"] if hit else []
-        return self.paint((gutter, *self.line_at(index, size - 1)), size, *components)
+        mark = self._mark(here, hit)
+        return self.paint((gutter, *self.line_at(index, size - 1)), size, mark)
+
+    def _mark(self, here: bool, hit: bool) -> Mark | None:
+        if here:
+            return Mark.CURSOR if self.has_focus else Mark.CURSOR_ELSEWHERE
+        return Mark.HIT if hit else None
 
     def on_resize(self, event: events.Resize) -> None:
         """Keeps the cursor in view."""

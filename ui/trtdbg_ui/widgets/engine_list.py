@@ -45,9 +45,9 @@ class EngineList(CursorView):
         here = self.engine_at(self.cursor) if layers != self._layers else None
         self._shown = (loaded, activity, now)
         self._layers = layers
+        self.refit()
         if not self.width_cells:
             return
-        self.resized(self.width_cells)
         self.recount(self._count)
         if here is not None:
             # Lines above may be gone: the cursor stays with its engine.

@@ -6,8 +6,11 @@ so lists and tables here are painted line by line.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, ClassVar, Final
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -16,17 +19,14 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from trtdbg_ui.palette import Mark, palette
 from trtdbg_ui.render.text import BLANK, Line, Tone
+
+_tone: Final = itemgetter(1)
 
 
 class LineView(ScrollView, can_focus=True):
     """Shows lines under a fixed head; subclasses say how many there are and render one."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"tone--{tone.value}" for tone in Tone),
-        "line--cursor",
-        "line--hit",
-    }
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "scroll_down", "Down", show=False, id="down"),
@@ -50,30 +50,16 @@ class LineView(ScrollView, can_focus=True):
         scrollbar-background-active: $background;
         scrollbar-color: $panel;
     }
-    LineView > .tone--plain { color: $foreground; }
-    LineView > .tone--dim { color: $tone-dim; }
-    LineView > .tone--strong { color: $foreground; text-style: bold; }
-    LineView > .tone--head { color: $tone-head; text-style: bold; }
-    LineView > .tone--key { color: $tone-key; text-style: bold; }
-    LineView > .tone--good { color: $tone-good; }
-    LineView > .tone--warn { color: $tone-warn; }
-    LineView > .tone--bad { color: $tone-bad; text-style: bold; }
-    LineView > .tone--float { color: $tone-float; }
-    LineView > .tone--int { color: $tone-int; }
-    LineView > .tone--bool { color: $tone-bool; }
-    LineView > .tone--complex { color: $tone-complex; }
-    LineView > .tone--wide-float { color: $tone-wide-float; text-style: bold; }
-    LineView > .tone--wide-int { color: $tone-wide-int; text-style: bold; }
-    LineView > .tone--wide-complex { color: $tone-wide-complex; text-style: bold; }
-    LineView > .line--cursor { background: $cursor-blurred; }
-    LineView:focus > .line--cursor { background: $cursor-focused; }
-    LineView > .line--hit { background: $line-hit; }
     """
 
     def __init__(self, **kwargs: Any) -> None:
         """Takes the keywords of a Textual widget."""
+        # Textual may tell of new styles before it returns.
+        self._styles: dict[tuple[Tone | None, Mark | None], Style] = {}
         super().__init__(**kwargs)
         self._count = 0
+        self._fitted = 0
+        """The width that `resized` was last called for."""
 
     @property
     def width_cells(self) -> int:
@@ -92,22 +78,44 @@ class LineView(ScrollView, can_focus=True):
     def resized(self, size: int) -> None:
         """Is called when the width changed, before anything is painted."""
 
+    def refit(self) -> None:
+        """Lays lines out that are others now; without a width yet, as soon as there is one."""
+        self._fitted = 0
+        self._fit(self.width_cells)
+
     def recount(self, number: int) -> None:
         """Says how many lines there are now, and paints anew."""
         self._count = number
-        height = number + len(self.head(self.width_cells))
-        self.virtual_size = Size(self.width_cells, height)
+        self._span()
         self.refresh()
 
+    def _span(self) -> None:
+        """Says how far there is to scroll."""
+        height = self._count + len(self.head(self.width_cells))
+        size = Size(self.width_cells, height)
+        room = self.scrollable_content_region.height
+        if height <= room and self.virtual_size.height <= room:
+            # Nothing scrolls, before or after: the screen need not be laid out again.
+            self.set_reactive(LineView.virtual_size, size)
+        else:
+            self.virtual_size = size
+
     def on_resize(self, event: events.Resize) -> None:
-        """Lays the lines out for the new width."""
+        """Lays the lines out for the new width; Textual itself paints another size anew."""
         del event
-        self.resized(self.width_cells)
-        self.recount(self._count)
+        self._fit(self.width_cells)
+        self._span()
+
+    def _fit(self, size: int) -> None:
+        if size != self._fitted:
+            self._fitted = size
+            self.resized(size)
 
     def render_line(self, y: int) -> Strip:
         """Returns the painted line `y` of the widget."""
         size = self.width_cells
+        # Textual paints before it tells of the first size: those lines would be blank.
+        self._fit(size)
         head = self.head(size)
         if y < len(head):
             return self.paint(head[y], size)
@@ -120,23 +128,47 @@ class LineView(ScrollView, can_focus=True):
         """Returns the painted line `index`."""
         return self.paint(self.line_at(index, size), size)
 
-    def paint(self, spans: Line, size: int, *components: str) -> Strip:
+    def paint(self, spans: Line, size: int, mark: Mark | None = None) -> Strip:
         """Returns a line in the theme's colours, filled up to `size` cells."""
-        base = self.rich_style
-        over = Style()
-        for name in components:
-            over += self.get_component_rich_style(name, partial=True)
-        segments = [
-            Segment(
-                text if text.isprintable() else _printable(text),
-                base
-                + self.get_component_rich_style(f"tone--{tone.value}", partial=True)
-                + over,
-            )
-            for text, tone in spans
-            if text
-        ]
-        return Strip(segments).adjust_cell_length(size, base + over)
+        segments: list[Segment] = []
+        left = size
+        # Each segment costs again whenever Textual filters, divides and writes the line.
+        for tone, same in groupby(spans, key=_tone):
+            text = "".join([text for text, _ in same])
+            if not text:
+                continue
+            shown = text if text.isprintable() else _printable(text)
+            segments.append(Segment(shown, self._style(tone, mark)))
+            left -= len(shown) if shown.isascii() else cell_len(shown)
+        if left == size:
+            return Strip.blank(size, self._style(None, mark))
+        if left < 0:
+            return Strip(segments, size - left).crop(0, size)
+        if left:
+            segments.append(Segment(" " * left, self._style(None, mark)))
+        return Strip(segments, size)
+
+    def notify_style_update(self) -> None:
+        """Forgets the styles of another theme, or of another state of the widget."""
+        super().notify_style_update()
+        self._styles.clear()
+
+    def _style(self, tone: Tone | None, mark: Mark | None) -> Style:
+        """Returns the style of a tone on this widget; None is what fills a line up.
+
+        Tones are no component classes: Textual matches each of those against the whole style
+        sheet for each widget, which was half of the first frame.
+        """
+        key = tone, mark
+        if key not in self._styles:
+            colours = palette(self.app.theme_variables)
+            style = self.rich_style
+            if tone is not None:
+                style += colours.tones[tone]
+            if mark is not None:
+                style += colours.marks[mark]
+            self._styles[key] = style
+        return self._styles[key]
 
 
 def _printable(text: str) -> str:

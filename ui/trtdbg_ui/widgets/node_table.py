@@ -21,6 +21,7 @@ class NodeTable(CursorView):
         self._hide_unchanged = False
         self._hits: frozenset[int] = frozenset()
         self._layout: Layout = ()
+        self._titles: Line = BLANK
         self._layout_size = 0
 
     def show(self, rows: Rows, cursor: int, hide_unchanged: bool) -> None:
@@ -48,7 +49,8 @@ class NodeTable(CursorView):
         """Returns which pass is shown, unless it is the result, and the column titles."""
         if self._rows is None:
             return []
-        titles = line((" ", Tone.PLAIN), *title_line(self._columns(size - 1)))
+        self._columns(size - 1)
+        titles = self._titles
         if isinstance(self._rows, SnapshotRows):
             caption = snapshots.caption(self._rows, self._hide_unchanged, size - 1)
             return [line(" ", *caption), titles]
@@ -74,4 +76,5 @@ class NodeTable(CursorView):
             elif isinstance(self._rows, ResultRows):
                 self._layout = nodes.layout(self._rows, size)
             self._layout_size = size
+            self._titles = line((" ", Tone.PLAIN), *title_line(self._layout))
         return self._layout

@@ -26,11 +26,21 @@ class TextView(LineView):
             to_top: Scroll back to the first line, for another text.
         """
         self._make = make
+        before = self._lines
+        self.refit()
         if self.width_cells:
-            self.resized(self.width_cells)
-            self.recount(self._count)
+            self._repaint(before)
         if to_top:
             self.scroll_to(y=0, animate=False)
+
+    def _repaint(self, before: list[Line]) -> None:
+        """Paints what is not as it was: of a clock that goes on, only its line."""
+        if len(self._lines) != len(before):
+            self.recount(self._count)
+            return
+        for y, (old, new) in enumerate(zip(before, self._lines, strict=True)):
+            if new != old:
+                self.refresh_line(y)
 
     def resized(self, size: int) -> None:
         """Makes the lines for the new width."""
