@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from trtdbg.commands import models as shared
-from trtdbg.commands import trial
 from trtdbg.commands.options import (
     Choices,
     SectionedCommand,
@@ -24,6 +23,7 @@ from trtdbg.outputs.files import refuse_filled_folder, write_atomically
 from trtdbg.outputs.report import is_saved_report
 from trtdbg.outputs.summary import broken_end, count
 from trtdbg.records import Recipe, Report
+from trtdbg.session import trial
 from trtdbg.session.messages import Reproduce
 
 REPRODUCIBLE = ("TD101", "TD102", "TD103", "TD104", "TD105")
