@@ -280,8 +280,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "r",
                 "r",
                 "reproducer",
-                "copy reproducer command",
-                "Copy the command that writes a runnable file of the node's refusal.",
+                "reproducer",
+                "Write a runnable file of the node's refusal, which is tried first.",
             ),
             Action(
                 "E",

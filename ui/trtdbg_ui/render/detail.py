@@ -144,9 +144,10 @@ def fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
     if node.name not in loaded.left:
         return wrap(line(verdict), size)
     lines = wrap(line(verdict, (", stays in PyTorch", Tone.BAD)), size, indent=2)
-    lines += wrap(line(refusal(loaded.report, node)), size, indent=2)
-    if node.counterfactual is not None and node.counterfactual.changes:
-        lines += wrap(line((node.counterfactual.text, Tone.WARN)), size, indent=2)
+    refused, why = refusal(loaded.report, node), node.counterfactual
+    lines += wrap(line(refused), size, indent=2)
+    if why is not None and why.changes and why.text != refused:
+        lines += wrap(line((why.text, Tone.WARN)), size, indent=2)
     lines += consequence(loaded, node, size)
     if late_would_accept(node, loaded.report):
         note = "accepted on truncated dtypes: timing late would take it"
