@@ -43,6 +43,7 @@ from trtdbg_ui.widgets.finding_list import FindingList
 from trtdbg_ui.widgets.node_table import NodeTable
 from trtdbg_ui.widgets.pass_list import PassList
 from trtdbg_ui.widgets.repro_dialog import ReproDialog
+from trtdbg_ui.widgets.text_view import TextView
 
 MakeWorker = Callable[[Callable[[News], None]], Worker]
 """Makes the worker's client, given what takes what it tells while it works."""
@@ -226,9 +227,18 @@ class TrtdbgApp(Reproducing, Outside):
         self._open("Help", partial(help_lines, self.state.pane), "help")
 
     def action_explain(self) -> None:
-        """Explains the findings of the selected node."""
+        """Explains the selected node's findings; in their list the one of the cursor."""
         state = self.state
-        if state.loaded is None or state.node is None:
+        if state.loaded is None:
+            return
+        view = self._board.pane(Pane.FINDINGS)
+        if state.pane is Pane.FINDINGS and isinstance(view, FindingList):
+            finding = view.finding_at(view.cursor)
+            if finding is not None:
+                title = f"Finding of {finding.node}" if finding.node else "Finding"
+                self._open(title, partial(explanation, (finding,)), "explain")
+            return
+        if state.node is None:
             return
         found = state.loaded.findings_of.get(state.node, ())
         if not found:
@@ -286,6 +296,17 @@ class TrtdbgApp(Reproducing, Outside):
             self.state = at_place(self.state, view.place_at(moved.row))
         elif isinstance(view, NodeTable) and self.state.rows is not None:
             self._change(node=self.state.rows.names[moved.row])
+
+    @on(TextView.Clicked)
+    def _clicked(self, clicked: TextView.Clicked) -> None:
+        """Goes to the node whose name was clicked in the details; the policy bar switches."""
+        state, name = self.state, clicked.word
+        if clicked.view.id == "policy":
+            self.click_policy(name)
+        if clicked.view is not self._board.pane(Pane.DETAIL) or state.loaded is None:
+            return
+        if name != state.node and (name in state.loaded.nodes or state.has(name)):
+            self._jump(name)
 
     @on(CursorView.Chosen)
     def _chosen(self, chosen: CursorView.Chosen) -> None:

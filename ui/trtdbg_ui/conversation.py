@@ -51,6 +51,9 @@ class View(Protocol):
     def add_logs(self, logs: Iterable[Log]) -> None:
         """Adds lines to the log."""
 
+    def show_advice(self) -> None:
+        """Shows what to do about refusals, which somebody asked for."""
+
     def take_recipes(self, request: Reproduce, report: Report | None, why_not: str) -> None:
         """Takes what reproducers are made of, or why there is none."""
 
@@ -220,9 +223,8 @@ class Conversation:
             beyond = loaded.report.numerics.first_beyond is not None
             self._news(loaded, "Numbers", words, beyond)
         elif isinstance(request, Weigh):
-            self._news(
-                loaded, "Advice", f"{key('advice')} shows what to do about refusals", False
-            )
+            self._present(loaded, ())
+            self._view.show_advice()
         else:
             self._present(loaded)
 

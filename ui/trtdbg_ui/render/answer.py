@@ -13,6 +13,7 @@ from trtdbg_ui.judged import REFUSED, judged, late_would_accept, overall, saved_
 from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.dtypes import dtype_span
+from trtdbg_ui.render.policy import keys_to
 from trtdbg_ui.render.signs import short_operator
 from trtdbg_ui.render.text import Line, Span, Tone, line, pack
 
@@ -38,7 +39,16 @@ def answer(loaded: Loaded, size: int) -> list[Line]:
             line("  ", failed.error or ""),
         ]
     causes_found = [_cause_line(report, cause, size) for cause in causes(loaded)]
-    return [_headline(report), *_builds(report), *causes_found, *_saved(loaded, size)]
+    lost = any(constant.overflowed for constant in loaded.narrowed)
+    constants = _constants(loaded, size)
+    return [
+        _headline(report),
+        *_builds(report),
+        *(constants if lost else []),
+        *causes_found,
+        *_saved(loaded, size),
+        *([] if lost else constants),
+    ]
 
 
 def _headline(report: Report) -> Line:
@@ -94,8 +104,14 @@ def _cause_line(report: Report, cause: Cause, size: int) -> Line:
     )
     parts = [(0, verdicts), (2, line("only the dtype is in the way"))]
     if report.policy.timing is not Timing.LATE:
-        parts.append((1, line((key("timing"), Tone.KEY), " timing late takes it")))
+        parts.append(
+            (1, line((_keys(report, Timing.LATE), Tone.KEY), " timing late takes it"))
+        )
     return pack([*parts, (1, where)], size, _GAP)
+
+
+def _keys(report: Report, goal: Timing) -> str:
+    return keys_to(report.policy.timing, goal)
 
 
 _GAP: Span = ("  ", Tone.PLAIN)
@@ -154,13 +170,43 @@ def _saved(loaded: Loaded, size: int) -> list[Line]:
             [
                 (0, gained),
                 (2, line(f"truncation {report.policy.timing.value} keeps them in")),
-                (1, line((key("timing"), Tone.KEY), " compare with upstream")),
+                (
+                    1,
+                    line(
+                        (_keys(report, Timing.UPSTREAM), Tone.KEY),
+                        " upstream, as torch_tensorrt",
+                    ),
+                ),
                 (1, line((_where(saved), Tone.DIM))),
             ],
             size,
             _GAP,
         )
     ]
+
+
+def _constants(loaded: Loaded, size: int) -> list[Line]:
+    """Returns whether the values of narrowed constants survive it."""
+    narrowed = loaded.narrowed
+    if not narrowed:
+        return []
+    what = count(len(narrowed), "constant")
+    head = line((f"  {what} narrowed: ", Tone.STRONG))
+    bad = [each for each in narrowed if each.overflowed]
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        dtypes = sorted({each.truncated for each in bad})
+        words = f"✖ {bad[0].name}{more} does not fit {' and '.join(dtypes)}"
+        verdict = line((words, Tone.BAD))
+    else:
+        largest = max(each.max_rel_error or 0.0 for each in narrowed)
+        integers = [each for each in narrowed if each.truncated.startswith("int")]
+        fits = "every integer fits" if integers else "every value fits"
+        if largest:
+            fits += f", largest relative change {largest:.2g}"
+        verdict = line((f"✓ {fits}", Tone.GOOD))
+    keys = line((key("engines"), Tone.KEY), " lists them")
+    return [pack([(0, line(*head, *verdict)), (1, keys)], size, _GAP)]
 
 
 def _wide_of(loaded: Loaded, node: NodeRecord) -> str | None:

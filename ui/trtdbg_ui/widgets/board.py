@@ -57,7 +57,7 @@ class Board(Vertical):
         border-title-align: left; padding: 0;
     }
     Board .pane:focus { border-top: heavy $tone-key; border-title-color: $tone-key; }
-    Board #passes { width: 22%; min-width: 30; max-width: 42; margin: 0 1 0 0; }
+    Board #passes { width: 22%; min-width: 30; max-width: 50; margin: 0 1 0 0; }
     Board #nodes { width: 1fr; }
     Board #detail { width: 27%; min-width: 38; max-width: 64; margin: 0 0 0 1; }
     Board .bottom { height: 11; }

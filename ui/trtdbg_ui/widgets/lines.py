@@ -55,6 +55,7 @@ class LineView(ScrollView, can_focus=True):
     LineView > .tone--strong { color: $foreground; text-style: bold; }
     LineView > .tone--head { color: $tone-head; text-style: bold; }
     LineView > .tone--key { color: $tone-key; text-style: bold; }
+    LineView > .tone--link { text-style: underline; }
     LineView > .tone--good { color: $tone-good; }
     LineView > .tone--warn { color: $tone-warn; }
     LineView > .tone--bad { color: $tone-bad; text-style: bold; }

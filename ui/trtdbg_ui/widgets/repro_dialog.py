@@ -168,7 +168,8 @@ class ReproDialog(Overlay[None]):
         if report is None:
             self._refuse(why_not, toast=True)
         elif not report.recipes:
-            self._refuse(f"Nothing to reproduce: no validator fails on {self.node}.")
+            who = f"no validator refuses {self.node}, or wrongly accepts it"
+            self._refuse(f"Nothing to reproduce: {who}.")
         else:
             self._report = report
             self._try()
