@@ -80,6 +80,13 @@ def test_the_answer_names_the_operator_the_dtype_and_the_line() -> None:
     )
 
 
+def test_a_saved_report_names_no_key_that_switches() -> None:
+    for timing in (Timing.LATE, Timing.UPSTREAM):
+        told = text(answer(Loaded(report(timing)), 120, read_only=True))
+        assert "T upstream" not in told
+        assert "timing late takes it" not in told
+
+
 def test_one_engine_says_what_truncation_gained() -> None:
     assert text(answer(Loaded(report(Timing.LATE)), 120)) == (
         "✓ One engine holds all 56 operators\n"

@@ -29,8 +29,14 @@ class Cause:
     nodes: tuple[NodeRecord, ...]
 
 
-def answer(loaded: Loaded, size: int) -> list[Line]:
-    """Returns the headline and one line per cause, the most frequent first."""
+def answer(loaded: Loaded, size: int, *, read_only: bool = False) -> list[Line]:
+    """Returns the headline and one line per cause, the most frequent first.
+
+    Args:
+        loaded: The report.
+        size: Cells available.
+        read_only: Name no keys that switch the policy: a saved report has one alone.
+    """
     report = loaded.report
     failed = failed_pass(report)
     if failed is not None:
@@ -38,7 +44,7 @@ def answer(loaded: Loaded, size: int) -> list[Line]:
             line(("✖ No engines: ", Tone.BAD), (f"{failed.name} raised", Tone.STRONG)),
             line("  ", failed.error or ""),
         ]
-    causes_found = [_cause_line(report, cause, size) for cause in causes(loaded)]
+    causes_found = [_cause_line(report, cause, size, read_only) for cause in causes(loaded)]
     lost = any(constant.overflowed for constant in loaded.narrowed)
     constants = _constants(loaded, size)
     return [
@@ -46,7 +52,7 @@ def answer(loaded: Loaded, size: int) -> list[Line]:
         *_builds(report),
         *(constants if lost else []),
         *causes_found,
-        *_saved(loaded, size),
+        *_saved(loaded, size, read_only),
         *([] if lost else constants),
     ]
 
@@ -90,7 +96,7 @@ def _builds(report: Report) -> list[Line]:
     ]
 
 
-def _cause_line(report: Report, cause: Cause, size: int) -> Line:
+def _cause_line(report: Report, cause: Cause, size: int, read_only: bool) -> Line:
     operators: Span = (f"  {len(cause.nodes)}× {short_operator(cause.target)} ", Tone.STRONG)
     where = line((_where(cause.nodes), Tone.DIM))
     if cause.wide is None:
@@ -103,7 +109,7 @@ def _cause_line(report: Report, cause: Cause, size: int) -> Line:
         dtype_span(NARROWED[cause.wide]),
     )
     parts = [(0, verdicts), (2, line("only the dtype is in the way"))]
-    if report.policy.timing is not Timing.LATE:
+    if report.policy.timing is not Timing.LATE and not read_only:
         parts.append(
             (1, line((_keys(report, Timing.LATE), Tone.KEY), " timing late takes it"))
         )
@@ -147,7 +153,7 @@ def _reason(report: Report, node: NodeRecord) -> str:
     return refusal(report, node)
 
 
-def _saved(loaded: Loaded, size: int) -> list[Line]:
+def _saved(loaded: Loaded, size: int, read_only: bool) -> list[Line]:
     """Returns what truncation before the verdicts gained, under the timings that do so."""
     report = loaded.report
     if report.policy.timing not in (Timing.LATE, Timing.EARLY):
@@ -165,24 +171,12 @@ def _saved(loaded: Loaded, size: int) -> list[Line]:
         why = line("as ", dtype_span(wide), ", ", ("✓", Tone.GOOD), " as ")
         why = (*why, dtype_span(NARROWED[wide]))
     gained = line((f"  {named} ", Tone.STRONG), ("✗ ", Tone.BAD), *why)
-    return [
-        pack(
-            [
-                (0, gained),
-                (2, line(f"truncation {report.policy.timing.value} keeps them in")),
-                (
-                    1,
-                    line(
-                        (_keys(report, Timing.UPSTREAM), Tone.KEY),
-                        " upstream, as torch_tensorrt",
-                    ),
-                ),
-                (1, line((_where(saved), Tone.DIM))),
-            ],
-            size,
-            _GAP,
-        )
-    ]
+    keeps = line(f"truncation {report.policy.timing.value} keeps them in")
+    keys = (_keys(report, Timing.UPSTREAM), Tone.KEY)
+    parts = [(0, gained), (2, keeps)]
+    if not read_only:
+        parts.append((1, line(keys, " upstream, as torch_tensorrt")))
+    return [pack([*parts, (1, line((_where(saved), Tone.DIM)))], size, _GAP)]
 
 
 def _constants(loaded: Loaded, size: int) -> list[Line]:

@@ -213,20 +213,20 @@ def who(record: ValidatorVerdict) -> str:
 
 
 def _verdict_table(records: Iterable[ValidatorVerdict], size: int) -> list[Line]:
-    """Returns one block per validator, its three answers side by side, the reason beneath."""
+    """Returns one block per validator: who, three answers side by side, the reason beneath."""
     columns = ("original", "refreshed", "truncated")
     head = "".join(f"{title:<10}" for title in columns)
-    lines = [line(("verdicts", Tone.HEAD)), line((f"  {head}".rstrip(), Tone.DIM))]
+    lines = [line(("verdicts", Tone.HEAD)), line((f"    {head}".rstrip(), Tone.DIM))]
     for record in records:
-        spans: list[Span] = [("  ", Tone.PLAIN)]
+        scope = "" if record.scope.value == "graph" else f" ({record.scope.value})"
+        lines += wrap(line((f"  {who(record)}{scope}", Tone.PLAIN)), size, indent=4)
+        spans: list[Span] = [("    ", Tone.PLAIN)]
         for answer in (record.original, record.inferred, record.truncated):
             text, tone = VERDICT_SHORT[answer]
             spans.append((f"{text:<10}", tone))
         lines.append(tuple(spans))
-        scope = "" if record.scope.value == "graph" else f" ({record.scope.value})"
-        lines += wrap(line((f"  {who(record)}{scope}", Tone.PLAIN)), size, indent=4)
         if record.reason:
-            lines += wrap(line((f"  {record.reason}", Tone.DIM)), size, indent=4)
+            lines += wrap(line((f"    {record.reason}", Tone.DIM)), size, indent=4)
     lines.append(line((f"  {key('validators')}", Tone.KEY), (" shows them in full", Tone.DIM)))
     return lines
 
