@@ -20,6 +20,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "tour-4-late.svg": ("--timing", "upstream", "--press", "t"),
     "tour-5-built.svg": ("--timing", "late", "--press", "b"),
     "tour-6-matrix.svg": ("--timing", "upstream", "--press", "m"),
+    "tour-7-changed.svg": ("--timing", "upstream", "--press", "t D"),
 }
 """Files in docs/ with the flags that make them."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 from textual.pilot import Pilot
 from trtdbg_ui.app import TrtdbgApp
+from trtdbg_ui.render.advice import APPLY
 from trtdbg_ui.render.matrix import policies
 from trtdbg_ui.state import Pane
+from trtdbg_ui.widgets.advice_dialog import AdviceDialog
 from trtdbg_ui.widgets.dialog import Dialog, Page
 from trtdbg_ui.widgets.engine_list import EngineList
 from trtdbg_ui.widgets.matrix import Matrix, MatrixList
@@ -31,6 +33,7 @@ from trtdbg.records import (
     BuildStatus,
     Consequence,
     Consequences,
+    ConstantRecord,
     LayerRecord,
     NodeError,
     Numerics,
@@ -405,6 +408,7 @@ async def test_layers_show_dtypes_node_and_source_and_lead_to_the_node() -> None
         shown = text_of(engines)
         assert "NORMALIZATION FLOAT, - → FLOAT" in shown
         assert "layer_norm  attention.py:31" in shown
+        assert "▲ inserted cast" in shown
         row = next(
             i for i in range(engines._count) if engines.node_at(i) == "matmul" and i > 4
         )
@@ -444,14 +448,61 @@ async def test_advice_is_asked_for_once_and_then_shown() -> None:
         stage.worker.answer(weighed(report(Timing.UPSTREAM)))
         await settle(pilot)
         assert "if accepted: engines 5 → 4, PyTorch ops 4 → 3" in detail(stage.app)
-        await press(pilot, "A")
         assert len(stage.worker.requests) == 1
-        assert isinstance(stage.app.screen, Dialog)
+        assert isinstance(stage.app.screen, AdviceDialog)
         page = text_of(stage.app.screen.query_one(Page))
         assert "5 engines become 4" in page
         assert "narrowing float64 in inputs and constants and computed values" in page
         await press(pilot, "A")
-        assert not isinstance(stage.app.screen, Dialog)
+        assert not isinstance(stage.app.screen, AdviceDialog)
+        await press(pilot, "A")
+        assert isinstance(stage.app.screen, AdviceDialog)
+        assert len(stage.worker.requests) == 1
+
+
+async def test_advice_that_comes_while_a_page_is_open_waits() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "A", "question_mark")
+        stage.worker.answer(weighed(report(Timing.UPSTREAM)))
+        await settle(pilot)
+        assert not isinstance(stage.app.screen, AdviceDialog)
+        assert "A shows what to do about refusals" in notes(stage.app)[-1]
+
+
+async def test_the_suggested_policy_is_applied_by_key_and_mouse_and_undone() -> None:
+    late = weighed(report(Timing.LATE))
+    stage = Stage(Timing.UPSTREAM, [weighed(report(Timing.UPSTREAM)), late])
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "A", "a")
+        assert stage.app.state.policy == late.suggestion.policy
+        assert "late: engines 5 → 1" in settings_bar(stage.app)
+        await press(pilot, "A")
+        assert "It is in force already." in text_of(stage.app.screen.query_one(Page))
+        await press(pilot, "a")
+        assert "is the one in force" in notes(stage.app)[-1]
+        await press(pilot, "z", "A")
+        page = stage.app.screen.query_one(Page)
+        lines = text_of(page).splitlines()
+        row = next(i for i, each in enumerate(lines) if APPLY in each)
+        await pilot.click(page, offset=(lines[row].index(APPLY) + 3, row + 1))
+        await settle(pilot)
+        assert stage.app.state.policy == late.suggestion.policy
+
+
+async def test_operators_that_a_suggestion_keeps_in_pytorch_go_into_the_settings() -> None:
+    base = weighed(report(Timing.UPSTREAM))
+    kept = ("torch.ops.aten.cumsum.default",)
+    suggestion = replace(base.suggestion, torch_executed_ops=kept)
+    stage = Stage(Timing.UPSTREAM, [replace(base, suggestion=suggestion)])
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "A", "a")
+        assert stage.worker.requests[-1].job.settings.torch_executed_ops == kept
+        assert "kept in PyTorch: aten.cumsum.default" in settings_bar(stage.app)
+        assert "--torch-executed-ops" in (await copied(stage, pilot))
 
 
 async def test_what_is_asked_while_the_worker_is_busy_waits_for_nobody() -> None:
@@ -474,3 +525,98 @@ async def test_a_saved_report_says_that_nothing_can_be_asked_of_it() -> None:
         assert app.state.activity is None
         assert app.state.settings == app.state.loaded.report.settings
         assert app.state.pane is Pane.NODES
+
+
+# What a switch changed.
+
+
+def switch_text(app: TrtdbgApp) -> str:
+    assert isinstance(app.screen, Dialog)
+    return text_of(app.screen.query_one(Page))
+
+
+async def test_what_a_switch_changed_is_told_node_by_node() -> None:
+    stage = loaded_stage(Timing.LATE, Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "D")
+        assert "Nothing was switched yet" in notes(stage.app)[-1]
+        await press(pilot, "T", "D")
+        shown = switch_text(stage.app)
+        assert "before  late      1 engine, no PyTorch ops" in shown
+        assert "now     upstream  5 engines, 4 PyTorch ops, 4 casts" in shown
+        assert "Left to PyTorch  4× _to_copy" in shown
+        assert "_to_copy    E0 → PyTorch  attention.py:34" in shown
+        assert "New casts  4" in shown
+        await press(pilot, "D")
+        assert not isinstance(stage.app.screen, Dialog)
+        await press(pilot, "t", "D")
+        shown = switch_text(stage.app)
+        assert "Engines took  4× _to_copy" in shown
+        assert "_to_copy    PyTorch → E0" in shown
+        assert "Casts gone  4" in shown
+
+
+async def test_a_build_does_not_count_as_a_switch() -> None:
+    stage = loaded_stage(Timing.LATE, Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "T", "b")
+        stage.worker.answer(built(report(Timing.UPSTREAM)))
+        await settle(pilot)
+        await press(pilot, "D")
+        assert "before  late" in switch_text(stage.app)
+
+
+# Constants.
+
+
+def with_constants(base: Report) -> Report:
+    """Returns a report in which int64 constants are narrowed, one of them to other values."""
+    constants = (
+        ConstantRecord(name="offsets", original="int64", truncated="int32", elements=16),
+        ConstantRecord(
+            name="hashes", original="int64", truncated="int32", elements=16, overflowed=4
+        ),
+        ConstantRecord(
+            name="scale",
+            original="float64",
+            truncated="float32",
+            max_abs_error=3e-8,
+            max_rel_error=4e-8,
+            elements=16,
+        ),
+    )
+    policy = replace(base.policy, constants=("float64", "int64"))
+    return replace(base, constants=constants, policy=policy)
+
+
+async def test_the_answer_says_whether_constants_survive_and_engines_list_them() -> None:
+    narrowed = with_constants(report(Timing.LATE))
+    stage = Stage(Timing.LATE, [report(Timing.LATE), narrowed])
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        assert "narrowed:" not in screen_text(stage.app)
+        await press(pilot, "c")
+        shown = screen_text(stage.app)
+        assert "3 constants narrowed: ✖ hashes does not fit int32  4 lists them" in shown
+        await press(pilot, "4", "G")
+        lines = text_of(stage.app.query_one(EngineList)).splitlines()
+        told = [" ".join(each.split()) for each in lines]
+        at = told.index("Constants 3 of 3 narrowed")
+        assert told[at + 1 : at + 4] == [
+            "hashes int64 → int32 ✖ 4 of 16 values do not fit",
+            "scale float64 → float32 largest relative change 4e-08",
+            "❯ offsets int64 → int32 ✓ exact: every value fits",
+        ]
+
+
+async def test_layers_of_the_node_come_into_view() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "G", "k", "space")
+        engines = stage.app.query_one(EngineList)
+        assert stage.app.state.pane is Pane.ENGINES
+        assert "❯ E4" in text_of(engines)
+        assert "no layers" in text_of(engines)

@@ -8,9 +8,11 @@ from textual.widgets import Input
 from trtdbg_ui.actions import ACTIONS
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.render import nodes
+from trtdbg_ui.render.text import plain
 from trtdbg_ui.state import Pane
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.dialog import Dialog, Page
+from trtdbg_ui.widgets.finding_list import FindingList
 from trtdbg_ui.widgets.node_table import NodeTable
 from trtdbg_ui.widgets.text_view import TextView
 
@@ -629,6 +631,89 @@ async def test_a_click_on_a_key_hint_does_what_the_key_does() -> None:
         await pilot.click("#keys", offset=(hints.index("hide unchanged"), 0))
         await settle(pilot)
         assert stage.app.state.hide_unchanged
+
+
+async def test_a_click_on_a_name_in_the_details_goes_to_the_node_and_back() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        view = stage.app.query_one("#detail", TextView)
+        await press(pilot, "3", "G")
+        lines = text_of(view).splitlines()
+        row = lines.index("operands") + 1
+        name = lines[row].split()[0]
+        # The border is above the first line; a click beside the words means nothing.
+        await pilot.click("#detail", offset=(view.width_cells - 1, row + 1))
+        await settle(pilot)
+        assert stage.app.state.node == "_to_copy"
+        await pilot.click("#detail", offset=(lines[row].index(name) + 1, row + 1))
+        await settle(pilot)
+        assert stage.app.state.node == name
+        await press(pilot, "backspace")
+        assert stage.app.state.node == "_to_copy"
+
+
+async def test_a_click_in_a_pass_goes_to_the_operand_there() -> None:
+    stage = loaded_stage(Timing.LATE)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "{", "{")
+        lines = text_of(stage.app.query_one("#detail", TextView)).splitlines()
+        row = lines.index("operands") + 1
+        name = lines[row].split(",")[-1].strip()
+        await pilot.click("#detail", offset=(lines[row].index(name) + 1, row + 1))
+        await settle(pilot)
+        assert stage.app.state.node == name
+        assert stage.app.state.place is not None
+
+
+async def test_a_click_in_the_policy_bar_switches_timing_and_lists() -> None:
+    stage = loaded_stage(Timing.LATE, Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        bar = text_of(stage.app.query_one("#policy", TextView))
+        await pilot.click("#policy", offset=(bar.index("upstream") + 2, 0))
+        await settle(pilot)
+        assert stage.app.state.policy.timing is Timing.UPSTREAM
+        bar = text_of(stage.app.query_one("#policy", TextView))
+        await pilot.click("#policy", offset=(bar.index("constants") + 2, 0))
+        await settle(pilot)
+        assert stage.app.state.policy.constants == ("float64", "int64")
+
+
+async def test_a_click_beside_a_dialog_closes_it() -> None:
+    stage = loaded_stage(Timing.LATE)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        for key in ("question_mark", "x", "p", "s", "r", "m"):
+            await press(pilot, key)
+            assert len(stage.app.screen_stack) == 2, key
+            await pilot.click(offset=(70, 25))
+            await settle(pilot)
+            assert len(stage.app.screen_stack) == 2, key
+            await pilot.click(offset=(0, 0))
+            await settle(pilot)
+            assert len(stage.app.screen_stack) == 1, key
+
+
+async def test_findings_are_told_in_full_and_e_explains_the_one_of_the_cursor() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "g", "5")
+        view = stage.app.query_one(FindingList)
+        assert "…" not in text_of(view)
+        rows = [view.finding_at(view.cursor)]
+        while True:
+            await press(pilot, "j")
+            if view.finding_at(view.cursor) is rows[-1]:
+                break
+            rows.append(view.finding_at(view.cursor))
+        assert tuple(rows) == stage.app.state.loaded.findings
+        # The last one is in view with all of its lines.
+        assert text_of(view).rstrip().endswith(plain(view._lines[-1][1]).rstrip())
+        await press(pilot, "g", "e")
+        assert rows[0].message.split()[0] in page_text(stage.app)
 
 
 async def test_light_and_dark_switch() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +25,8 @@ from trtdbg_ui.widgets.dialog import Dialog, Page
 from trtdbg_ui.widgets.export_dialog import ExportDialog
 
 from tests.ui.canned import report
-from tests.ui.fakes import Stage, loaded_stage, notes, press, saved_app, settle, text_of
-from tests.unit.commands.fake_shell import FakeShell
+from tests.ui.fakes import Stage, loaded_stage, notes, press, settle, text_of
 from trtdbg.commands.project import read_toml
-from trtdbg.commands.repro import command as repro
 from trtdbg.errors import ExitCode, UnavailableError, UsageError
 from trtdbg.outputs.report import read_report
 from trtdbg.policy import Timing, TruncationPolicy
@@ -187,25 +184,6 @@ async def test_copy_reaches_the_terminal_over_ssh(monkeypatch: pytest.MonkeyPatc
         encoded = base64.b64encode(stage.app.clipboard.encode()).decode()
         # The sequence OSC 52 is what terminals put into the clipboard of their own machine.
         assert f"\x1b]52;c;{encoded}\a" in "".join(written)
-
-
-async def test_r_copies_a_command_that_repro_takes() -> None:
-    stage = loaded_stage(Timing.UPSTREAM)
-    async with stage.app.run_test(size=NARROW) as pilot:
-        await settle(pilot)
-        await press(pilot, "r")
-        words = shlex.split(stage.app.clipboard)
-        assert words[:2] == ["trtdbg", "repro"]
-        with repro.make_context("repro", words[2:], obj=FakeShell()) as context:
-            assert context.params["nodes"] == ("_to_copy",)
-            assert context.params["timing"] == "upstream"
-        await press(pilot, "g", "r")
-        assert "Reproducers are made of operators" in notes(stage.app)[-1]
-    app = saved_app()
-    async with app.run_test(size=NARROW) as pilot:
-        await settle(pilot)
-        await press(pilot, "r")
-        assert "A saved report holds no program" in notes(app)[-1]
 
 
 # The export dialog.

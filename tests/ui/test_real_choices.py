@@ -21,6 +21,7 @@ from tests.ui.test_real import PATIENCE_SECONDS, SAMPLE
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import BuildStatus, Report
 from trtdbg.session.client import Client
+from trtdbg.session.messages import EngineBuilt, News, Progress
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch_tensorrt") is None, reason="needs torch_tensorrt"
@@ -36,9 +37,19 @@ class Desk:
             str(SAMPLE), settings=Settings(), policy=policy, make_worker=self._make
         )
         self.pilot: Pilot[int]
+        self.freeze_at: Callable[[News], bool] | None = None
+        """Stops the worker where it is as soon as it tells something of that kind."""
 
     def _make(self, on_event: Any) -> Client:
-        self.clients.append(Client(on_event))
+        def heard(news: News) -> None:
+            on_event(news)
+            if self.freeze_at is not None and self.freeze_at(news):
+                # Here, in the client's thread: by the time that the app hears of it, all
+                # engines may be built.
+                self.freeze_at = None
+                self.signal_worker(signal.SIGSTOP)
+
+        self.clients.append(Client(heard))
         return self.clients[0]
 
     @property
@@ -62,12 +73,12 @@ class Desk:
             lambda: self.app.state.loaded is not None and self.app.state.activity is None
         )
 
-    def kill_worker(self) -> None:
+    def signal_worker(self, number: signal.Signals) -> None:
         worker = self.clients[0]._worker
         assert worker is not None
         assert worker._process is not None
         assert worker._process.pid is not None
-        os.kill(worker._process.pid, signal.SIGKILL)
+        os.kill(worker._process.pid, number)
 
 
 async def test_every_policy_key_is_answered_and_undone_by_the_real_worker() -> None:
@@ -135,10 +146,15 @@ async def test_cancelled_and_killed_builds_keep_what_was_done_and_numbers_come()
         activity = desk.app.state.activity
         return len(activity.finished) if activity is not None else 0
 
+    def building() -> int | None:
+        activity = desk.app.state.activity
+        return activity.engine if activity is not None else None
+
     try:
         async with desk.app.run_test(size=(160, 50)) as desk.pilot:
             await desk.idle()
             assert len(desk.report.engines) == 5
+            desk.freeze_at = lambda news: isinstance(news, EngineBuilt)
             await desk.press("b")
             await desk.until(lambda: finished() >= 1)
             await desk.press("escape")
@@ -147,9 +163,10 @@ async def test_cancelled_and_killed_builds_keep_what_was_done_and_numbers_come()
             assert 1 <= done < 5
             assert statuses().count(BuildStatus.CANCELLED) == 5 - done
 
+            desk.freeze_at = lambda news: isinstance(news, Progress) and news.stage == "build"
             await desk.press("b")
-            await desk.until(lambda: desk.app.state.activity.engine is not None)
-            desk.kill_worker()
+            await desk.until(lambda: building() is not None)
+            desk.signal_worker(signal.SIGKILL)
             await desk.until(lambda: desk.app.state.failure is not None)
             assert "SIGKILL" in desk.app.state.failure.message, desk.app.state.failure
             assert statuses().count(BuildStatus.BUILT) >= done

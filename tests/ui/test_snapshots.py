@@ -15,6 +15,7 @@ from tests.ui.canned import built, report
 from tests.ui.fakes import Stage, loaded_stage, saved_app, settle
 from trtdbg.errors import ModelError, WorkerError
 from trtdbg.policy import Timing
+from trtdbg.session.messages import LogLevel
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=["80x24", "160x50"])
 Compare = Callable[..., bool]
@@ -50,6 +51,9 @@ def pressing(*keys: str) -> Before:
         pytest.param(Timing.UPSTREAM, ("L",), id="light"),
         pytest.param(Timing.UPSTREAM, ("L", "L"), id="mono"),
         pytest.param(Timing.UPSTREAM, ("x", "tab"), id="export"),
+        pytest.param(Timing.UPSTREAM, ("w",), id="origin"),
+        pytest.param(Timing.LATE, ("ctrl+p",), id="palette"),
+        pytest.param(Timing.LATE, ("T", "D"), id="what_changed"),
     ],
 )
 def test_screen(
@@ -74,6 +78,24 @@ def test_loading(snap_compare: Compare, size: tuple[int, int]) -> None:
         await settle(pilot)
         stage.clock.now += 0.3
         stage.app._tick()
+        await settle(pilot)
+
+    assert snap_compare(stage.app, terminal_size=size, run_before=before)
+
+
+@SIZES
+def test_log(snap_compare: Compare, size: tuple[int, int]) -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+
+    async def before(pilot: Pilot[int]) -> None:
+        await pressing("6")(pilot)
+        stage.worker.log("[network] 12 layers, 1 input, 2 outputs")
+        stage.worker.log(
+            "no optimisation profile is set, using the shapes given", LogLevel.WARNING
+        )
+        stage.worker.log(
+            "Error Code 4: Internal Error (float64 is not supported)", LogLevel.ERROR
+        )
         await settle(pilot)
 
     assert snap_compare(stage.app, terminal_size=size, run_before=before)

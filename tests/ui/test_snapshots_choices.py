@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 from textual.pilot import Pilot
+from trtdbg_ui import repro_files
 
 from tests.ui.canned import _TO_COPY, built, report
-from tests.ui.fakes import Stage, settle
-from tests.ui.test_choices_keys import layered, measured, under, weighed
+from tests.ui.fakes import Stage, loaded_stage, settle
+from tests.ui.test_choices_keys import layered, measured, under, weighed, with_constants
+from tests.ui.test_reproducing import PRINTED, answer, recipe
 from tests.ui.test_snapshots import SIZES, Compare, pressing
 from trtdbg.errors import StageError
 from trtdbg.policy import Timing
 from trtdbg.records import Report, TypingKind, ValidatorSource
+from trtdbg.session import trial
 
 SOURCE = """def validate_dtype(to_copy_node: Node) -> bool:
     allowed_dtypes = {torch.float, torch.int32, torch.bool, torch.int8, torch.float16}
@@ -64,6 +69,48 @@ def test_matrix(snap_compare: Compare, size: tuple[int, int]) -> None:
         await settle(pilot)
 
     assert snap_compare(stage.app, terminal_size=size, run_before=before)
+
+
+@SIZES
+@pytest.mark.parametrize("end", ["choosing", "existing", "written", "refused"])
+def test_reproducer(
+    snap_compare: Compare,
+    size: tuple[int, int],
+    end: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run_beside(name: str, text: str) -> trial.Trial:
+        return trial.Trial(end != "refused", PRINTED, "AssertionError: reject, not accept")
+
+    def write(folder: str, texts: dict[str, str], *, force: bool) -> list[str]:
+        return [f"/home/ada/{folder}/{name}" for name in texts]
+
+    monkeypatch.setattr(trial, "run_beside", run_beside)
+    monkeypatch.setattr(repro_files, "write", write)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "repro").mkdir()
+    if end == "existing":
+        (tmp_path / "repro" / "td101_to_copy.py").touch()
+    stage = loaded_stage(Timing.UPSTREAM)
+
+    async def before(pilot: Pilot[int]) -> None:
+        await pressing("r", "tab")(pilot)
+        if end != "choosing":
+            await pressing("enter")(pilot)
+            stage.worker.answer(answer(recipe()))
+            await settle(pilot)
+        stage.app.clear_notifications()
+        await settle(pilot)
+
+    assert snap_compare(stage.app, terminal_size=size, run_before=before)
+
+
+@SIZES
+def test_constants(snap_compare: Compare, size: tuple[int, int]) -> None:
+    narrowed = with_constants(report(Timing.LATE))
+    stage = Stage(Timing.LATE, [report(Timing.LATE), narrowed])
+    assert snap_compare(stage.app, terminal_size=size, run_before=pressing("c", "4", "G"))
 
 
 @SIZES

@@ -19,7 +19,9 @@ from trtdbg.policy import Timing
         pytest.param(("s",), id="columns"),
         pytest.param(("s", "j", "j", "enter", "escape"), id="sorted"),
         pytest.param(("<", "<"), id="operands"),
+        pytest.param(("slash", *"^split", "enter", ">"), id="users"),
         pytest.param(("d",), id="before_after"),
+        pytest.param(("[", "a"), id="comparing"),
         pytest.param(("1", "g", "a", "2", "=", "[", "u"), id="two_passes"),
     ],
 )

@@ -23,6 +23,7 @@ LIGHT_PART_OF_SESSION = (
     "trtdbg.session.journal",
     "trtdbg.session.messages",
     "trtdbg.session.server",
+    "trtdbg.session.trial",
     "trtdbg.session.worker",
 )
 """The two ends of the process split; the child's end imports torch when it has begun."""

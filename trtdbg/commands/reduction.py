@@ -11,13 +11,13 @@ from pathlib import Path
 import msgspec
 
 from trtdbg.commands import models as shared
-from trtdbg.commands import trial
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, StageError
 from trtdbg.outputs import reduced
 from trtdbg.outputs.reduced import Reduced
 from trtdbg.outputs.summary import count
 from trtdbg.records import EngineRecord, Report
+from trtdbg.session import trial
 from trtdbg.session.conversation import HANDLER, Conversation
 from trtdbg.session.messages import Attempt, Job
 from trtdbg.session.reduction import Search, Smallest, Tried

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from trtdbg.commands import models as shared
-from trtdbg.commands import reduction, trial
+from trtdbg.commands import reduction
 from trtdbg.commands.options import (
     Choices,
     SectionedCommand,
@@ -27,6 +27,7 @@ from trtdbg.outputs.names import find_node
 from trtdbg.outputs.report import is_saved_report
 from trtdbg.outputs.summary import broken_end, count
 from trtdbg.records import EngineRecord, Recipe, RecipeKind, Report
+from trtdbg.session import trial
 from trtdbg.session.messages import Reproduce
 
 OF_A_NODE = ("TD101", "TD102", "TD103", "TD104", "TD105")

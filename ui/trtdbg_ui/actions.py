@@ -95,6 +95,13 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
             Action("z", "z", "undo", "undo", "Back to the policy and settings before."),
             Action("Z", "Z", "redo", "redo", "Forward again."),
             Action(
+                "D",
+                "D",
+                "switched",
+                "what changed",
+                "What the last switch changed: nodes that moved, dtypes, casts, findings.",
+            ),
+            Action(
                 "m",
                 "m",
                 "matrix",
@@ -280,8 +287,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "r",
                 "r",
                 "reproducer",
-                "copy reproducer command",
-                "Copy the command that writes a runnable file of the node's refusal.",
+                "reproducer",
+                "Write a runnable file of the node's refusal, which is tried first.",
             ),
             Action(
                 "E",
@@ -384,7 +391,7 @@ FIXED: tuple[tuple[str, str], ...] = (
     ("tab", "Next pane; shift+tab the one before."),
     ("enter", "In passes, engines and findings: go to the node. In nodes: its details."),
     ("ctrl+c", "Quit at once; the exit code is 130."),
-    ("mouse", "Click selects, double click chooses, the wheel scrolls."),
+    ("mouse", "Click selects, double click chooses; in the details a node's name is a link."),
 )
 """What cannot be changed, for the help page."""
 

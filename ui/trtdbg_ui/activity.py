@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord
-from trtdbg.session.messages import Build, EngineBuilt, Measure, Progress, Weigh
+from trtdbg.session.messages import (
+    Build,
+    EngineBuilt,
+    Measure,
+    Progress,
+    Reproduce,
+    Weigh,
+)
 from trtdbg_ui.desk import Ask
 
 
@@ -42,7 +49,12 @@ class Activity:
     @classmethod
     def of(cls, request: Ask, started: float) -> Activity:
         """Returns the activity of a request that begins."""
-        verbs = {Build: "building", Measure: "measuring", Weigh: "weighing"}
+        verbs = {
+            Build: "building",
+            Measure: "measuring",
+            Reproduce: "reproducing",
+            Weigh: "weighing",
+        }
         return cls(
             request.policy,
             started,

@@ -13,11 +13,9 @@ from textual.message import Message
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
 from trtdbg.session.messages import Access, Job, News
-from trtdbg_ui.choices import Choices
 from trtdbg_ui.conversation import Conversation
 from trtdbg_ui.desk import Answer, Ask, Desk, Worker
 from trtdbg_ui.inbox import Inbox
-from trtdbg_ui.judged import judged
 from trtdbg_ui.keymap import Keymap, key
 from trtdbg_ui.navigation import (
     at_hit,
@@ -28,12 +26,13 @@ from trtdbg_ui.navigation import (
     searching,
 )
 from trtdbg_ui.outside import Outside
-from trtdbg_ui.render.command import command, repro_command, saved_command
+from trtdbg_ui.render.command import command, saved_command
 from trtdbg_ui.render.findings import explanation
 from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.origin import origin
 from trtdbg_ui.render.text import Line
 from trtdbg_ui.render.validators import validators
+from trtdbg_ui.reproducing import Reproducing
 from trtdbg_ui.state import Find, Pane, State
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.cursor_view import CursorView
@@ -43,6 +42,8 @@ from trtdbg_ui.widgets.find_bar import FindBar
 from trtdbg_ui.widgets.finding_list import FindingList
 from trtdbg_ui.widgets.node_table import NodeTable
 from trtdbg_ui.widgets.pass_list import PassList
+from trtdbg_ui.widgets.repro_dialog import ReproDialog
+from trtdbg_ui.widgets.text_view import TextView
 
 MakeWorker = Callable[[Callable[[News], None]], Worker]
 """Makes the worker's client, given what takes what it tells while it works."""
@@ -50,7 +51,7 @@ MakeWorker = Callable[[Callable[[News], None]], Worker]
 _PLAIN_ACCESS = Access()
 
 
-class TrtdbgApp(Choices, Outside):
+class TrtdbgApp(Reproducing, Outside):
     """Shows one model under changing policies."""
 
     class Settled(Message):
@@ -126,7 +127,9 @@ class TrtdbgApp(Choices, Outside):
     def idle(self) -> bool:
         """Whether nothing runs and nothing more is to be shown by itself."""
         shown = self.state.loaded is not None or self.state.failure is not None
-        return shown and self._desk.running is None and self.state.activity is None
+        waits = isinstance(self.screen, ReproDialog) and self.screen.busy
+        idle = self._desk.running is None and self.state.activity is None
+        return shown and idle and not waits
 
     def abandon(self) -> None:
         """Kills the worker in the midst of what it does."""
@@ -225,9 +228,18 @@ class TrtdbgApp(Choices, Outside):
         self._open("Help", partial(help_lines, self.state.pane), "help")
 
     def action_explain(self) -> None:
-        """Explains the findings of the selected node."""
+        """Explains the selected node's findings; in their list the one of the cursor."""
         state = self.state
-        if state.loaded is None or state.node is None:
+        if state.loaded is None:
+            return
+        view = self._board.pane(Pane.FINDINGS)
+        if state.pane is Pane.FINDINGS and isinstance(view, FindingList):
+            finding = view.finding_at(view.cursor)
+            if finding is not None:
+                title = f"Finding of {finding.node}" if finding.node else "Finding"
+                self._open(title, partial(explanation, (finding,)), "explain")
+            return
+        if state.node is None:
             return
         found = state.loaded.findings_of.get(state.node, ())
         if not found:
@@ -278,19 +290,6 @@ class TrtdbgApp(Choices, Outside):
         self.copy_to_clipboard(text)
         self.tell(text, title="Copied")
 
-    def action_reproducer(self) -> None:
-        """Copies the command line that writes a reproducer of the selected node."""
-        state = self.state
-        node = state.loaded.nodes.get(state.node or "") if state.loaded else None
-        if self._desk.read_only:
-            self.tell("A saved report holds no program. Open the .pt2 for reproducers.")
-        elif node is None or not judged(node):
-            self.tell("Reproducers are made of operators: select one in the result.")
-        else:
-            text = repro_command(self._desk.job, state.policy, node.name)
-            self.copy_to_clipboard(text)
-            self.tell(text, title="Copied")
-
     @on(CursorView.Moved)
     def _moved(self, moved: CursorView.Moved) -> None:
         view = moved.view
@@ -298,6 +297,17 @@ class TrtdbgApp(Choices, Outside):
             self.state = at_place(self.state, view.place_at(moved.row))
         elif isinstance(view, NodeTable) and self.state.rows is not None:
             self._change(node=self.state.rows.names[moved.row])
+
+    @on(TextView.Clicked)
+    def _clicked(self, clicked: TextView.Clicked) -> None:
+        """Goes to the node whose name was clicked in the details; the policy bar switches."""
+        state, name = self.state, clicked.word
+        if clicked.view.id == "policy":
+            self.click_policy(name)
+        if clicked.view is not self._board.pane(Pane.DETAIL) or state.loaded is None:
+            return
+        if name != state.node and (name in state.loaded.nodes or state.has(name)):
+            self._jump(name)
 
     @on(CursorView.Chosen)
     def _chosen(self, chosen: CursorView.Chosen) -> None:

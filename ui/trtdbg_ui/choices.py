@@ -7,15 +7,24 @@ from functools import partial
 from msgspec.structs import replace
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.records import Suggestion
 from trtdbg.session.messages import Analyze, Build, Measure, Weigh
 from trtdbg_ui.conversation import Conversation, unbuilt
 from trtdbg_ui.desk import Ask, Choice, Desk
 from trtdbg_ui.keymap import key
-from trtdbg_ui.render.advice import advice_lines
 from trtdbg_ui.render.matrix import matrix_rows
-from trtdbg_ui.render.policy import next_path, next_timing, next_verdicts
+from trtdbg_ui.render.policy import (
+    PATHS,
+    TIMINGS,
+    next_path,
+    next_timing,
+    next_verdicts,
+    paths_count,
+)
+from trtdbg_ui.render.switched import switched
 from trtdbg_ui.state import BOTTOM, Pane, State
 from trtdbg_ui.tables import Tables
+from trtdbg_ui.widgets.advice_dialog import AdviceDialog
 from trtdbg_ui.widgets.dialog import Dialog
 from trtdbg_ui.widgets.engine_list import EngineList
 from trtdbg_ui.widgets.matrix import Matrix
@@ -41,6 +50,9 @@ class Choices(Tables):
     def action_path(self, path: str, step: int) -> None:
         """Switches what is narrowed on inputs, constants or computed values."""
         self._choose(next_path(self.state.policy, path, step))
+        if not paths_count(self.state.policy):
+            timing = self.state.policy.timing.value
+            self.tell(f"Timing {timing} does not use this list; early and late do.")
 
     def action_verdicts(self) -> None:
         """Switches who decides what an engine may hold."""
@@ -57,6 +69,16 @@ class Choices(Tables):
             self.tell("The minimum block size is 1: every operator may make an engine.")
             return
         self._choose(self.state.policy, replace(settings, min_block_size=size))
+
+    def click_policy(self, word: str) -> None:
+        """Does what a word of the policy bar stands for: a timing, or the next list."""
+        timings = [timing.value for timing in TIMINGS]
+        if word in timings:
+            step = timings.index(word) - TIMINGS.index(self.state.policy.timing)
+            if step:
+                self.action_timing(step)
+        elif word in PATHS:
+            self.action_path(word, 1)
 
     def action_undo(self) -> None:
         """Goes back to the policy and settings before the last switch."""
@@ -92,6 +114,17 @@ class Choices(Tables):
     def _choice(self) -> Choice:
         return self.state.settings, self.state.policy
 
+    def action_switched(self) -> None:
+        """Shows what the last switch of policy or settings changed, node by node."""
+        before, loaded = self.state.before, self.state.loaded
+        if loaded is None:
+            return
+        if before is None:
+            self.tell(f"Nothing was switched yet: {key('timing')} switches the timing.")
+            return
+        make = partial(switched, before, loaded)
+        self.push_screen(Dialog("What the last switch changed", make, "what-changed"))
+
     # Builds and measurements.
 
     def action_build(self) -> None:
@@ -105,7 +138,7 @@ class Choices(Tables):
         if engine is None:
             self.tell(f"No engine is selected: {key('engines')} goes to them.")
         elif self._conversation.build(engine):
-            self._show_engines()
+            self._show_engines(engine)
 
     def action_layers(self) -> None:
         """Shows the layers of the engine of the cursor or the node, or hides them again."""
@@ -114,7 +147,7 @@ class Choices(Tables):
             self.tell(f"No engine is selected: {key('engines')} goes to them.")
             return
         self._change(layers=self.state.layers ^ {engine})
-        self._show_engines()
+        self._show_engines(engine)
 
     def action_measure(self) -> None:
         """Runs the original and the truncated program, to compare their numbers."""
@@ -136,8 +169,27 @@ class Choices(Tables):
             )
             self._conversation.demand(request, "weigh")
             return
-        make = partial(advice_lines, report)
-        self.push_screen(Dialog("What to do about refusals", make, "advice"))
+        self.push_screen(AdviceDialog(report), self._take_suggestion)
+
+    def show_advice(self) -> None:
+        """Shows the advice that was waited for, unless something else was opened meanwhile."""
+        if len(self.screen_stack) > 1:
+            self.tell(f"{key('advice')} shows what to do about refusals", title="Advice")
+        else:
+            self.action_advise()
+
+    def _take_suggestion(self, suggestion: Suggestion | None) -> None:
+        """Goes to the policy that was suggested, and to the operators it leaves to PyTorch."""
+        if suggestion is None:
+            return
+        settings = self.state.settings
+        if suggestion.torch_executed_ops:
+            kept = suggestion.torch_executed_ops
+            settings = replace(settings, torch_executed_ops=kept)
+        if (settings, suggestion.policy) == self._choice:
+            self.tell("The suggested policy is the one in force.")
+        else:
+            self._choose(suggestion.policy, settings)
 
     def _engine(self) -> int | None:
         view = self._board.pane(Pane.ENGINES)
@@ -147,11 +199,16 @@ class Choices(Tables):
         node = loaded.nodes.get(self.state.node or "") if loaded is not None else None
         return node.engine if node is not None else None
 
-    def _show_engines(self) -> None:
+    def _show_engines(self, engine: int | None = None) -> None:
+        """Shows the engines, with the cursor on one of them if one is meant."""
         pane = self.state.pane
         if not self._board.pane(Pane.ENGINES).display:
             pane = Pane.ENGINES if pane in BOTTOM or self.size.height < 32 else pane
         self._change(bottom=Pane.ENGINES, pane=pane)
+        view = self._board.pane(Pane.ENGINES)
+        if engine is not None and isinstance(view, EngineList):
+            # A pane that was hidden has no lines before it is laid out.
+            self.call_after_refresh(view.go_to, engine)
 
     # The matrix.
 

@@ -22,6 +22,7 @@ from trtdbg.session.messages import (
     Measure,
     Progress,
     Reply,
+    Reproduce,
     Weigh,
 )
 from trtdbg_ui.activity import Activity
@@ -51,6 +52,12 @@ class View(Protocol):
 
     def add_logs(self, logs: Iterable[Log]) -> None:
         """Adds lines to the log."""
+
+    def show_advice(self) -> None:
+        """Shows what to do about refusals, which somebody asked for."""
+
+    def take_recipes(self, request: Reproduce, report: Report | None, why_not: str) -> None:
+        """Takes what reproducers are made of, or why there is none."""
 
 
 class Conversation:
@@ -140,15 +147,23 @@ class Conversation:
 
     def demand(self, request: Ask, what: str) -> bool:
         """Asks for more about the report shown and returns True, or says why it does not."""
-        if self._desk.read_only:
-            self._view.tell(f"This is a saved report: there is nothing to {what}.")
-            return False
-        if self._view.state.loaded is None or self._desk.running is not None:
-            self._view.tell("The worker is busy; try again when it is done, or esc cancels.")
+        refusal = self.why_not_now(what)
+        if refusal is not None:
+            self._view.tell(refusal)
             return False
         self._desk.submit(request)
         self._change(activity=self._activity(), failure=None)
         return True
+
+    def why_not_now(self, what: str) -> str | None:
+        """Returns why the worker cannot be asked for more at the moment, None if it can."""
+        if self._desk.read_only:
+            return f"This is a saved report: there is nothing to {what}."
+        if self._view.state.loaded is None or self._desk.running is not None:
+            return (
+                f"The worker is busy; try again when it is done, or {key('cancel')} cancels."
+            )
+        return None
 
     def line_up(self, requests: Iterable[Ask]) -> None:
         """Asks for reports that nobody waits for."""
@@ -187,7 +202,11 @@ class Conversation:
             return
         self.hear()
         report, error = _outcome(future)
-        if report is not None:
+        if isinstance(request, Reproduce):
+            self._desk.free()
+            self._change(activity=self._activity())
+            self._reproduced(request, report, error)
+        elif report is not None:
             loaded = self._desk.take(request, report)
             self._desk.free()
             self._answered(request, loaded)
@@ -215,11 +234,20 @@ class Conversation:
             beyond = loaded.report.numerics.first_beyond is not None
             self._news(loaded, "Numbers", words, beyond)
         elif isinstance(request, Weigh):
-            self._news(
-                loaded, "Advice", f"{key('advice')} shows what to do about refusals", False
-            )
+            self._present(loaded, ())
+            self._view.show_advice()
         else:
             self._present(loaded)
+
+    def _reproduced(
+        self, request: Reproduce, report: Report | None, error: BaseException | None
+    ) -> None:
+        """Hands on what reproducers are made of; the report shown stays as it is."""
+        failure = Failure.of(error) if error is not None else None
+        if failure is not None:
+            self._log_traceback(failure)
+        why_not = failure.message if failure is not None else "cancelled"
+        self._view.take_recipes(request, report, why_not)
 
     def _news(self, loaded: Loaded, title: str, words: str, bad: bool) -> None:
         self._present(loaded, line((words, Tone.BAD if bad else Tone.GOOD)))
@@ -253,13 +281,16 @@ class Conversation:
                 # Engines that were done before the end.
                 self._present(loaded, ())
         self._change(activity=self._activity(), failure=failure)
+        self._log_traceback(failure)
+        if shown is not None:
+            self._view.tell(failure.message, title="Failed", severity="error")
+
+    def _log_traceback(self, failure: Failure) -> None:
         if failure.traceback:
             self._view.add_logs(
                 Log(source="worker", level=LogLevel.ERROR, text=text)
                 for text in failure.traceback.splitlines()
             )
-        if shown is not None:
-            self._view.tell(failure.message, title="Failed", severity="error")
 
     # The state.
 

@@ -11,11 +11,20 @@ from msgspec.structs import replace
 
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Report
-from trtdbg.session.messages import Analyze, Build, Describe, Job, Measure, Reply, Weigh
+from trtdbg.session.messages import (
+    Analyze,
+    Build,
+    Describe,
+    Job,
+    Measure,
+    Reply,
+    Reproduce,
+    Weigh,
+)
 from trtdbg_ui.kept import kept
 from trtdbg_ui.loaded import Loaded
 
-Ask = Analyze | Build | Measure | Weigh
+Ask = Analyze | Build | Measure | Reproduce | Weigh
 Choice = tuple[Settings, TruncationPolicy]
 """What a report depends on, for one program."""
 Answer = Future[Reply]

@@ -8,8 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from trtdbg.outputs.summary import left_to_pytorch
-from trtdbg.records import Consequence, Finding, Level, NodeError, NodeRecord, Report
+from trtdbg.outputs.layers import LayerRow, layer_rows
+from trtdbg.outputs.summary import constants_that_matter, left_to_pytorch
+from trtdbg.records import (
+    Consequence,
+    ConstantRecord,
+    EngineRecord,
+    Finding,
+    Level,
+    NodeError,
+    NodeRecord,
+    Report,
+)
 from trtdbg_ui.compare import Mark, SnapshotRow, snapshot
 from trtdbg_ui.filters import keeps, names_of, wide
 from trtdbg_ui.folding import Folding, folded, graph_parts, result_parts
@@ -28,6 +38,7 @@ class Loaded:
         """Wraps `report`; nothing is computed before it is asked for."""
         self.report = report
         self._rows: dict[Showing, Rows] = {}
+        self._layers: dict[int, list[LayerRow]] = {}
 
     @cached_property
     def nodes(self) -> Mapping[str, NodeRecord]:
@@ -60,6 +71,18 @@ class Loaded:
         )
 
     @cached_property
+    def narrowed(self) -> tuple[ConstantRecord, ...]:
+        """Constants that truncation narrows, those that lose something first."""
+        found = [c for c in self.report.constants if c.original != c.truncated]
+        telling = constants_that_matter(found)
+        return (*telling, *(c for c in found if c not in telling))
+
+    @cached_property
+    def node_of_constant(self) -> Mapping[str, str]:
+        """Name of the node that stands for a constant, by the constant's name."""
+        return {n.constant: n.name for n in self.report.nodes if n.constant is not None}
+
+    @cached_property
     def left(self) -> frozenset[str]:
         """Names of the operator nodes left to PyTorch."""
         return frozenset(node.name for node in left_to_pytorch(self.report))
@@ -75,6 +98,12 @@ class Loaded:
         """What accepting a refused node would change; empty until somebody asked."""
         weighed = self.report.consequences
         return {each.node: each for each in weighed.tried} if weighed else {}
+
+    def layers(self, engine: EngineRecord) -> list[LayerRow]:
+        """Returns the layers of one of the engines, with source lines and remarks."""
+        if engine.index not in self._layers:
+            self._layers[engine.index] = layer_rows(self.report, engine)
+        return self._layers[engine.index]
 
     def is_problem(self, name: str) -> bool:
         """Tells whether a node is left to PyTorch or has a finding."""

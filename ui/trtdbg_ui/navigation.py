@@ -26,9 +26,12 @@ def presenting(
         activity: What runs in the worker now.
         news: What to say about it; None means what the switch of policy changed.
     """
-    change = _difference(state.loaded, loaded) if news is None else news
+    old = state.loaded
+    change = _difference(old, loaded) if news is None else news
+    switched = old is not None and _choice(old) != _choice(loaded)
     state = state.changed(
         loaded=loaded,
+        before=old if switched else state.before,
         place=_same_place(state.loaded, loaded, state.place),
         against=_same_place(state.loaded, loaded, state.against),
         change=change,

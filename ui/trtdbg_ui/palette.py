@@ -31,7 +31,7 @@ class Palette:
     marks: Mapping[Mark, Style]
 
 
-_FOREGROUND: Final = frozenset({Tone.PLAIN, Tone.STRONG})
+_FOREGROUND: Final = frozenset({Tone.PLAIN, Tone.STRONG, Tone.LINK})
 _BOLD: Final = frozenset(
     {
         Tone.STRONG,
@@ -62,7 +62,11 @@ def palette(variables: Mapping[str, str]) -> Palette:
 def _palette(tones: tuple[str, ...], marks: tuple[str, ...]) -> Palette:
     return Palette(
         {
-            tone: Style(color=Color.parse(colour).rich_color, bold=tone in _BOLD or None)
+            tone: Style(
+                color=Color.parse(colour).rich_color,
+                bold=tone in _BOLD or None,
+                underline=tone is Tone.LINK or None,
+            )
             for tone, colour in zip(Tone, tones, strict=True)
         },
         {

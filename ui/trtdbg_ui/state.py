@@ -63,6 +63,8 @@ class State:
     """What the keys say; the report shown can lag behind while another is computed."""
     loaded: Loaded | None = None
     """The report shown."""
+    before: Loaded | None = None
+    """What was shown before the last switch of policy or settings."""
     place: int | None = None
     """Position of the pass whose snapshot is shown; None is the result."""
     node: str | None = None

@@ -80,11 +80,18 @@ def test_the_answer_names_the_operator_the_dtype_and_the_line() -> None:
     )
 
 
+def test_a_saved_report_names_no_key_that_switches() -> None:
+    for timing in (Timing.LATE, Timing.UPSTREAM):
+        told = text(answer(Loaded(report(timing)), 120, read_only=True))
+        assert "T upstream" not in told
+        assert "timing late takes it" not in told
+
+
 def test_one_engine_says_what_truncation_gained() -> None:
     assert text(answer(Loaded(report(Timing.LATE)), 120)) == (
         "✓ One engine holds all 56 operators\n"
         "  4× _to_copy ✗ as float64, ✓ as float32  truncation late keeps them in  "
-        "t compare with upstream  attention.py:34"
+        "T upstream, as torch_tensorrt  attention.py:34"
     )
 
 
@@ -191,7 +198,7 @@ def test_the_policy_bar_fits_eighty_cells_at_its_longest(timing: Timing) -> None
 def test_a_change_names_what_changed_and_only_that() -> None:
     before, after = Tally(13, 12, 24, 12), Tally(1, 0, 24, 12)
     spans = change_line(PolicyChange("late", before, after), 80)
-    assert plain(spans) == "late: engines 13 → 1, PyTorch ops 12 → 0"
+    assert plain(spans) == "late: engines 13 → 1, PyTorch ops 12 → 0  D shows"
     assert spans[1] == ("engines 13 → 1", Tone.GOOD)
     assert "same engines" in plain(change_line(PolicyChange("late", before, before), 80))
     worse = change_line(PolicyChange("off", after, before), 80)
@@ -200,7 +207,7 @@ def test_a_change_names_what_changed_and_only_that() -> None:
 
 def test_a_change_keeps_engines_and_operators_longest() -> None:
     spans = change_line(change(report(Timing.UPSTREAM), report(Timing.LATE)), 60)
-    assert plain(spans) == "late: engines 5 → 1, PyTorch ops 4 → 0, casts 4 → 0"
+    assert plain(spans) == "late: engines 5 → 1, PyTorch ops 4 → 0, casts 4 → 0  D shows"
 
 
 def test_a_switch_is_named_after_what_it_set() -> None:

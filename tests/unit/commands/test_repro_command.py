@@ -11,13 +11,14 @@ import pytest
 from fake_shell import FakeShell
 
 from tests import canned
-from trtdbg.commands import reduction, repro, trial
+from trtdbg.commands import reduction, repro
 from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode, OutputError, UsageError
 from trtdbg.outputs import reduced, reproducer
 from trtdbg.outputs.reduced import Reduced
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Recipe, RecipeGraph, RecipeKind, Report, Verdict
+from trtdbg.session import trial
 from trtdbg.session.messages import Access, Reproduce
 
 CHOICES = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
@@ -133,24 +134,6 @@ def test_a_hostile_name_or_message_stays_a_comment(kind: RecipeKind) -> None:
     assert "abort" not in {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     assert "\x1b" not in text
     assert reproducer.file_stem(made).isidentifier()
-
-
-def test_a_trial_says_how_a_script_ended() -> None:
-    good = trial.run("good.py", "print('seen')")
-    assert (good.reproduced, good.printed) == (True, "seen\n")
-    bad = trial.run("bad.py", "assert 'reject' == 'accept', 'not so'")
-    assert (bad.reproduced, bad.why_not) == (False, "AssertionError: not so")
-    dead = trial.run("dead.py", "import os; os.abort()")
-    assert dead.why_not == "it was ended by signal 6"
-    slow = trial.run("slow.py", "import time; time.sleep(60)", seconds=1)
-    assert slow.why_not == "it ran over 1 s"
-    alien = trial.run("alien.py", "import sys; assert sys.flags.safe_path")
-    assert alien.reproduced
-
-
-def test_a_trial_has_the_files_beside_the_script() -> None:
-    text = "import pathlib; print(pathlib.Path(__file__).with_name('x.pt2').read_text())"
-    assert trial.run("reads.py", text, beside={"x.pt2": b"held"}).printed == "held\n"
 
 
 @pytest.fixture

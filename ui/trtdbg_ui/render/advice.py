@@ -6,6 +6,9 @@ from trtdbg.outputs.advice import consequence_lines, suggestion_lines
 from trtdbg.records import Report
 from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
 
+APPLY = "Apply"
+"""The word of the page that goes to the suggested policy when it is clicked."""
+
 
 def advice_lines(report: Report, size: int) -> list[Line]:
     """Returns what accepting each refused node would change, then the suggested policy."""
@@ -13,6 +16,24 @@ def advice_lines(report: Report, size: int) -> list[Line]:
     for text in consequence_lines(report) or ["nothing was weighed"]:
         lines += wrap(line(f"  {text}"), size, indent=4)
     lines += [BLANK, line(("The least truncation that accepts the most", Tone.HEAD))]
-    for text in suggestion_lines(report) or ["nothing was searched"]:
+    reach, *rest = suggestion_lines(report) or ["nothing was searched"]
+    lines += wrap(line(f"  {reach}"), size, indent=4)
+    lines += _apply(report, size)
+    for text in rest:
         lines += wrap(line(f"  {text}"), size, indent=4)
     return lines
+
+
+def _apply(report: Report, size: int) -> list[Line]:
+    """Returns the line that goes to the suggested policy, or says that it is in force."""
+    found = report.suggestion
+    if found is None:
+        return []
+    kept = found.torch_executed_ops or report.settings.torch_executed_ops
+    if (found.policy, kept) == (report.policy, report.settings.torch_executed_ops):
+        return [line(("  It is in force already.", Tone.GOOD))]
+    more = f" and {len(kept)} operators kept in PyTorch" if found.torch_executed_ops else ""
+    words = line(
+        ("  a  ", Tone.KEY), (APPLY, Tone.LINK), f" {found.policy.timing.value}{more}"
+    )
+    return wrap(line(*words, " with these lists, at once; undo goes back"), size, indent=5)

@@ -13,6 +13,7 @@ from trtdbg_ui.judged import REFUSED, judged, late_would_accept, overall, saved_
 from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.dtypes import dtype_span
+from trtdbg_ui.render.policy import keys_to
 from trtdbg_ui.render.signs import short_operator
 from trtdbg_ui.render.text import Line, Span, Tone, line, pack
 
@@ -28,8 +29,14 @@ class Cause:
     nodes: tuple[NodeRecord, ...]
 
 
-def answer(loaded: Loaded, size: int) -> list[Line]:
-    """Returns the headline and one line per cause, the most frequent first."""
+def answer(loaded: Loaded, size: int, *, read_only: bool = False) -> list[Line]:
+    """Returns the headline and one line per cause, the most frequent first.
+
+    Args:
+        loaded: The report.
+        size: Cells available.
+        read_only: Name no keys that switch the policy: a saved report has one alone.
+    """
     report = loaded.report
     failed = failed_pass(report)
     if failed is not None:
@@ -37,8 +44,17 @@ def answer(loaded: Loaded, size: int) -> list[Line]:
             line(("✖ No engines: ", Tone.BAD), (f"{failed.name} raised", Tone.STRONG)),
             line("  ", failed.error or ""),
         ]
-    causes_found = [_cause_line(report, cause, size) for cause in causes(loaded)]
-    return [_headline(report), *_builds(report), *causes_found, *_saved(loaded, size)]
+    causes_found = [_cause_line(report, cause, size, read_only) for cause in causes(loaded)]
+    lost = any(constant.overflowed for constant in loaded.narrowed)
+    constants = _constants(loaded, size)
+    return [
+        _headline(report),
+        *_builds(report),
+        *(constants if lost else []),
+        *causes_found,
+        *_saved(loaded, size, read_only),
+        *([] if lost else constants),
+    ]
 
 
 def _headline(report: Report) -> Line:
@@ -80,7 +96,7 @@ def _builds(report: Report) -> list[Line]:
     ]
 
 
-def _cause_line(report: Report, cause: Cause, size: int) -> Line:
+def _cause_line(report: Report, cause: Cause, size: int, read_only: bool) -> Line:
     operators: Span = (f"  {len(cause.nodes)}× {short_operator(cause.target)} ", Tone.STRONG)
     where = line((_where(cause.nodes), Tone.DIM))
     if cause.wide is None:
@@ -93,9 +109,15 @@ def _cause_line(report: Report, cause: Cause, size: int) -> Line:
         dtype_span(NARROWED[cause.wide]),
     )
     parts = [(0, verdicts), (2, line("only the dtype is in the way"))]
-    if report.policy.timing is not Timing.LATE:
-        parts.append((1, line((key("timing"), Tone.KEY), " timing late takes it")))
+    if report.policy.timing is not Timing.LATE and not read_only:
+        parts.append(
+            (1, line((_keys(report, Timing.LATE), Tone.KEY), " timing late takes it"))
+        )
     return pack([*parts, (1, where)], size, _GAP)
+
+
+def _keys(report: Report, goal: Timing) -> str:
+    return keys_to(report.policy.timing, goal)
 
 
 _GAP: Span = ("  ", Tone.PLAIN)
@@ -132,7 +154,7 @@ def _reason(report: Report, node: NodeRecord) -> str:
     return refusal(report, node)
 
 
-def _saved(loaded: Loaded, size: int) -> list[Line]:
+def _saved(loaded: Loaded, size: int, read_only: bool) -> list[Line]:
     """Returns what truncation before the verdicts gained, under the timings that do so."""
     report = loaded.report
     if report.policy.timing not in (Timing.LATE, Timing.EARLY):
@@ -150,18 +172,36 @@ def _saved(loaded: Loaded, size: int) -> list[Line]:
         why = line("as ", dtype_span(wide), ", ", ("✓", Tone.GOOD), " as ")
         why = (*why, dtype_span(NARROWED[wide]))
     gained = line((f"  {named} ", Tone.STRONG), ("✗ ", Tone.BAD), *why)
-    return [
-        pack(
-            [
-                (0, gained),
-                (2, line(f"truncation {report.policy.timing.value} keeps them in")),
-                (1, line((key("timing"), Tone.KEY), " compare with upstream")),
-                (1, line((_where(saved), Tone.DIM))),
-            ],
-            size,
-            _GAP,
-        )
-    ]
+    keeps = line(f"truncation {report.policy.timing.value} keeps them in")
+    keys = (_keys(report, Timing.UPSTREAM), Tone.KEY)
+    parts = [(0, gained), (2, keeps)]
+    if not read_only:
+        parts.append((1, line(keys, " upstream, as torch_tensorrt")))
+    return [pack([*parts, (1, line((_where(saved), Tone.DIM)))], size, _GAP)]
+
+
+def _constants(loaded: Loaded, size: int) -> list[Line]:
+    """Returns whether the values of narrowed constants survive it."""
+    narrowed = loaded.narrowed
+    if not narrowed:
+        return []
+    what = count(len(narrowed), "constant")
+    head = line((f"  {what} narrowed: ", Tone.STRONG))
+    bad = [each for each in narrowed if each.overflowed]
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        dtypes = sorted({each.truncated for each in bad})
+        words = f"✖ {bad[0].name}{more} does not fit {' and '.join(dtypes)}"
+        verdict = line((words, Tone.BAD))
+    else:
+        largest = max(each.max_rel_error or 0.0 for each in narrowed)
+        integers = [each for each in narrowed if each.truncated.startswith("int")]
+        fits = "every integer fits" if integers else "every value fits"
+        if largest:
+            fits += f", largest relative change {largest:.2g}"
+        verdict = line((f"✓ {fits}", Tone.GOOD))
+    keys = line((key("engines"), Tone.KEY), " lists them")
+    return [pack([(0, line(*head, *verdict)), (1, keys)], size, _GAP)]
 
 
 def _wide_of(loaded: Loaded, node: NodeRecord) -> str | None:

@@ -7,7 +7,7 @@ from trtdbg.outputs.summary import count
 from trtdbg.records import Agreement, ConstantRecord, NodeRecord
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.dtypes import dtype_span
-from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
+from trtdbg_ui.render.text import BLANK, Line, Tone, join, line, wrap
 
 _AGREEMENT = {
     Agreement.WITHIN: ("✓ within the tolerance", Tone.GOOD),
@@ -32,6 +32,26 @@ def damage(record: ConstantRecord) -> list[Line]:
     if record.underflowed:
         lines.append(line((f"  ▲ {record.underflowed:,} became zero or subnormal", Tone.WARN)))
     return lines
+
+
+def loss(record: ConstantRecord) -> Line:
+    """Returns in a few words what narrowing does to a constant."""
+    parts: list[Line] = []
+    if record.overflowed:
+        whole = count(record.elements, "value") if record.elements else "its values"
+        parts.append(line((f"✖ {record.overflowed:,} of {whole} do not fit", Tone.BAD)))
+    if record.underflowed:
+        words = f"▲ {record.underflowed:,} became zero or subnormal"
+        parts.append(line((words, Tone.WARN)))
+    if record.overflowed:
+        return join(parts, (", ", Tone.PLAIN))
+    if record.max_rel_error:
+        parts.append(line(f"largest relative change {record.max_rel_error:.2g}"))
+    elif record.max_abs_error:
+        parts.append(line(f"largest change {record.max_abs_error:.2g}"))
+    if not parts:
+        parts.append(line(("✓ exact: every value fits", Tone.GOOD)))
+    return join(parts, (", ", Tone.PLAIN))
 
 
 def numbers(loaded: Loaded, name: str, size: int) -> list[Line]:

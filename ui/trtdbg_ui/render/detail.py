@@ -16,6 +16,7 @@ from trtdbg.records import (
     shape_text,
 )
 from trtdbg_ui.compare import history
+from trtdbg_ui.filters import wide
 from trtdbg_ui.judged import judged, late_would_accept, saved_by_truncation
 from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded, ResultRows, Rows, SnapshotRows
@@ -23,7 +24,7 @@ from trtdbg_ui.render.damage import consequence, damage, numbers
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.findings import code_and_name
 from trtdbg_ui.render.signs import LEVEL_SIGN, MARK_TONE, MARK_WORD, VERDICT_SIGN
-from trtdbg_ui.render.text import BLANK, Line, Span, Tone, line, wrap
+from trtdbg_ui.render.text import BLANK, Line, Span, Tone, join, line, wrap
 
 VERDICT_SHORT = {
     Verdict.ACCEPT: ("✓ accept", Tone.GOOD),
@@ -58,6 +59,7 @@ def node_detail(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
         _dtype_line("truncated", dtype_span(node.truncated), _change(node)),
         _dtype_line("TensorRT", tensorrt_span(node.tensorrt), ""),
         _dtype_line("shape", (shape_text(node.shape), Tone.PLAIN), ""),
+        *_whence(node),
     ]
     lines += _findings(loaded.findings_of.get(node.name, ()), size)
     lines += _constant(loaded, node)
@@ -99,7 +101,7 @@ def snapshot_detail(rows: SnapshotRows, index: int, size: int) -> list[Line]:
         lines += [
             BLANK,
             line(("operands", Tone.HEAD)),
-            *indented(", ".join(node.operands), size),
+            *wrap(line("  ", *_links(node.operands)), size, indent=2),
         ]
     lines += _arguments(node, row.old, size)
     lines += _history(rows.loaded, node.name, node.from_node, size)
@@ -144,9 +146,10 @@ def fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
     if node.name not in loaded.left:
         return wrap(line(verdict), size)
     lines = wrap(line(verdict, (", stays in PyTorch", Tone.BAD)), size, indent=2)
-    lines += wrap(line(refusal(loaded.report, node)), size, indent=2)
-    if node.counterfactual is not None and node.counterfactual.changes:
-        lines += wrap(line((node.counterfactual.text, Tone.WARN)), size, indent=2)
+    refused, why = refusal(loaded.report, node), node.counterfactual
+    lines += wrap(line(refused), size, indent=2)
+    if why is not None and why.changes and why.text != refused:
+        lines += wrap(line((why.text, Tone.WARN)), size, indent=2)
     lines += consequence(loaded, node, size)
     if late_would_accept(node, loaded.report):
         note = "accepted on truncated dtypes: timing late would take it"
@@ -157,6 +160,14 @@ def fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
 def _dtype_line(title: str, value: Span, note: str) -> Line:
     noted = (f"  {note}", Tone.DIM) if note else ("", Tone.DIM)
     return line((f"{title:<10}", Tone.HEAD), value, noted)
+
+
+def _whence(node: NodeRecord) -> list[Line]:
+    """Returns the key that tells who made a value wide."""
+    if not wide(node.inferred):
+        return []
+    words = (f" shows what made it {dtype_text(node.inferred)}", Tone.DIM)
+    return [line((key("where-from"), Tone.KEY), words)]
 
 
 def _recorded(node: NodeRecord) -> list[Line]:
@@ -202,20 +213,20 @@ def who(record: ValidatorVerdict) -> str:
 
 
 def _verdict_table(records: Iterable[ValidatorVerdict], size: int) -> list[Line]:
-    """Returns one block per validator, its three answers side by side, the reason beneath."""
+    """Returns one block per validator: who, three answers side by side, the reason beneath."""
     columns = ("original", "refreshed", "truncated")
     head = "".join(f"{title:<10}" for title in columns)
-    lines = [line(("verdicts", Tone.HEAD)), line((f"  {head}".rstrip(), Tone.DIM))]
+    lines = [line(("verdicts", Tone.HEAD)), line((f"    {head}".rstrip(), Tone.DIM))]
     for record in records:
-        spans: list[Span] = [("  ", Tone.PLAIN)]
+        scope = "" if record.scope.value == "graph" else f" ({record.scope.value})"
+        lines += wrap(line((f"  {who(record)}{scope}", Tone.PLAIN)), size, indent=4)
+        spans: list[Span] = [("    ", Tone.PLAIN)]
         for answer in (record.original, record.inferred, record.truncated):
             text, tone = VERDICT_SHORT[answer]
             spans.append((f"{text:<10}", tone))
         lines.append(tuple(spans))
-        scope = "" if record.scope.value == "graph" else f" ({record.scope.value})"
-        lines += wrap(line((f"  {who(record)}{scope}", Tone.PLAIN)), size, indent=4)
         if record.reason:
-            lines += wrap(line((f"  {record.reason}", Tone.DIM)), size, indent=4)
+            lines += wrap(line((f"    {record.reason}", Tone.DIM)), size, indent=4)
     lines.append(line((f"  {key('validators')}", Tone.KEY), (" shows them in full", Tone.DIM)))
     return lines
 
@@ -244,17 +255,23 @@ def _neighbours(loaded: Loaded, title: str, names: tuple[str, ...]) -> list[Line
     for name in names[:_NEIGHBOURS]:
         node = loaded.nodes.get(name)
         if node is None:
-            lines.append(line(f"  {name}"))
+            lines.append(line("  ", (name, Tone.LINK)))
             continue
         place = f"E{node.engine}" if node.engine is not None else ""
         place = "PyTorch" if name in loaded.left else place
         text, tone = dtype_span(node.truncated)
         inferred = dtype_text(node.inferred)
         dtype = (text if text == inferred else f"{inferred}→{text}", tone)
-        lines.append(line(f"  {name:<{wide}}  ", dtype, (f"  {place}", Tone.DIM)))
+        pad = " " * (wide - len(name) + 2)
+        lines.append(line("  ", (name, Tone.LINK), pad, dtype, (f"  {place}", Tone.DIM)))
     if len(names) > _NEIGHBOURS:
         lines.append(line((f"  and {len(names) - _NEIGHBOURS} more", Tone.DIM)))
     return lines
+
+
+def _links(names: tuple[str, ...]) -> Line:
+    """Returns names to click, with commas between."""
+    return join(((((name, Tone.LINK),)) for name in names), (", ", Tone.PLAIN))
 
 
 def _history(loaded: Loaded, name: str, from_node: str | None, size: int) -> list[Line]:

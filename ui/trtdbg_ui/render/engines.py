@@ -1,4 +1,4 @@
-"""Engines with their bindings and builds, the PyTorch part, and the boundary casts."""
+"""Engines with their bindings and builds, the PyTorch part, casts and narrowed constants."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from trtdbg.records import (
 from trtdbg_ui.activity import Activity
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.activity import elapsed
+from trtdbg_ui.render.damage import loss
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.signs import BUILD_SIGN, short_operator
 from trtdbg_ui.render.text import Line, Span, Tone, crop, fit, fit_middle, line, width, wrap
@@ -49,7 +50,7 @@ def engine_lines(
     size: int,
     layers: frozenset[int] = frozenset(),
 ) -> list[EngineLine]:
-    """Returns each engine with its bindings and build, then the PyTorch part and the casts.
+    """Returns each engine with bindings and build, the PyTorch part, casts and constants.
 
     Args:
         loaded: The report whose engines are shown.
@@ -73,6 +74,7 @@ def engine_lines(
         lines.append(EngineLine(line((" no engines", Tone.WARN))))
     lines += _pytorch(report, size)
     lines += _casts(report)
+    lines += _constants(loaded)
     return lines
 
 
@@ -82,18 +84,20 @@ def replace_engine(told: EngineLine, engine: int) -> EngineLine:
 
 
 def layer_lines(loaded: Loaded, engine: EngineRecord, size: int) -> list[EngineLine]:
-    """Returns the layers of an engine's network: type, dtypes, FX node and source line."""
+    """Returns the layers of an engine's network: type, dtypes, FX node, source line, remark.
+
+    The remark names what the model did not ask for; where it has no room, it stands below.
+    """
     if not engine.layers:
         text = "     no layers: the network is not defined"
         return [EngineLine(line((text, Tone.DIM)))]
     types = min(max(len(layer.type) for layer in engine.layers), 20)
-    rows = [(layer, _layer_dtypes(layer)) for layer in engine.layers]
+    rows = [(row, _layer_dtypes(row.layer)) for row in loaded.layers(engine)]
     dtypes = min(max(width(spans) for _, spans in rows), 34)
     names = min(max(len(layer.node or "") for layer in engine.layers), 28)
     lines = []
-    for layer, spans in rows:
-        node = loaded.nodes.get(layer.node or "")
-        source = str(node.source) if node is not None and node.source else ""
+    for row, spans in rows:
+        layer, source = row.layer, str(row.source or "")
         pad = " " * max(dtypes - width(spans), 0)
         told = line(
             (f"     {fit(layer.type, types)} ", Tone.DIM),
@@ -102,10 +106,17 @@ def layer_lines(loaded: Loaded, engine: EngineRecord, size: int) -> list[EngineL
             (fit_middle(layer.node or "-", names), Tone.PLAIN),
             (f"  {source}", Tone.KEY),
         )
+        remark = f"▲ {row.remark}" if row.remark else ""
         room = size - width(told) - 2
+        beside = bool(remark) and room >= len(remark)
+        if beside:
+            told = (*told, (f"  {remark}", Tone.WARN))
+            room -= len(remark) + 2
         if room > 12:
             told = (*told, ("  " + fit_middle(layer.name, room).rstrip(), Tone.DIM))
         lines.append(EngineLine(told, layer.node))
+        if remark and not beside:
+            lines.append(EngineLine(line((f"       {remark}", Tone.WARN)), layer.node))
     return lines
 
 
@@ -229,19 +240,55 @@ def _casts(report: Report) -> list[EngineLine]:
     return [EngineLine(head), *(EngineLine(_cast(c), c.value) for c in report.boundary_casts)]
 
 
-def _cast(cast: BoundaryCast) -> Line:
+def _constants(loaded: Loaded) -> list[EngineLine]:
+    """Returns the constants that are narrowed and what they lose, the worst first."""
+    if not loaded.narrowed:
+        return []
+    names = min(max(len(each.name) for each in loaded.narrowed), 32)
+    more = len(loaded.narrowed) - _CONSTANTS
+    head = line(
+        (" Constants", Tone.STRONG),
+        (f"  {len(loaded.narrowed)} of {len(loaded.report.constants)} narrowed", Tone.PLAIN),
+    )
+    return [
+        EngineLine(head),
+        *(
+            EngineLine(
+                line(
+                    (f"         {fit_middle(each.name, names)} ", Tone.PLAIN),
+                    dtype_span(each.original),
+                    " → ",
+                    dtype_span(each.truncated),
+                    "  ",
+                    *loss(each),
+                ),
+                loaded.node_of_constant.get(each.name),
+            )
+            for each in loaded.narrowed[:_CONSTANTS]
+        ),
+        *([EngineLine(line((f"         and {more} more", Tone.DIM)))] if more > 0 else []),
+    ]
+
+
+_CONSTANTS = 16
+"""Constants that are listed one by one, the worst first."""
+
+
+def cast_place(cast: BoundaryCast) -> str:
+    """Returns where a value is cast, like `into E1`."""
     where = _DIRECTION[cast.direction]
-    if cast.engine is not None:
-        where += (
-            f" E{cast.engine}"
-            if cast.direction.value.endswith("engine")
-            else f", E{cast.engine}"
-        )
+    if cast.engine is None:
+        return where
+    comma = "" if cast.direction.value.endswith("engine") else ","
+    return f"{where}{comma} E{cast.engine}"
+
+
+def _cast(cast: BoundaryCast) -> Line:
     return line(
         ("         ", Tone.DIM),
         (fit_middle(cast.value, 24) + " ", Tone.PLAIN),
         dtype_span(cast.from_dtype),
         (" → ", Tone.PLAIN),
         dtype_span(cast.to_dtype),
-        (f"  {where}  {bytes_text(cast.bytes)}", Tone.DIM),
+        (f"  {cast_place(cast)}  {bytes_text(cast.bytes)}", Tone.DIM),
     )

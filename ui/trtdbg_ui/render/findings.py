@@ -5,7 +5,7 @@ from __future__ import annotations
 from trtdbg.outputs.explain import CATALOGUE
 from trtdbg.records import Finding
 from trtdbg_ui.render.signs import LEVEL_SIGN
-from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
+from trtdbg_ui.render.text import BLANK, Line, Tone, line, width, wrap
 
 
 def finding_line(finding: Finding, size: int) -> Line:
@@ -13,6 +13,12 @@ def finding_line(finding: Finding, size: int) -> Line:
     sign, tone = LEVEL_SIGN[finding.level]
     name = code_and_name(finding.code) if size > 100 else finding.code
     return line((f" {sign} {name}  ", tone), finding.message)
+
+
+def finding_lines(finding: Finding, size: int) -> list[Line]:
+    """Returns the same in full, on as many lines as it takes."""
+    told = finding_line(finding, size)
+    return wrap(told, size, indent=width(told[:1]))
 
 
 def code_and_name(code: str) -> str:

@@ -73,4 +73,4 @@ def hints(state: State, read_only: bool) -> tuple[Hint, ...]:
 _ALWAYS = ("help", "quit", "leave", "command_palette")
 """Actions that make sense before there is a report."""
 
-_NEEDS_WORKER = ("build", "timing(1)")
+_NEEDS_WORKER = ("build", "matrix", "timing(1)")

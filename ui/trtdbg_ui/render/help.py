@@ -67,7 +67,8 @@ _PANES = {
     Pane.ENGINES: (
         "What TensorRT gets, engine by engine: operators, inputs and outputs with the dtype "
         "that the engine declares and the one that is bound, and how the build went; then "
-        "the casts at the boundaries. Enter goes to the first node.",
+        "the casts at the boundaries, and what narrowing does to constants. Enter goes to "
+        "the first node.",
         ("build", "build-one-engine", "layers", "cancel"),
     ),
     Pane.FINDINGS: (

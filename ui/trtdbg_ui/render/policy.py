@@ -38,6 +38,15 @@ def next_timing(policy: TruncationPolicy, step: int) -> TruncationPolicy:
     return replace(policy, timing=timing)
 
 
+def keys_to(timing: Timing, goal: Timing) -> str:
+    """Returns the fewest keys that go from one timing to another, like `t` or `T T`."""
+    ahead = (TIMINGS.index(goal) - TIMINGS.index(timing)) % len(TIMINGS)
+    behind = len(TIMINGS) - ahead
+    if ahead <= behind:
+        return " ".join([key("timing")] * ahead)
+    return " ".join([key("previous-timing")] * behind)
+
+
 def next_path(policy: TruncationPolicy, path: str, step: int) -> TruncationPolicy:
     """Returns the policy with the next set of wide dtypes narrowed on `path`."""
     current: tuple[str, ...] = getattr(policy, path)
@@ -124,6 +133,8 @@ def _title(old: Report, new: Report) -> str:
         parts.append(f"verdicts {after.verdicts.value}")
     if new.settings.min_block_size != old.settings.min_block_size:
         parts.append(f"min block size {new.settings.min_block_size}")
+    if new.settings.torch_executed_ops != old.settings.torch_executed_ops:
+        parts.append("other operators kept in PyTorch")
     return ", ".join(parts)
 
 
@@ -140,8 +151,10 @@ def change_line(change: Change, size: int) -> Line:
             tone = Tone.GOOD if new < old else Tone.WARN
             parts.append((importance, line((f"{word} {old} → {new}", tone))))
     if not parts:
-        parts.append((0, line(("same engines, PyTorch ops, casts and findings", Tone.DIM))))
-    return (*title, *pack(parts, size - width(title), (", ", Tone.PLAIN)))
+        parts.append((0, line(("same engines, casts, findings", Tone.DIM))))
+    told = (*title, *pack(parts, size - width(title), (", ", Tone.PLAIN)))
+    more = line("  ", (key("what-changed"), Tone.KEY), (" shows", Tone.DIM))
+    return (*told, *more) if width(told) + width(more) <= size else told
 
 
 def policy_line(policy: TruncationPolicy, known: Mapping[Timing, Tally], size: int) -> Line:

@@ -24,6 +24,8 @@ class Tone(StrEnum):
     """A heading inside a pane."""
     KEY = "key"
     """A key to press."""
+    LINK = "link"
+    """The name of a node, which a click goes to."""
     GOOD = "good"
     WARN = "warn"
     BAD = "bad"
@@ -61,6 +63,17 @@ def cells(text: str) -> int:
 def width(spans: Line) -> int:
     """Returns how many terminal cells a line takes."""
     return sum(cells(text) for text, _ in spans)
+
+
+def word_at(spans: Line, x: int) -> str:
+    """Returns the word at cell `x` of a line, without what stands around a name."""
+    start = 0
+    for word in _words(plain(spans)):
+        end = start + cells(word)
+        if start <= x < end:
+            return word.strip(" ,;:()[]→") if x < start + cells(word.rstrip()) else ""
+        start = end
+    return ""
 
 
 def fit(text: str, size: int, *, align: str = "left") -> str:

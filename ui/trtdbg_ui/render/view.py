@@ -13,11 +13,11 @@ from trtdbg_ui.render.text import Line, Span, Tone, line, pack
 from trtdbg_ui.view import Quick, View
 
 QUICK = {
-    Quick.CHANGED: ("c", "changed", "narrowed by truncation; in a pass what it touched"),
+    Quick.CHANGED: ("c", "changed", "narrowed; in a pass: touched by it"),
     Quick.REJECTED: ("r", "rejected", "refused, or left to PyTorch"),
-    Quick.DISAGREEING: ("d", "disagreeing dtypes", "original, recorded, inferred, TensorRT"),
+    Quick.DISAGREEING: ("d", "disagreeing dtypes", "original, inferred or TensorRT's"),
     Quick.WIDE: ("w", "wide", "float64, int64 or complex128"),
-    Quick.BOUNDARY: ("b", "boundary", "enters or leaves an engine, or is cast there"),
+    Quick.BOUNDARY: ("b", "boundary", "at an engine's edge, or cast there"),
 }
 """Key, name and meaning of each filter."""
 

@@ -57,7 +57,7 @@ class Board(Vertical):
         border-title-align: left; padding: 0;
     }
     Board .pane:focus { border-top: heavy $tone-key; border-title-color: $tone-key; }
-    Board #passes { width: 22%; min-width: 30; max-width: 42; margin: 0 1 0 0; }
+    Board #passes { width: 22%; min-width: 30; max-width: 50; margin: 0 1 0 0; }
     Board #nodes { width: 1fr; }
     Board #detail { width: 27%; min-width: 38; max-width: 64; margin: 0 0 0 1; }
     Board .bottom { height: 11; }
@@ -239,7 +239,8 @@ class Board(Vertical):
         most = 5 if self.size.height >= _TALL else 3
         bar = self._bar("answer")
         bar.display = state.loaded is not None
-        bar.show(lambda size: _answer_lines(state, most, size))
+        read_only = self._desk.read_only
+        bar.show(lambda size: _answer_lines(state, most, size, read_only))
 
     def _show_loaded(self, state: State) -> None:
         findings = self._panes[Pane.FINDINGS]
@@ -290,12 +291,13 @@ def _news(state: State, now: float, size: int) -> Line:
     return state.change
 
 
-def _answer_lines(state: State, most: int, size: int) -> list[Line]:
+def _answer_lines(state: State, most: int, size: int, read_only: bool) -> list[Line]:
     """Returns what went wrong, or else the answer, in at most `most` lines."""
     if state.failure is not None:
         lines = failure_note(state.failure, size)
     elif state.loaded is not None:
-        lines = [line(" ", *each) for each in answer(state.loaded, size - 1)]
+        told = answer(state.loaded, size - 1, read_only=read_only)
+        lines = [line(" ", *each) for each in told]
     else:
         lines = []
     shown = [crop(each, size) for each in lines[:most]]

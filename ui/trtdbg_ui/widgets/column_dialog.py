@@ -133,6 +133,10 @@ class ColumnDialog(Overlay[View]):
         """Goes back to the usual columns and order."""
         self.query_one(ColumnList).reset()
 
+    def leave(self) -> None:
+        """Ends with what was chosen, as every way out does."""
+        self.action_done()
+
     def action_done(self) -> None:
         """Ends with what was chosen."""
         self.dismiss(self.query_one(ColumnList).view)

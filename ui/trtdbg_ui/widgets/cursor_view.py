@@ -58,6 +58,11 @@ class CursorView(LineView):
         del index
         return True
 
+    def continues(self, index: int) -> bool:
+        """Tells whether a row goes on with the one above."""
+        del index
+        return False
+
     def marked(self, index: int) -> bool:
         """Tells whether a row is a hit of the search."""
         del index
@@ -141,15 +146,20 @@ class CursorView(LineView):
 
     def _reveal(self, centre: bool = False) -> None:
         top, rows = self.scroll_offset.y, max(self._visible, 1)
-        # The heading above a row comes into view with it.
+        # The heading above a row comes into view with it, and what goes on below it.
         first = self.cursor
-        while first > 0 and not self.selectable(first - 1):
+        while first > 0 and not self.selectable(first - 1) and not self.continues(first - 1):
             first -= 1
-        if first >= top and self.cursor < top + rows:
+        last = self.cursor
+        while last + 1 < self._count and self.continues(last + 1):
+            last += 1
+        if last - first >= rows:
+            last = self.cursor
+        if first >= top and last < top + rows:
             return
         if centre or not top - rows <= first <= top + 2 * rows:
             # After a jump the surroundings matter, not where the cursor came from.
             y = self.cursor - rows // 3
         else:
-            y = first if first < top else self.cursor - rows + 1
+            y = first if first < top else last - rows + 1
         self.scroll_to(y=max(y, 0), animate=False, force=True, immediate=True)

@@ -20,6 +20,8 @@ class EngineList(CursorView):
         self._shown: tuple[Loaded, Activity | None, float] | None = None
         self._layers: frozenset[int] = frozenset()
         self._lines: list[EngineLine] = []
+        self._wanted: int | None = None
+        """The engine that the cursor goes to when there are lines."""
 
     def show(
         self,
@@ -51,8 +53,7 @@ class EngineList(CursorView):
         self.recount(self._count)
         if here is not None:
             # Lines above may be gone: the cursor stays with its engine.
-            heads = [i for i, each in enumerate(self._lines) if each.engine == here]
-            self.put_cursor(heads[0] if heads else 0)
+            self.put_cursor(self._head_of(here))
         elif another:
             self.put_cursor(min(self.cursor, self._count - 1))
 
@@ -61,6 +62,20 @@ class EngineList(CursorView):
         if self._shown is not None:
             self._lines = engine_lines(*self._shown, size - 1, self._layers)
             self._count = len(self._lines)
+        if self._wanted is not None and self._lines:
+            self.cursor, self._wanted = self._head_of(self._wanted), None
+
+    def go_to(self, engine: int) -> None:
+        """Puts the cursor on the head of an engine, unless it is at that engine already."""
+        if not self.width_cells or not self._lines:
+            # Hidden until now: its lines are laid out when it has a size.
+            self._wanted = engine
+        elif self.engine_at(self.cursor) != engine:
+            self.put_cursor(self._head_of(engine), centre=True)
+
+    def _head_of(self, engine: int) -> int:
+        heads = (i for i, each in enumerate(self._lines) if each.engine == engine)
+        return next(heads, 0)
 
     def engine_at(self, row: int) -> int | None:
         """Returns the engine that a row tells about."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TypeVar
 
+from textual import events
 from textual.screen import ModalScreen
 
 from trtdbg_ui.keymap import in_force
@@ -25,6 +26,16 @@ class Overlay(ModalScreen[Result]):
         border-title-color: $tone-head; border-subtitle-color: $tone-dim;
     }
     """
+
+    def on_click(self, event: events.Click) -> None:
+        """Closes with a click beside the frame, as Escape does."""
+        under, _ = self.get_widget_at(event.screen_x, event.screen_y)
+        if under is self:
+            self.leave()
+
+    def leave(self) -> None:
+        """Closes without a choice; subclasses that keep something say so here."""
+        self.dismiss(None)
 
     def close_with(
         self, opener: str, closing: str = "dismiss", *, but: Collection[str] = ()

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from trtdbg_ui.render.text import Line
+from textual import events, on
+from textual.message import Message
+
+from trtdbg_ui.render.text import Line, word_at
 from trtdbg_ui.widgets.lines import LineView
 
 
 class TextView(LineView):
     """Shows what a function of the width returns; made anew when the width changes."""
+
+    class Clicked(Message):
+        """The user clicked a word."""
+
+        def __init__(self, view: TextView, word: str) -> None:
+            """Says which word of which view."""
+            super().__init__()
+            self.view = view
+            self.word = word
 
     def __init__(self, **kwargs: Any) -> None:
         """Starts empty."""
@@ -51,3 +63,14 @@ class TextView(LineView):
         """Returns a line that was made."""
         del size
         return self._lines[index]
+
+    @on(events.Click)
+    def _say_word(self, event: events.Click) -> None:
+        """Says which word was clicked; whoever knows the names goes to what it names."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        index = self.scroll_offset.y + offset.y
+        word = word_at(self._lines[index], offset.x) if index < self._count else ""
+        if word:
+            self.post_message(self.Clicked(self, word))

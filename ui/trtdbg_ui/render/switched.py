@@ -1,0 +1,178 @@
+"""The page that says what the last switch of policy changed, node by node."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from trtdbg.outputs.summary import count
+from trtdbg.policy import Timing, TruncationPolicy
+from trtdbg.records import BoundaryCast, NodeRecord, Report
+from trtdbg_ui.judged import judged
+from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.render.dtypes import dtype_span
+from trtdbg_ui.render.engines import cast_place
+from trtdbg_ui.render.findings import code_and_name
+from trtdbg_ui.render.policy import paths_count
+from trtdbg_ui.render.signs import short_operator
+from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
+
+_TIMING = {
+    Timing.OFF: "nothing is truncated",
+    Timing.EARLY: "wide dtypes are narrowed before lowering, in the PyTorch part too",
+    Timing.UPSTREAM: "as torch_tensorrt does it: validators judge the dtypes that the model "
+    "wrote, and what they refuse stays in PyTorch; truncation comes after that",
+    Timing.LATE: "validators judge the truncated dtypes; engines alone are narrowed, and "
+    "casts stand only where a value crosses",
+}
+_MOST = 8
+"""Nodes that are named of a group; more are only counted."""
+
+
+def switched(before: Loaded, after: Loaded, size: int) -> list[Line]:
+    """Returns both policies, then what moved, changed its dtype, is cast, or was found."""
+    lines = [*_policy("before", before.report, size), *_policy("now", after.report, size)]
+    pairs = [
+        (old, new)
+        for new in after.report.nodes
+        if (old := before.nodes.get(new.name)) is not None and judged(new)
+    ]
+    left = [(old, new) for old, new in pairs if (new.name in after.left)]
+    parts = [
+        *_group(
+            "Engines took",
+            [(o, n) for o, n in pairs if o.name in before.left and n.name not in after.left],
+            lambda old, new: line(f"PyTorch → {_place(after, new)}"),
+            size,
+        ),
+        *_group(
+            "Left to PyTorch",
+            [(old, new) for old, new in left if old.name not in before.left],
+            lambda old, new: line(f"{_place(before, old)} → PyTorch"),
+            size,
+        ),
+        *_group(
+            "Other truncated dtype",
+            [(old, new) for old, new in pairs if old.truncated != new.truncated],
+            lambda old, new: line(dtype_span(old.truncated), " → ", dtype_span(new.truncated)),
+            size,
+        ),
+        *_alone("Only before", before, after),
+        *_alone("Only now", after, before),
+        *_casts("Casts gone", before.report, after.report, size),
+        *_casts("New casts", after.report, before.report, size),
+        *_findings(before.report, after.report),
+    ]
+    if not parts:
+        parts = [BLANK, line(("Nothing else differs.", Tone.DIM))]
+    return [*lines, *parts]
+
+
+def _policy(when: str, report: Report, size: int) -> list[Line]:
+    """Returns a policy with what it means and its numbers."""
+    policy = report.policy
+    engines, ops = len(report.engines), len(report.torch_ops)
+    casts, found = len(report.boundary_casts), len(report.findings)
+    numbers = (
+        f"{count(engines, 'engine')}, {count(ops, 'PyTorch op')}, {count(casts, 'cast')}, "
+        f"{count(found, 'finding')}"
+    )
+    return [
+        line(
+            (f"{when:<8}", Tone.HEAD),
+            (f"{policy.timing.value:<8}", Tone.STRONG),
+            f"  {numbers}",
+        ),
+        *wrap(line((f"        {_TIMING[policy.timing]}", Tone.DIM)), size, indent=8),
+        *_lists(policy, report, size),
+    ]
+
+
+def _lists(policy: TruncationPolicy, report: Report, size: int) -> list[Line]:
+    lists = [f"min block size {report.settings.min_block_size}"]
+    if paths_count(policy):
+        names = ("inputs", "constants", "computed")
+        lists = [f"{name} {'+'.join(getattr(policy, name)) or 'none'}" for name in names]
+        lists.append(f"min block size {report.settings.min_block_size}")
+        lists.append(f"verdicts {policy.verdicts.value}")
+    return wrap(line((f"        {', '.join(lists)}", Tone.DIM)), size, indent=8)
+
+
+def _place(loaded: Loaded, node: NodeRecord) -> str:
+    if node.name in loaded.left:
+        return "PyTorch"
+    return f"E{node.engine}" if node.engine is not None else "-"
+
+
+def _group(
+    title: str,
+    pairs: list[tuple[NodeRecord, NodeRecord]],
+    tell: Callable[[NodeRecord, NodeRecord], Line],
+    size: int,
+) -> list[Line]:
+    """Returns nodes under a title, each with what became of it and its source line."""
+    if not pairs:
+        return []
+    targets = Counter(short_operator(new.target) for _, new in pairs)
+    lines = [BLANK, line((title, Tone.HEAD), f"  {_counted(targets)}")]
+    wide = max(len(new.name) for _, new in pairs[:_MOST])
+    for old, new in pairs[:_MOST]:
+        told = line(f"  {new.name:<{wide}}  ", *tell(old, new))
+        lines += wrap(line(*told, (f"  {new.source or ''}", Tone.DIM)), size, indent=4)
+    return [*lines, *_more(len(pairs))]
+
+
+def _alone(title: str, here: Loaded, there: Loaded) -> list[Line]:
+    """Returns how many operators one graph has and the other has not."""
+    alone = [n for n in here.report.nodes if judged(n) and n.name not in there.nodes]
+    if not alone:
+        return []
+    targets = Counter(short_operator(node.target) for node in alone)
+    return [BLANK, line((title, Tone.HEAD), f"  {_counted(targets)}")]
+
+
+def _casts(title: str, here: Report, there: Report, size: int) -> list[Line]:
+    """Returns the casts that one report has and the other has not."""
+    known = {_cast_key(cast) for cast in there.boundary_casts}
+    casts = [cast for cast in here.boundary_casts if _cast_key(cast) not in known]
+    if not casts:
+        return []
+    lines = [BLANK, line((title, Tone.HEAD), f"  {len(casts)}")]
+    wide = max(len(cast.value) for cast in casts[:_MOST])
+    for cast in casts[:_MOST]:
+        told = line(
+            f"  {cast.value:<{wide}}  ",
+            dtype_span(cast.from_dtype),
+            " → ",
+            dtype_span(cast.to_dtype),
+            (f"  {cast_place(cast)}", Tone.DIM),
+        )
+        lines += wrap(told, size, indent=4)
+    return [*lines, *_more(len(casts))]
+
+
+def _cast_key(cast: BoundaryCast) -> tuple[str, str, str, str]:
+    return cast.value, cast.from_dtype, cast.to_dtype, cast.direction.value
+
+
+def _findings(before: Report, after: Report) -> list[Line]:
+    """Returns the codes that were found another number of times."""
+    old = Counter(finding.code for finding in before.findings)
+    new = Counter(finding.code for finding in after.findings)
+    changed = [code for code in sorted(old | new) if old[code] != new[code]]
+    if not changed:
+        return []
+    lines = [BLANK, line(("Findings", Tone.HEAD))]
+    for code in changed:
+        tone = Tone.GOOD if new[code] < old[code] else Tone.WARN
+        lines.append(line(f"  {code_and_name(code)}  ", (f"{old[code]} → {new[code]}", tone)))
+    return lines
+
+
+def _counted(targets: Counter[str]) -> str:
+    return ", ".join(f"{number}× {name}" for name, number in targets.most_common())
+
+
+def _more(number: int) -> Iterable[Line]:
+    if number > _MOST:
+        yield line((f"  and {number - _MOST} more", Tone.DIM))
