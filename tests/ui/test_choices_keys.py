@@ -600,7 +600,9 @@ async def test_the_answer_says_whether_constants_survive_and_engines_list_them()
         await press(pilot, "c")
         shown = screen_text(stage.app)
         assert "3 constants narrowed: ✖ hashes does not fit int32  4 lists them" in shown
-        await press(pilot, "4", "G")
+        await press(pilot, "D")
+        assert "constants float64+int64" in switch_text(stage.app)
+        await press(pilot, "D", "4", "G")
         lines = text_of(stage.app.query_one(EngineList)).splitlines()
         told = [" ".join(each.split()) for each in lines]
         at = told.index("Constants 3 of 3 narrowed")

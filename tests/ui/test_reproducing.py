@@ -255,3 +255,24 @@ async def test_there_is_a_dialog_for_operators_of_programs_alone() -> None:
         await settle(pilot)
         await press(pilot, "r")
         assert "A saved report holds no program" in notes(app)[-1]
+
+
+async def test_in_a_browser_the_files_are_downloaded(
+    folder: Path, tried: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered: list[str] = []
+
+    def deliver(app: TrtdbgApp, data: object, *, save_filename: str) -> None:
+        delivered.append(save_filename)
+
+    monkeypatch.setattr(TrtdbgApp, "is_web", True)
+    monkeypatch.setattr(TrtdbgApp, "deliver_binary", deliver)
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "r", "tab", "enter")
+        assert not dialog(stage.app).query(Input)
+        await answered(stage, pilot, recipe())
+        assert delivered == ["td101_to_copy.py", "td101_to_copy.md"]
+        assert "downloaded, after it reproduced:" in status(stage.app)
+    assert list(folder.iterdir()) == []

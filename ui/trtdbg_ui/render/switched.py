@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from trtdbg.outputs.summary import count
-from trtdbg.policy import Timing, TruncationPolicy
+from trtdbg.policy import Timing
 from trtdbg.records import BoundaryCast, NodeRecord, Report
 from trtdbg_ui.judged import judged
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.engines import cast_place
 from trtdbg_ui.render.findings import code_and_name
-from trtdbg_ui.render.policy import paths_count
+from trtdbg_ui.render.policy import PATHS, paths_count
 from trtdbg_ui.render.signs import short_operator
-from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
+from trtdbg_ui.render.text import BLANK, Line, Tone, join, line, wrap
 
 _TIMING = {
     Timing.OFF: "nothing is truncated",
@@ -31,12 +31,16 @@ _MOST = 8
 
 def switched(before: Loaded, after: Loaded, size: int) -> list[Line]:
     """Returns both policies, then what moved, changed its dtype, is cast, or was found."""
-    lines = [*_policy("before", before.report, size), *_policy("now", after.report, size)]
-    pairs = [
+    lines = [
+        *_policy("before", before.report, after.report, size),
+        *_policy("now", after.report, before.report, size),
+    ]
+    both = [
         (old, new)
         for new in after.report.nodes
-        if (old := before.nodes.get(new.name)) is not None and judged(new)
+        if (old := before.nodes.get(new.name)) is not None
     ]
+    pairs = [(old, new) for old, new in both if judged(new)]
     left = [(old, new) for old, new in pairs if (new.name in after.left)]
     parts = [
         *_group(
@@ -53,7 +57,7 @@ def switched(before: Loaded, after: Loaded, size: int) -> list[Line]:
         ),
         *_group(
             "Other truncated dtype",
-            [(old, new) for old, new in pairs if old.truncated != new.truncated],
+            [(old, new) for old, new in both if old.truncated != new.truncated],
             lambda old, new: line(dtype_span(old.truncated), " → ", dtype_span(new.truncated)),
             size,
         ),
@@ -68,8 +72,8 @@ def switched(before: Loaded, after: Loaded, size: int) -> list[Line]:
     return [*lines, *parts]
 
 
-def _policy(when: str, report: Report, size: int) -> list[Line]:
-    """Returns a policy with what it means and its numbers."""
+def _policy(when: str, report: Report, other: Report, size: int) -> list[Line]:
+    """Returns a policy, what it means, its numbers; what the other has not stands out."""
     policy = report.policy
     engines, ops = len(report.engines), len(report.torch_ops)
     casts, found = len(report.boundary_casts), len(report.findings)
@@ -84,18 +88,28 @@ def _policy(when: str, report: Report, size: int) -> list[Line]:
             f"  {numbers}",
         ),
         *wrap(line((f"        {_TIMING[policy.timing]}", Tone.DIM)), size, indent=8),
-        *_lists(policy, report, size),
+        *_lists(report, other, size),
     ]
 
 
-def _lists(policy: TruncationPolicy, report: Report, size: int) -> list[Line]:
-    lists = [f"min block size {report.settings.min_block_size}"]
-    if paths_count(policy):
-        names = ("inputs", "constants", "computed")
-        lists = [f"{name} {'+'.join(getattr(policy, name)) or 'none'}" for name in names]
-        lists.append(f"min block size {report.settings.min_block_size}")
-        lists.append(f"verdicts {policy.verdicts.value}")
-    return wrap(line((f"        {', '.join(lists)}", Tone.DIM)), size, indent=8)
+def _lists(report: Report, other: Report, size: int) -> list[Line]:
+    """Returns lists, verdicts and settings; those that the other report has not stand out."""
+    elsewhere = _choices(other)
+    words = [
+        (word, Tone.DIM if word in elsewhere else Tone.STRONG) for word in _choices(report)
+    ]
+    told = join(((word,) for word in words), (", ", Tone.DIM))
+    return wrap(line("        ", *told), size, indent=8)
+
+
+def _choices(report: Report) -> list[str]:
+    policy, block = report.policy, f"min block size {report.settings.min_block_size}"
+    kept = [short_operator(name) for name in report.settings.torch_executed_ops]
+    words = [block, *(f"{name} kept in PyTorch" for name in kept)]
+    if not paths_count(policy):
+        return words
+    lists = [f"{path} {'+'.join(getattr(policy, path)) or 'none'}" for path in PATHS]
+    return [*lists, *words, f"verdicts {policy.verdicts.value}"]
 
 
 def _place(loaded: Loaded, node: NodeRecord) -> str:
