@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from trtdbg.records import (
     Counterfactual,
     Dtype,
     EngineRecord,
+    GraphNode,
     NodeRecord,
     Scope,
     TypingKind,
@@ -148,6 +149,32 @@ class NodeRows:
                 reason=answer.reason,
             ),
         )
+
+
+def last_rows(
+    graph: Iterable[GraphNode], exported: Mapping[str, Dtype]
+) -> tuple[NodeRecord, ...]:
+    """Returns a row per node of the last graph before lowering failed, which nobody judged.
+
+    Args:
+        graph: a snapshot.
+        exported: dtypes that the exported program promises, by its nodes' names.
+    """
+    return tuple(
+        NodeRecord(
+            name=node.name,
+            op=node.op,
+            target=node.target,
+            shape=node.shape,
+            original=exported.get(node.from_node or node.name),
+            recorded=node.dtype,
+            source=node.source,
+            from_node=node.from_node,
+            args=node.args,
+            operands=node.operands,
+        )
+        for node in graph
+    )
 
 
 def engine_rows(

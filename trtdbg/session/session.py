@@ -7,7 +7,6 @@ per policy, so that switching back is instant.
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -15,23 +14,20 @@ import msgspec
 import torch
 from torch.fx import GraphModule
 
-from trtdbg.errors import ModelError, StageError, UnavailableError, UsageError
+from trtdbg.errors import StageError, UnavailableError, UsageError
 from trtdbg.outputs.findings import Evidence, find
-from trtdbg.outputs.plain import readable_path
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     Binding,
-    BuildRecord,
-    BuildStatus,
     Capability,
     Dtype,
     ModelInfo,
-    NodeRecord,
     Report,
     TypingKind,
 )
 from trtdbg.session import advice, execution, reasons, recipes, runnable
 from trtdbg.session.attempts import attempt
+from trtdbg.session.builder import Builder
 from trtdbg.session.engine_cache import EngineCache
 from trtdbg.session.lowered import Lowered
 from trtdbg.session.measured import measure
@@ -40,22 +36,21 @@ from trtdbg.session.messages import (
     DEFAULT_RTOL,
     Attempt,
     Attempted,
-    EngineBuilt,
     Job,
     News,
     Progress,
-    native_path,
 )
+from trtdbg.session.opening import opened
 from trtdbg.session.probe_cache import ProbeCache
+from trtdbg.session.rows import last_rows
 from trtdbg.session.runnable import Built
 from trtdbg.session.steps import Analysed, Context, Steps
-from trtdbg.stages import engine, host, infer, validate
+from trtdbg.stages import host, infer, validate
 from trtdbg.stages.capture import Captured, capture, compilation_settings
-from trtdbg.stages.custom import import_libraries
 from trtdbg.stages.deviations import Tolerance
 from trtdbg.stages.graph import first_line, recorded_dtype
 from trtdbg.stages.inputs import program_inputs
-from trtdbg.stages.load import LoadedProgram, load
+from trtdbg.stages.load import LoadedProgram
 
 
 class _Analysis:
@@ -100,11 +95,12 @@ class Session:
         host.prepare()
         self.environment = host.describe()
         self._target = host.resolve_target(job.target, self.environment)
-        self._loaded = loaded or _opened(job)
+        self._loaded = loaded or opened(job)
         self._trusted = job.access.trust
         self._exported: dict[str, Dtype] = {
             node.name: recorded_dtype(node) for node in self._loaded.program.graph.nodes
         }
+        self._builder = Builder(self.environment, self._target, self._capability, emit)
         self._cache = ProbeCache(self.environment, self._target)
         self._lowered: dict[bool, Lowered] = {}
         self._analyses: dict[TruncationPolicy, _Analysis] = {}
@@ -156,33 +152,16 @@ class Session:
             UsageError: an engine index is out of range, or the policy cannot be followed.
             OutputError: the folder to save to cannot be written.
         """
-        self._require_builds()
+        self._builder.require()
         analysis = self._analysis(policy)
-        records = list(analysis.report.engines)
-        wanted = tuple(range(len(records))) if engines is None else engines
-        for index in wanted:
-            if not 0 <= index < len(records):
-                raise UsageError(
-                    f"there is no engine {index}", remedy=f"there are {len(records)}"
-                )
-        engines_kept = EngineCache() if cache else None
         running = runs > 0 and self._capability("run and time engines").possible
-        built: list[Built] = []
-        for done, index in enumerate(wanted):
-            if (
-                records[index].build.status is BuildStatus.BUILT
-                and save is None
-                and not running
-            ):
-                continue
-            self._progress("build", f"engine {index}", done, len(wanted))
-            build, serialized = self._build_one(analysis.analysed, index, engines_kept)
-            records[index] = msgspec.structs.replace(
-                records[index], build=build, timing_unavailable=self._no_timing(build)
-            )
-            self._emit(EngineBuilt(index=index, build=build))
-            if serialized is not None and (save is not None or running):
-                built.append(Built(records[index], serialized))
+        records, built = self._builder.build(
+            analysis.analysed,
+            analysis.report.engines,
+            engines,
+            cache=cache,
+            keep=save is not None or running,
+        )
         report = msgspec.structs.replace(analysis.report, engines=tuple(records))
         if running:
             report = self._run(policy, analysis.analysed, built, report, runs)
@@ -253,7 +232,9 @@ class Session:
         engines_kept = EngineCache()
         for record in analysis.report.engines:
             self._progress("build", record.name, record.index, len(analysis.report.engines))
-            build, made = self._build_one(analysis.analysed, record.index, engines_kept)
+            build, made = self._builder.build_one(
+                analysis.analysed, record.index, engines_kept
+            )
             if made is None:
                 raise StageError(f"engine {record.index} does not build: {build.error}")
             serialized[record.name] = made
@@ -372,7 +353,7 @@ class Session:
             StageError: there are no engines, or the part cannot be cut out or written down.
             OutputError: it cannot be saved.
         """
-        self._require_builds()
+        self._builder.require()
         analysed = self._analysis(request.policy).analysed
         return attempt(request, analysed, self._options(request.policy), self._target)
 
@@ -391,39 +372,6 @@ class Session:
                 return lowered.truncated(policy).module
             case Timing.OFF:
                 return lowered.inferred.module
-
-    def _build_one(
-        self, analysed: Analysed, index: int, kept: EngineCache | None
-    ) -> tuple[BuildRecord, bytes | None]:
-        crash = analysed.evidence.repair_crash
-        if crash is not None:
-            error = f"torch_tensorrt's boundary repair ends the compilation: {crash}"
-            return BuildRecord(status=BuildStatus.FAILED, stage="boundary", error=error), None
-        network = analysed.networks[index]
-        if kept is None or network.error is not None:
-            return engine.build_engine(network, self._target)
-        here = self.environment
-        versions = (here.tensorrt, here.flavour, here.torch_tensorrt)
-        gpu = here.gpu if self._target is None else None
-        key = engine.engine_fingerprint(network, versions, self._target, gpu)
-        found = kept.find(key)
-        if found is not None:
-            return found
-        build, serialized = engine.build_engine(network, self._target)
-        if serialized is not None:
-            kept.keep(key, build, serialized)
-        return build, serialized
-
-    def _no_timing(self, build: BuildRecord) -> str:
-        if build.status is not BuildStatus.BUILT:
-            return "not built"
-        running = self._capability("run and time engines")
-        return "not timed" if running.possible else f"not available: {running.reason}"
-
-    def _require_builds(self) -> None:
-        can_build = self._capability("build engines")
-        if not can_build.possible:
-            raise UnavailableError(f"cannot build engines here: {can_build.reason}")
 
     def _capability(self, name: str) -> Capability:
         return next(c for c in self.environment.capabilities if c.name == name)
@@ -522,26 +470,11 @@ class Session:
 
     def _failed_lowering(self, policy: TruncationPolicy, captured: Captured) -> _Analysis:
         """Returns what is known when a pass raised: the passes and the last good graph."""
-        nodes = tuple(
-            NodeRecord(
-                name=node.name,
-                op=node.op,
-                target=node.target,
-                shape=node.shape,
-                original=self._exported.get(node.from_node or node.name),
-                recorded=node.dtype,
-                source=node.source,
-                from_node=node.from_node,
-                args=node.args,
-                operands=node.operands,
-            )
-            for node in captured.last_graph()
-        )
         report = msgspec.structs.replace(
             self._report(policy),
             passes=captured.passes,
             graph_nodes=captured.pool,
-            nodes=nodes,
+            nodes=last_rows(captured.last_graph(), self._exported),
         )
         evidence = Evidence(lowering_error=(captured.failed_pass or "", captured.error or ""))
         return _Analysis(report, Analysed(captured, evidence))
@@ -569,22 +502,3 @@ class Session:
         return Report(
             model=model, environment=self.environment, policy=policy, settings=self._settings
         )
-
-
-def _opened(job: Job) -> LoadedProgram:
-    import_libraries(job.access.imports)
-    path = native_path(job.model)
-    if path == job.model:
-        return load(path, trust=job.access.trust)
-    # torch opens no name that is not UTF-8, and no such name can be reported.
-    shown = readable_path(path)
-    try:
-        with open(path, "rb") as file:
-            opened = f"/proc/self/fd/{file.fileno()}"
-            loaded = load(opened, trust=job.access.trust)
-    except ModelError as error:
-        message = error.message.replace(opened, shown)
-        raise ModelError(message, remedy=error.remedy) from error
-    except OSError as error:
-        raise ModelError(f"cannot read {shown}: {error.strerror or error}") from error
-    return dataclasses.replace(loaded, path=shown)

@@ -1,0 +1,36 @@
+"""Opens the program of a job, whatever its file is called."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from trtdbg.errors import ModelError
+from trtdbg.outputs.plain import readable_path
+from trtdbg.session.messages import Job, native_path
+from trtdbg.stages.custom import import_libraries
+from trtdbg.stages.load import LoadedProgram, load
+
+
+def opened(job: Job) -> LoadedProgram:
+    """Returns the program of a job, loaded after the libraries that it imports.
+
+    Raises:
+        UsageError: a library cannot be imported.
+        ModelError: the file cannot be read.
+    """
+    import_libraries(job.access.imports)
+    path = native_path(job.model)
+    if path == job.model:
+        return load(path, trust=job.access.trust)
+    # torch opens no name that is not UTF-8, and no such name can be reported.
+    shown = readable_path(path)
+    try:
+        with open(path, "rb") as file:
+            descriptor = f"/proc/self/fd/{file.fileno()}"
+            loaded = load(descriptor, trust=job.access.trust)
+    except ModelError as error:
+        message = error.message.replace(descriptor, shown)
+        raise ModelError(message, remedy=error.remedy) from error
+    except OSError as error:
+        raise ModelError(f"cannot read {shown}: {error.strerror or error}") from error
+    return dataclasses.replace(loaded, path=shown)
