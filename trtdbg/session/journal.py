@@ -6,7 +6,6 @@ changed model gives nothing wrong. Free of torch.
 
 from __future__ import annotations
 
-import contextlib
 from types import TracebackType
 from typing import Final, Self
 
@@ -36,11 +35,7 @@ class Journal:
         """
         self._kept = KeptLines(path, SCHEMA, "compare --resume")
         self._keys: dict[Task, str] = {}
-        self._rows: dict[str, Row] = {}
-        for line in self._kept.lines:
-            with contextlib.suppress(msgspec.MsgspecError):
-                found = msgspec.json.decode(line, type=_Line)
-                self._rows[found.key] = found.row
+        self._rows = {line.key: line.row for line in self._kept.read(_Line)}
 
     def __enter__(self) -> Self:
         return self

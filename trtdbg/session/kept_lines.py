@@ -5,14 +5,18 @@ Its first line says what the file is. Free of torch.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
 from trtdbg.errors import OutputError
+
+Kept = TypeVar("Kept", bound=msgspec.Struct)
 
 
 class KeptLines:
@@ -36,7 +40,7 @@ class KeptLines:
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
         try:
-            self.lines = self._read(path, schema, maker)
+            self._lines = self._read(path, schema, maker)
         except BaseException:
             self._file.close()
             raise
@@ -51,6 +55,12 @@ class KeptLines:
         traceback: TracebackType | None,
     ) -> None:
         self._file.close()
+
+    def read(self, kind: type[Kept]) -> Iterator[Kept]:
+        """Yields what the file held when it was opened; a damaged line is passed over."""
+        for line in self._lines:
+            with contextlib.suppress(msgspec.MsgspecError):
+                yield msgspec.json.decode(line, type=kind)
 
     def add(self, line: msgspec.Struct) -> None:
         """Writes a line to the disk before it returns.

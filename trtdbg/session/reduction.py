@@ -210,12 +210,9 @@ class Tried:
             OutputError: it cannot be opened, is in use, or is something else.
         """
         self._kept = KeptLines(path, SCHEMA, "repro --resume") if path is not None else None
-        self._outcomes: dict[str, Outcome] = {}
+        known = self._kept.read(_Line) if self._kept is not None else ()
+        self._outcomes = {line.key: line.outcome for line in known}
         self._jobs: dict[tuple[object, ...], str] = {}
-        for line in self._kept.lines if self._kept is not None else ():
-            with contextlib.suppress(msgspec.MsgspecError):
-                found = msgspec.json.decode(line, type=_Line)
-                self._outcomes[found.key] = found.outcome
 
     def __enter__(self) -> Self:
         return self
