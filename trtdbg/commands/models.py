@@ -15,11 +15,10 @@ from trtdbg.errors import (
     CancelledError,
     ExitCode,
     ModelError,
-    OutputError,
     TrtdbgError,
     UsageError,
 )
-from trtdbg.outputs.files import write_atomically
+from trtdbg.outputs.files import write_atomically, write_into
 from trtdbg.outputs.plain import readable_path
 from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
 from trtdbg.outputs.summary import broken_end
@@ -206,15 +205,10 @@ def worst(codes: Iterable[ExitCode]) -> ExitCode:
 def deliver_files(
     shell: Shell, folder: Path, files: Mapping[str, bytes], *, force: bool
 ) -> None:
-    """Writes files into a folder, which is made if it is not there, and prints their paths.
+    """Writes files into a folder, which is made if it is missing, and prints their paths.
 
     Raises:
         OutputError: one cannot be written, or exists and `force` is off.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    for name, data in files.items():
-        write_atomically(folder / name, data, force=force)
-        shell.write(f"{folder / name}\n")
+    for path in write_into(folder, files, force=force):
+        shell.write(f"{path}\n")

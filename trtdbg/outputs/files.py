@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from trtdbg.errors import OutputError
@@ -72,6 +73,24 @@ def write_atomically(path: str | Path, data: bytes, *, force: bool = False) -> N
         replace(target, data)
     except OSError as error:
         raise _cannot_write(path, error) from error
+
+
+def write_into(
+    folder: str | Path, files: Mapping[str, bytes], *, force: bool = False
+) -> list[Path]:
+    """Writes files into a folder, which is made if it is missing; returns their paths.
+
+    Raises:
+        OutputError: the folder cannot be made, or a file as in `write_atomically`.
+    """
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    for name, data in files.items():
+        write_atomically(place / name, data, force=force)
+    return [place / name for name in files]
 
 
 def replace(target: Path, data: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trtdbg.errors import OutputError
 from trtdbg.outputs import reproducer
-from trtdbg.outputs.files import write_atomically
+from trtdbg.outputs.files import write_into
 from trtdbg.records import Recipe, Report
 
 
@@ -64,13 +64,5 @@ def write(folder: str, texts: Mapping[str, str], *, force: bool) -> list[str]:
     Raises:
         OutputError: one exists and `force` is off, or cannot be written.
     """
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    written = []
-    for name, text in texts.items():
-        path = os.path.abspath(os.path.join(folder, name))
-        write_atomically(path, text.encode(), force=force)
-        written.append(path)
-    return written
+    data = {name: text.encode() for name, text in texts.items()}
+    return [os.path.abspath(path) for path in write_into(folder, data, force=force)]

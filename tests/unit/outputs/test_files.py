@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from trtdbg.errors import OutputError
-from trtdbg.outputs.files import refuse_existing, refuse_filled_folder, write_atomically
+from trtdbg.outputs.files import (
+    refuse_existing,
+    refuse_filled_folder,
+    write_atomically,
+    write_into,
+)
 
 
 def test_a_new_file_gets_the_users_own_mode(tmp_path: Path) -> None:
@@ -140,3 +145,15 @@ def test_odd_names_are_written(tmp_path: Path, name: str | bytes) -> None:
     path = os.path.join(os.fsencode(tmp_path), os.fsencode(name))
     write_atomically(os.fsdecode(path), b"data")
     assert os.listdir(os.fsencode(tmp_path)) == [os.fsencode(name)]
+
+
+def test_files_are_written_into_a_folder_that_is_made(tmp_path: Path) -> None:
+    paths = write_into(tmp_path / "a" / "b", {"x": b"1", "y": b"2"})
+    assert [path.name for path in paths] == ["x", "y"]
+    assert [path.read_bytes() for path in paths] == [b"1", b"2"]
+    with pytest.raises(OutputError, match="exists and is kept"):
+        write_into(tmp_path / "a" / "b", {"y": b"3"})
+    write_into(tmp_path / "a" / "b", {"y": b"3"}, force=True)
+    assert paths[1].read_bytes() == b"3"
+    with pytest.raises(OutputError, match="cannot write"):
+        write_into(paths[0], {"z": b"4"})
