@@ -522,7 +522,7 @@ async def test_a_finding_leads_to_its_node() -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "[", "5", "j", "j", "enter")
+        await press(pilot, "[", "5", "h", "j", "j", "enter")
         assert stage.app.state.node == "_to_copy_4"
         assert stage.app.state.pane is Pane.NODES
 
@@ -700,7 +700,7 @@ async def test_findings_are_told_in_full_and_e_explains_the_one_of_the_cursor() 
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=NARROW) as pilot:
         await settle(pilot)
-        await press(pilot, "g", "5")
+        await press(pilot, "g", "5", "h")
         view = stage.app.query_one(FindingList)
         assert "…" not in text_of(view)
         rows = [view.finding_at(view.cursor)]
@@ -711,9 +711,69 @@ async def test_findings_are_told_in_full_and_e_explains_the_one_of_the_cursor() 
             rows.append(view.finding_at(view.cursor))
         assert tuple(rows) == stage.app.state.loaded.findings
         # The last one is in view with all of its lines.
-        assert text_of(view).rstrip().endswith(plain(view._lines[-1][1]).rstrip())
+        assert text_of(view).rstrip().endswith(plain(view._rows[-1].text).rstrip())
         await press(pilot, "g", "e")
         assert rows[0].message.split()[0] in page_text(stage.app)
+
+
+async def test_findings_that_are_alike_take_one_row_that_lists_them_when_opened() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "5")
+        view = stage.app.query_one(FindingList)
+        assert "5 Findings 5" in str(view.border_title)
+        folded = text_of(view)
+        assert "▲ TD101  ▸ 4× _to_copy (aten._to_copy.default)" in folded
+        assert "_to_copy_2 (" not in folded
+        await press(pilot, "space")
+        opened = text_of(view)
+        assert "▲ TD101  ▾ 4× _to_copy (aten._to_copy.default)" in opened
+        for name in ("_to_copy_2", "_to_copy_4", "_to_copy_6"):
+            assert f"  {name} (aten._to_copy.default)" in opened
+        # Closed from inside, the cursor goes to what stands for all.
+        await press(pilot, "j", "j", "e")
+        assert "_to_copy_4 (" in page_text(stage.app)
+        assert "_to_copy_2" not in page_text(stage.app)
+        await press(pilot, "e", "space")
+        assert text_of(view) == folded
+        await press(pilot, "e")
+        assert "and 3 alike: _to_copy_2, _to_copy_4, _to_copy_6" in page_text(stage.app)
+        await press(pilot, "e", "j", "space")
+        assert "No other finding is like this one." in notes(stage.app)[-1]
+        await press(pilot, "k", "space", "j", "j", "enter")
+        assert stage.app.state.node == "_to_copy_4"
+
+
+async def test_a_click_on_the_number_of_a_finding_lists_those_alike() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "5")
+        view = stage.app.query_one(FindingList)
+        row = text_of(view).splitlines()[0]
+        # The border of the pane is above the first line.
+        await pilot.click("#findings", offset=(row.index("4×"), 1))
+        await settle(pilot)
+        assert "▾ 4×" in text_of(view)
+        await pilot.click("#findings", offset=(row.index("aten"), 1))
+        await settle(pilot)
+        assert "▾ 4×" in text_of(view)
+        await pilot.click("#findings", offset=(row.index("▸"), 1))
+        await settle(pilot)
+        assert "▸ 4×" in text_of(view)
+
+
+async def test_opened_findings_stay_open_in_the_next_report() -> None:
+    stage = loaded_stage(Timing.UPSTREAM, Timing.EARLY, Timing.OFF)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "5", "space", "T", "T")
+        assert "no findings" in text_of(stage.app.query_one(FindingList))
+        await press(pilot, "h")
+        assert "No finding is like another one." in notes(stage.app)[-1]
+        await press(pilot, "z", "z")
+        assert "▾ 4×" in text_of(stage.app.query_one(FindingList))
 
 
 async def test_light_and_dark_switch() -> None:

@@ -200,7 +200,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "h",
                 "fold",
                 "fold repeats",
-                "Fold blocks that repeat with the same dtypes (×12), exceptions listed.",
+                "Fold blocks that repeat with the same dtypes (×12), exceptions listed; in "
+                "the findings, list or fold all that are alike.",
                 7,
                 footer_label="fold",
             ),
@@ -322,7 +323,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "space",
                 "layers",
                 "layers",
-                "Show or hide the layers of the engine of the cursor, or of the node.",
+                "Show or hide the layers of the engine of the cursor, or of the node; in the "
+                "findings, those that are alike.",
             ),
             Action(
                 "escape",

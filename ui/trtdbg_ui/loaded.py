@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +20,7 @@ from trtdbg.records import (
     NodeRecord,
     Report,
 )
+from trtdbg_ui.alike import alike
 from trtdbg_ui.compare import Mark, SnapshotRow, snapshot
 from trtdbg_ui.filters import keeps, names_of, wide
 from trtdbg_ui.folding import Folding, folded, graph_parts, result_parts
@@ -51,6 +52,11 @@ class Loaded:
         return tuple(
             sorted(self.report.findings, key=lambda f: (LEVELS.index(f.level), f.code))
         )
+
+    @cached_property
+    def alike(self) -> Mapping[Hashable, tuple[Finding, ...]]:
+        """The same findings, those that are alike together."""
+        return alike(self.findings)
 
     @cached_property
     def findings_of(self) -> Mapping[str, tuple[Finding, ...]]:

@@ -72,9 +72,10 @@ _PANES = {
         ("build", "build-one-engine", "layers", "cancel"),
     ),
     Pane.FINDINGS: (
-        "What is wrong or worth knowing, worst first. Enter goes to the node; there the "
-        "explanation tells cause and cure.",
-        ("explain", "next-problem", "export"),
+        "What is wrong or worth knowing, worst first; what is said alike of several nodes is "
+        "one row, like ▸ 12×, which is opened to list them, by a click on it too. Enter goes "
+        "to the node; the explanation tells cause and cure.",
+        ("explain", "layers", "fold-repeats", "next-problem", "export"),
     ),
     Pane.LOG: (
         "What torch, torch_tensorrt and TensorRT print while they work, and tracebacks of "

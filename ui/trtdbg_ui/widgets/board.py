@@ -246,7 +246,7 @@ class Board(Vertical):
         findings = self._panes[Pane.FINDINGS]
         assert isinstance(findings, FindingList)
         if state.loaded is not None:
-            findings.show(state.loaded.findings)
+            findings.show(state.loaded.alike)
         self._show_titles()
 
     def _show_table(self, old: State | None, state: State) -> None:
