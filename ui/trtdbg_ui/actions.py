@@ -289,7 +289,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "r",
                 "reproducer",
                 "reproducer",
-                "Write a runnable file of the node's refusal, which is tried first.",
+                "Write a runnable file of the node's refusal, which is tried first; of an "
+                "engine that does not build, show the command that cuts it down.",
             ),
             Action(
                 "E",

@@ -10,7 +10,8 @@ from trtdbg.records import Finding
 
 _NUMBERED: Final = re.compile(r"(?:(?<=\w)_\d+|(?<=[A-Za-z])\.\d+)+(?![A-Za-z0-9])")
 """What tells nodes and modules of a repeated block apart: `_to_copy_2`, `layers.2.qkv`."""
-_ENGINE: Final = re.compile(r"\bengine \d+")
+_ENGINE: Final = re.compile(r"\bengine \d+(?: input| output)?")
+"""A value that leaves one engine and enters others is told once for each of them."""
 
 
 def alike(findings: Iterable[Finding]) -> Mapping[Hashable, tuple[Finding, ...]]:
@@ -25,8 +26,9 @@ def likeness(finding: Finding) -> Hashable:
     """Returns what two findings must share to be told as one.
 
     Level, code, source line, and the sentence, which names the operator, without the numbers
-    of nodes, modules and engines. Every other number counts: two constants of which not the
-    same number of values is lost are two findings.
+    of nodes, modules and engines, and without the side of an engine that a value is on. Every
+    other number counts: two constants of which not the same number of values is lost are two
+    findings.
     """
     source = finding.source
     place = (source.file, source.line) if source is not None else None

@@ -11,6 +11,7 @@ from functools import cached_property
 from trtdbg.outputs.layers import LayerRow, layer_rows
 from trtdbg.outputs.summary import constants_that_matter, left_to_pytorch
 from trtdbg.records import (
+    BuildStatus,
     Consequence,
     ConstantRecord,
     EngineRecord,
@@ -66,6 +67,21 @@ class Loaded:
             if finding.node is not None:
                 found[finding.node] = (*found.get(finding.node, ()), finding)
         return found
+
+    @cached_property
+    def refused(self) -> Mapping[int, Finding]:
+        """Why engines do not build, by engine: the engine as a whole, or else one node."""
+        failed = {
+            engine.index
+            for engine in self.report.engines
+            if engine.build.status is BuildStatus.FAILED
+        }
+        return {
+            finding.engine: finding
+            for code in ("TD102", "TD503")
+            for finding in reversed(self.findings)
+            if finding.code == code and finding.engine in failed
+        }
 
     @cached_property
     def operators_of(self) -> Mapping[int, int]:

@@ -79,7 +79,9 @@ class Board(Vertical):
             Pane.PASSES: PassList(id="passes", classes="pane"),
             Pane.NODES: NodeTable(id="nodes", classes="pane"),
             Pane.DETAIL: TextView(id="detail", classes="pane"),
-            Pane.ENGINES: EngineList(id="engines", classes="pane bottom"),
+            Pane.ENGINES: EngineList(
+                read_only=desk.read_only, id="engines", classes="pane bottom"
+            ),
             Pane.FINDINGS: FindingList(id="findings", classes="pane bottom"),
             Pane.LOG: LogList(id="log", classes="pane bottom"),
         }
