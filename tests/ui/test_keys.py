@@ -776,6 +776,17 @@ async def test_opened_findings_stay_open_in_the_next_report() -> None:
         assert "▾ 4×" in text_of(stage.app.query_one(FindingList))
 
 
+@pytest.mark.parametrize(("lines", "rows"), [(32, 11), (36, 11), (50, 15), (80, 24)])
+async def test_the_bottom_pane_grows_with_the_screen(lines: int, rows: int) -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=(160, lines)) as pilot:
+        await settle(pilot)
+        for pane in ("4", "5", "6"):
+            await press(pilot, pane)
+            view = stage.app.query_one(Board).pane(stage.app.state.pane)
+            assert view.outer_size.height == rows
+
+
 async def test_light_and_dark_switch() -> None:
     stage = loaded_stage(Timing.LATE)
     async with stage.app.run_test(size=WIDE) as pilot:
