@@ -667,6 +667,55 @@ async def test_a_click_in_a_pass_goes_to_the_operand_there() -> None:
         assert stage.app.state.place is not None
 
 
+async def test_a_click_on_either_part_of_a_broken_name_goes_to_the_node() -> None:
+    base = report(Timing.UPSTREAM)
+    name = "layers_0_attention_output_dense_projection_with_bias_folded_into_it"
+    long = replace(base.nodes[-2], name=name)
+    finding = replace(base.findings[0], message=f"it reads {name} (attention.py:34)")
+    told = replace(
+        base,
+        nodes=(*base.nodes[:-1], long, base.nodes[-1]),
+        findings=(finding, *base.findings[1:]),
+    )
+    for part in (name[:12], name[-12:]):
+        stage = Stage(Timing.UPSTREAM, [told])
+        async with stage.app.run_test(size=(160, 60)) as pilot:
+            await settle(pilot)
+            lines = text_of(stage.app.query_one("#detail", TextView)).splitlines()
+            assert not any(name in each for each in lines)
+            row = next(i for i, each in enumerate(lines) if part in each)
+            await pilot.click("#detail", offset=(lines[row].index(part) + 1, row + 1))
+            await settle(pilot)
+            assert stage.app.state.node == name
+
+
+async def test_names_on_the_page_of_a_wide_dtypes_origin_lead_to_their_nodes() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "slash", *"_softmax", "enter", "w")
+        page = stage.app.screen.query_one(Page)
+        lines = text_of(page).splitlines()
+        row = next(i for i, each in enumerate(lines) if each.strip().startswith("div "))
+        # One for the frame, and one more for its padding.
+        await pilot.click(page, offset=(lines[0].index("Where") + 2, 1))
+        await settle(pilot)
+        assert isinstance(stage.app.screen, Dialog)
+        await pilot.click(page, offset=(lines[row].index("div") + 3, row + 1))
+        await settle(pilot)
+        assert not isinstance(stage.app.screen, Dialog)
+        assert stage.app.state.node == "div"
+        await press(pilot, "backspace", "w")
+        assert stage.app.state.node == "_softmax"
+        # A name in brackets is a part of what stands between two spaces.
+        page = stage.app.screen.query_one(Page)
+        lines = text_of(page).splitlines()
+        row = next(i for i, each in enumerate(lines) if "(div," in each)
+        await pilot.click(page, offset=(lines[row].index("(div,") + 3, row + 1))
+        await settle(pilot)
+        assert stage.app.state.node == "div"
+
+
 async def test_a_click_in_the_policy_bar_switches_timing_and_lists() -> None:
     stage = loaded_stage(Timing.LATE, Timing.UPSTREAM)
     async with stage.app.run_test(size=WIDE) as pilot:

@@ -306,14 +306,24 @@ class TrtdbgApp(Reproducing, Outside):
 
     @on(TextView.Clicked)
     def _clicked(self, clicked: TextView.Clicked) -> None:
-        """Goes to the node whose name was clicked in the details; the policy bar switches."""
-        state, name = self.state, clicked.word
+        """Goes to the node whose name was clicked in the details, or as a link on a page.
+
+        The policy bar switches.
+        """
+        state = self.state
         if clicked.view.id == "policy":
-            self.click_policy(name)
-        if clicked.view is not self._board.pane(Pane.DETAIL) or state.loaded is None:
+            self.click_policy(clicked.word)
+        page = self.screen if isinstance(self.screen, Dialog) and clicked.link else None
+        if page is None and clicked.view is not self._board.pane(Pane.DETAIL):
             return
-        if name != state.node and (name in state.loaded.nodes or state.has(name)):
-            self._jump(name)
+        words = (*clicked.longer, clicked.word)
+        nodes = state.loaded.nodes if state.loaded is not None else {}
+        name = next((word for word in words if word in nodes or state.has(word)), None)
+        if name is None or name == state.node:
+            return
+        if page is not None:
+            page.dismiss()
+        self._jump(name)
 
     @on(CursorView.Chosen)
     def _chosen(self, chosen: CursorView.Chosen) -> None:
