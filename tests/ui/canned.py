@@ -514,6 +514,26 @@ def built(report: Report, failing: int | None = None) -> Report:
     return replace(report, engines=engines)
 
 
+def refused() -> Report:
+    """Returns a built report of which TensorRT refuses engine 1, and names no operator."""
+    base = built(report(Timing.UPSTREAM), failing=1)
+    sentence = "operand.cpp:156: CHECK(logical_mem_size == data_->size()) failed"
+    engine = base.engines[1]
+    failed = replace(engine, build=replace(engine.build, error=sentence, node=None))
+    finding = Finding(
+        code="TD503",
+        level=Level.ERROR,
+        node=None,
+        engine=1,
+        message=f"engine 1 does not build: {sentence}",
+    )
+    return replace(
+        base,
+        engines=(base.engines[0], failed, *base.engines[2:]),
+        findings=(finding, *base.findings),
+    )
+
+
 def large(number: int) -> Report:
     """Returns a report with so many nodes, for measuring how fluent the table is."""
     base = report(Timing.UPSTREAM)

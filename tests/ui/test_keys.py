@@ -522,7 +522,7 @@ async def test_a_finding_leads_to_its_node() -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "[", "5", "j", "j", "enter")
+        await press(pilot, "[", "5", "h", "j", "j", "enter")
         assert stage.app.state.node == "_to_copy_4"
         assert stage.app.state.pane is Pane.NODES
 
@@ -667,6 +667,55 @@ async def test_a_click_in_a_pass_goes_to_the_operand_there() -> None:
         assert stage.app.state.place is not None
 
 
+async def test_a_click_on_either_part_of_a_broken_name_goes_to_the_node() -> None:
+    base = report(Timing.UPSTREAM)
+    name = "layers_0_attention_output_dense_projection_with_bias_folded_into_it"
+    long = replace(base.nodes[-2], name=name)
+    finding = replace(base.findings[0], message=f"it reads {name} (attention.py:34)")
+    told = replace(
+        base,
+        nodes=(*base.nodes[:-1], long, base.nodes[-1]),
+        findings=(finding, *base.findings[1:]),
+    )
+    for part in (name[:12], name[-12:]):
+        stage = Stage(Timing.UPSTREAM, [told])
+        async with stage.app.run_test(size=(160, 60)) as pilot:
+            await settle(pilot)
+            lines = text_of(stage.app.query_one("#detail", TextView)).splitlines()
+            assert not any(name in each for each in lines)
+            row = next(i for i, each in enumerate(lines) if part in each)
+            await pilot.click("#detail", offset=(lines[row].index(part) + 1, row + 1))
+            await settle(pilot)
+            assert stage.app.state.node == name
+
+
+async def test_names_on_the_page_of_a_wide_dtypes_origin_lead_to_their_nodes() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "slash", *"_softmax", "enter", "w")
+        page = stage.app.screen.query_one(Page)
+        lines = text_of(page).splitlines()
+        row = next(i for i, each in enumerate(lines) if each.strip().startswith("div "))
+        # One for the frame, and one more for its padding.
+        await pilot.click(page, offset=(lines[0].index("Where") + 2, 1))
+        await settle(pilot)
+        assert isinstance(stage.app.screen, Dialog)
+        await pilot.click(page, offset=(lines[row].index("div") + 3, row + 1))
+        await settle(pilot)
+        assert not isinstance(stage.app.screen, Dialog)
+        assert stage.app.state.node == "div"
+        await press(pilot, "backspace", "w")
+        assert stage.app.state.node == "_softmax"
+        # A name in brackets is a part of what stands between two spaces.
+        page = stage.app.screen.query_one(Page)
+        lines = text_of(page).splitlines()
+        row = next(i for i, each in enumerate(lines) if "(div," in each)
+        await pilot.click(page, offset=(lines[row].index("(div,") + 3, row + 1))
+        await settle(pilot)
+        assert stage.app.state.node == "div"
+
+
 async def test_a_click_in_the_policy_bar_switches_timing_and_lists() -> None:
     stage = loaded_stage(Timing.LATE, Timing.UPSTREAM)
     async with stage.app.run_test(size=WIDE) as pilot:
@@ -700,7 +749,7 @@ async def test_findings_are_told_in_full_and_e_explains_the_one_of_the_cursor() 
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=NARROW) as pilot:
         await settle(pilot)
-        await press(pilot, "g", "5")
+        await press(pilot, "g", "5", "h")
         view = stage.app.query_one(FindingList)
         assert "…" not in text_of(view)
         rows = [view.finding_at(view.cursor)]
@@ -711,9 +760,80 @@ async def test_findings_are_told_in_full_and_e_explains_the_one_of_the_cursor() 
             rows.append(view.finding_at(view.cursor))
         assert tuple(rows) == stage.app.state.loaded.findings
         # The last one is in view with all of its lines.
-        assert text_of(view).rstrip().endswith(plain(view._lines[-1][1]).rstrip())
+        assert text_of(view).rstrip().endswith(plain(view._rows[-1].text).rstrip())
         await press(pilot, "g", "e")
         assert rows[0].message.split()[0] in page_text(stage.app)
+
+
+async def test_findings_that_are_alike_take_one_row_that_lists_them_when_opened() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "5")
+        view = stage.app.query_one(FindingList)
+        assert "5 Findings 5" in str(view.border_title)
+        folded = text_of(view)
+        assert "▲ TD101  ▸ 4× _to_copy (aten._to_copy.default)" in folded
+        assert "_to_copy_2 (" not in folded
+        await press(pilot, "space")
+        opened = text_of(view)
+        assert "▲ TD101  ▾ 4× _to_copy (aten._to_copy.default)" in opened
+        for name in ("_to_copy_2", "_to_copy_4", "_to_copy_6"):
+            assert f"  {name} (aten._to_copy.default)" in opened
+        # Closed from inside, the cursor goes to what stands for all.
+        await press(pilot, "j", "j", "e")
+        assert "_to_copy_4 (" in page_text(stage.app)
+        assert "_to_copy_2" not in page_text(stage.app)
+        await press(pilot, "e", "space")
+        assert text_of(view) == folded
+        await press(pilot, "e")
+        assert "and 3 alike: _to_copy_2, _to_copy_4, _to_copy_6" in page_text(stage.app)
+        await press(pilot, "e", "j", "space")
+        assert "No other finding is like this one." in notes(stage.app)[-1]
+        await press(pilot, "k", "space", "j", "j", "enter")
+        assert stage.app.state.node == "_to_copy_4"
+
+
+async def test_a_click_on_the_number_of_a_finding_lists_those_alike() -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "5")
+        view = stage.app.query_one(FindingList)
+        row = text_of(view).splitlines()[0]
+        # The border of the pane is above the first line.
+        await pilot.click("#findings", offset=(row.index("4×"), 1))
+        await settle(pilot)
+        assert "▾ 4×" in text_of(view)
+        await pilot.click("#findings", offset=(row.index("aten"), 1))
+        await settle(pilot)
+        assert "▾ 4×" in text_of(view)
+        await pilot.click("#findings", offset=(row.index("▸"), 1))
+        await settle(pilot)
+        assert "▸ 4×" in text_of(view)
+
+
+async def test_opened_findings_stay_open_in_the_next_report() -> None:
+    stage = loaded_stage(Timing.UPSTREAM, Timing.EARLY, Timing.OFF)
+    async with stage.app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "5", "space", "T", "T")
+        assert "no findings" in text_of(stage.app.query_one(FindingList))
+        await press(pilot, "h")
+        assert "No finding is like another one." in notes(stage.app)[-1]
+        await press(pilot, "z", "z")
+        assert "▾ 4×" in text_of(stage.app.query_one(FindingList))
+
+
+@pytest.mark.parametrize(("lines", "rows"), [(32, 11), (36, 11), (50, 15), (80, 24)])
+async def test_the_bottom_pane_grows_with_the_screen(lines: int, rows: int) -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=(160, lines)) as pilot:
+        await settle(pilot)
+        for pane in ("4", "5", "6"):
+            await press(pilot, pane)
+            view = stage.app.query_one(Board).pane(stage.app.state.pane)
+            assert view.outer_size.height == rows
 
 
 async def test_light_and_dark_switch() -> None:

@@ -12,15 +12,18 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.widgets.bar import Bar
+from trtdbg_ui.widgets.command_dialog import CommandDialog
+from trtdbg_ui.widgets.dialog import Page
+from trtdbg_ui.widgets.engine_list import EngineList
 from trtdbg_ui.widgets.repro_dialog import ReproDialog
 
-from tests.ui.canned import report
-from tests.ui.fakes import Stage, loaded_stage, notes, press, saved_app, settle, text_of
+from tests.ui.canned import built, refused, report
+from tests.ui.fakes import Stage, loaded_stage, notes, press, settle, text_of
 from tests.unit.commands.fake_shell import FakeShell
 from trtdbg.commands.repro import command as repro
 from trtdbg.errors import ExitCode, StageError
 from trtdbg.policy import Timing
-from trtdbg.records import Recipe, RecipeGraph, RecipeKind, Report, Verdict
+from trtdbg.records import Finding, Level, Recipe, RecipeGraph, RecipeKind, Report, Verdict
 from trtdbg.session import trial
 from trtdbg.session.messages import Reproduce
 
@@ -244,15 +247,83 @@ async def test_the_command_is_copied_and_repro_takes_it() -> None:
             assert context.params["timing"] == "upstream"
 
 
+@pytest.mark.parametrize(
+    "keys", [("4", "g", "n0", "r"), ("5", "g", "r"), ("slash", *"div", "enter", "r")]
+)
+async def test_of_an_engine_that_does_not_build_the_command_that_cuts_it_down_is_copied(
+    keys: tuple[str, ...],
+) -> None:
+    stage = Stage(Timing.UPSTREAM, [refused()])
+    async with stage.app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        for key in keys:
+            if key == "n0":
+                view = stage.app.query_one(EngineList)
+                lines = text_of(view)
+                assert "r gives the command that cuts it down" in lines
+                view.go_to(1)
+            else:
+                await press(pilot, key)
+        assert isinstance(stage.app.screen, CommandDialog)
+        shown = text_of(stage.app.screen.query_one(Page))
+        assert "engine 1 does not build: operand.cpp:156" in shown
+        assert "trtdbg repro /home/ada/models/attention.pt2 -o repro --code TD503" in shown
+        await press(pilot, "enter")
+        assert not isinstance(stage.app.screen, CommandDialog)
+        assert notes(stage.app) == [stage.app.clipboard]
+        words = shlex.split(stage.app.clipboard)
+        with repro.make_context("repro", words[2:], obj=FakeShell()) as context:
+            assert context.params["codes"] == ("TD503",)
+            assert context.params["timing"] == "upstream"
+            assert context.params["output"] == "repro"
+        assert stage.worker.requests == []
+
+
+async def test_what_can_be_said_of_a_node_comes_before_its_engine() -> None:
+    stage = Stage(Timing.UPSTREAM, [refused()])
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "r")
+        assert dialog(stage.app).node == "_to_copy"
+        # The cursor of the engines is on one that was built: the selected node is meant.
+        await press(pilot, "escape", "4", "g", "r")
+        assert dialog(stage.app).node == "_to_copy"
+        await press(pilot, "escape", "2", "slash", *"div", "enter", "r")
+        assert isinstance(stage.app.screen, CommandDialog)
+        copied = stage.app.clipboard
+        await press(pilot, "r")
+        assert not isinstance(stage.app.screen, CommandDialog)
+        assert stage.app.clipboard == copied
+
+
+async def test_a_failed_engine_whose_node_is_named_has_the_dialog_of_that_node() -> None:
+    base = built(report(Timing.UPSTREAM), failing=1)
+    false = Finding(
+        code="TD102", level=Level.ERROR, node="_softmax", engine=1, message="_softmax is"
+    )
+    stage = Stage(Timing.UPSTREAM, [replace(base, findings=(*base.findings, false))])
+    async with stage.app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "4")
+        view = stage.app.query_one(EngineList)
+        assert "r writes a reproducer of _softmax" in text_of(view)
+        view.go_to(1)
+        await press(pilot, "r")
+        assert dialog(stage.app).node == "_softmax"
+
+
 async def test_there_is_a_dialog_for_operators_of_programs_alone() -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=NARROW) as pilot:
         await settle(pilot)
         await press(pilot, "g", "r")
         assert "Reproducers are made of operators" in notes(stage.app)[-1]
-    app = saved_app()
+    saved = refused()
+    app = TrtdbgApp("r.json", settings=saved.settings, policy=saved.policy, reports=[saved])
     async with app.run_test(size=NARROW) as pilot:
         await settle(pilot)
+        await press(pilot, "4")
+        assert "r gives" not in text_of(app.query_one(EngineList))
         await press(pilot, "r")
         assert "A saved report holds no program" in notes(app)[-1]
 

@@ -44,6 +44,7 @@ def pressing(*keys: str) -> Before:
         pytest.param(Timing.UPSTREAM, ("3",), id="node"),
         pytest.param(Timing.UPSTREAM, ("4",), id="engines"),
         pytest.param(Timing.UPSTREAM, ("5",), id="findings"),
+        pytest.param(Timing.UPSTREAM, ("5", "space", "j"), id="findings_opened"),
         pytest.param(Timing.UPSTREAM, ("slash", *"matmul", "enter", "n"), id="find"),
         pytest.param(Timing.UPSTREAM, ("e",), id="explain"),
         pytest.param(Timing.UPSTREAM, ("v",), id="validators"),

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 from trtdbg_ui import repro_files
 
-from tests.ui.canned import _TO_COPY, built, report
+from tests.ui.canned import _TO_COPY, built, refused, report
 from tests.ui.fakes import Stage, loaded_stage, settle
 from tests.ui.test_choices_keys import layered, measured, under, weighed, with_constants
 from tests.ui.test_reproducing import PRINTED, answer, recipe
@@ -104,6 +104,15 @@ def test_reproducer(
         await settle(pilot)
 
     assert snap_compare(stage.app, terminal_size=size, run_before=before)
+
+
+@SIZES
+@pytest.mark.parametrize("keys", [("4", "g"), ("5", "g", "r")], ids=["engines", "command"])
+def test_refused_engine(
+    snap_compare: Compare, size: tuple[int, int], keys: tuple[str, ...]
+) -> None:
+    stage = Stage(Timing.UPSTREAM, [refused()])
+    assert snap_compare(stage.app, terminal_size=size, run_before=pressing(*keys))
 
 
 @SIZES

@@ -200,7 +200,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "h",
                 "fold",
                 "fold repeats",
-                "Fold blocks that repeat with the same dtypes (×12), exceptions listed.",
+                "Fold blocks that repeat with the same dtypes (×12), exceptions listed; in "
+                "the findings, list or fold all that are alike.",
                 7,
                 footer_label="fold",
             ),
@@ -288,7 +289,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "r",
                 "reproducer",
                 "reproducer",
-                "Write a runnable file of the node's refusal, which is tried first.",
+                "Write a runnable file of the node's refusal, which is tried first; of an "
+                "engine that does not build, show the command that cuts it down.",
             ),
             Action(
                 "E",
@@ -322,7 +324,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "space",
                 "layers",
                 "layers",
-                "Show or hide the layers of the engine of the cursor, or of the node.",
+                "Show or hide the layers of the engine of the cursor, or of the node; in the "
+                "findings, those that are alike.",
             ),
             Action(
                 "escape",

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import Report
+from trtdbg.records import Finding, Report
 from trtdbg.session.messages import Access, Job, News
 from trtdbg_ui.conversation import Conversation
 from trtdbg_ui.desk import Answer, Ask, Desk, Worker
@@ -232,12 +232,9 @@ class TrtdbgApp(Reproducing, Outside):
         state = self.state
         if state.loaded is None:
             return
-        view = self._board.pane(Pane.FINDINGS)
-        if state.pane is Pane.FINDINGS and isinstance(view, FindingList):
-            finding = view.finding_at(view.cursor)
-            if finding is not None:
-                title = f"Finding of {finding.node}" if finding.node else "Finding"
-                self._open(title, partial(explanation, (finding,)), "explain")
+        view = self._findings
+        if view is not None:
+            self._explain(view.findings_at(view.cursor))
             return
         if state.node is None:
             return
@@ -247,6 +244,15 @@ class TrtdbgApp(Reproducing, Outside):
             self.tell(f"{state.node} has no findings; {go_on}")
             return
         self._open(f"Findings of {state.node}", partial(explanation, found), "explain")
+
+    def _explain(self, findings: tuple[Finding, ...]) -> None:
+        """Explains findings that are alike, or a single one."""
+        if not findings:
+            return
+        node, more = findings[0].node, len(findings) - 1
+        title = f"Finding of {node}" if node else "Finding"
+        title = f"{title} and {more} alike" if more else title
+        self._open(title, partial(explanation, findings), "explain")
 
     def action_validators(self) -> None:
         """Shows all validators of the selected node."""
@@ -300,14 +306,24 @@ class TrtdbgApp(Reproducing, Outside):
 
     @on(TextView.Clicked)
     def _clicked(self, clicked: TextView.Clicked) -> None:
-        """Goes to the node whose name was clicked in the details; the policy bar switches."""
-        state, name = self.state, clicked.word
+        """Goes to the node whose name was clicked in the details, or as a link on a page.
+
+        The policy bar switches.
+        """
+        state = self.state
         if clicked.view.id == "policy":
-            self.click_policy(name)
-        if clicked.view is not self._board.pane(Pane.DETAIL) or state.loaded is None:
+            self.click_policy(clicked.word)
+        page = self.screen if isinstance(self.screen, Dialog) and clicked.link else None
+        if page is None and clicked.view is not self._board.pane(Pane.DETAIL):
             return
-        if name != state.node and (name in state.loaded.nodes or state.has(name)):
-            self._jump(name)
+        words = (*clicked.longer, clicked.word)
+        nodes = state.loaded.nodes if state.loaded is not None else {}
+        name = next((word for word in words if word in nodes or state.has(word)), None)
+        if name is None or name == state.node:
+            return
+        if page is not None:
+            page.dismiss()
+        self._jump(name)
 
     @on(CursorView.Chosen)
     def _chosen(self, chosen: CursorView.Chosen) -> None:

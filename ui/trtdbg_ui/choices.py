@@ -141,7 +141,15 @@ class Choices(Tables):
             self._show_engines(engine)
 
     def action_layers(self) -> None:
-        """Shows the layers of the engine of the cursor or the node, or hides them again."""
+        """Shows the layers of the engine of the cursor or the node, or hides them again.
+
+        In the findings it does the same with those that are alike.
+        """
+        findings = self._findings
+        if findings is not None:
+            if not findings.toggle(findings.cursor):
+                self.tell("No other finding is like this one.")
+            return
         engine = self._engine()
         if engine is None:
             self.tell(f"No engine is selected: {key('engines')} goes to them.")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from trtdbg.outputs.layers import LayerRow, layer_rows
 from trtdbg.outputs.summary import constants_that_matter, left_to_pytorch
 from trtdbg.records import (
+    BuildStatus,
     Consequence,
     ConstantRecord,
     EngineRecord,
@@ -20,6 +21,7 @@ from trtdbg.records import (
     NodeRecord,
     Report,
 )
+from trtdbg_ui.alike import alike
 from trtdbg_ui.compare import Mark, SnapshotRow, snapshot
 from trtdbg_ui.filters import keeps, names_of, wide
 from trtdbg_ui.folding import Folding, folded, graph_parts, result_parts
@@ -53,6 +55,11 @@ class Loaded:
         )
 
     @cached_property
+    def alike(self) -> Mapping[Hashable, tuple[Finding, ...]]:
+        """The same findings, those that are alike together."""
+        return alike(self.findings)
+
+    @cached_property
     def findings_of(self) -> Mapping[str, tuple[Finding, ...]]:
         """Findings by the name of their node, worst first."""
         found: dict[str, tuple[Finding, ...]] = {}
@@ -60,6 +67,21 @@ class Loaded:
             if finding.node is not None:
                 found[finding.node] = (*found.get(finding.node, ()), finding)
         return found
+
+    @cached_property
+    def refused(self) -> Mapping[int, Finding]:
+        """Why engines do not build, by engine: the engine as a whole, or else one node."""
+        failed = {
+            engine.index
+            for engine in self.report.engines
+            if engine.build.status is BuildStatus.FAILED
+        }
+        return {
+            finding.engine: finding
+            for code in ("TD102", "TD503")
+            for finding in reversed(self.findings)
+            if finding.code == code and finding.engine in failed
+        }
 
     @cached_property
     def operators_of(self) -> Mapping[int, int]:

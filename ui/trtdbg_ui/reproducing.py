@@ -5,14 +5,24 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from trtdbg.records import Report
+from trtdbg.records import Finding, NodeRecord, Report
 from trtdbg.session.messages import Reproduce
 from trtdbg_ui import repro_files
 from trtdbg_ui.choices import Choices
 from trtdbg_ui.judged import judged
-from trtdbg_ui.render.command import repro_command
+from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.render.command import reduction_command, reduction_lines, repro_command
+from trtdbg_ui.state import Pane
+from trtdbg_ui.widgets.command_dialog import CommandDialog
+from trtdbg_ui.widgets.engine_list import EngineList
 from trtdbg_ui.widgets.repro_dialog import ReproDialog
+
+_OF_A_NODE = ("TD101", "TD102", "TD103", "TD104", "TD105")
+"""Findings about one node, which a reproducer can be made of."""
+_OF_AN_ENGINE = "TD503"
+"""The finding that only a search over parts of an engine makes a reproducer of."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +57,60 @@ class _Desk:
 
 
 class Reproducing(Choices):
-    """Writes the reproducer of the selected node."""
+    """Writes the reproducer of a node, and says what makes one of an engine."""
 
     def action_reproducer(self) -> None:
-        """Asks where to write the reproducer of the selected node."""
-        state = self.state
-        if state.loaded is None:
+        """Asks where to write the reproducer of a node, or says how an engine is cut down."""
+        loaded = self.state.loaded
+        if loaded is None:
             return
-        node = state.loaded.nodes.get(state.node or "")
+        finding = self._meant(loaded)
         if self._desk.read_only:
             self.tell("A saved report holds no program. Open the .pt2 for reproducers.")
-        elif node is None or not judged(node):
-            self.tell("Reproducers are made of operators: select one in the result.")
+        elif finding is not None and finding.code == _OF_AN_ENGINE:
+            self._offer_reduction(finding)
         else:
-            command = repro_command(self._desk.job, state.policy, node.name)
-            desk = _Desk(self, node.name, command)
-            self.push_screen(ReproDialog(node.name, command, desk, self._clock))
+            name = finding.node if finding is not None else self.state.node
+            self._ask_where(loaded.nodes.get(name or ""))
+
+    def _meant(self, loaded: Loaded) -> Finding | None:
+        """Returns the finding of the cursor, of its engine, or of the node's engine."""
+        engines = self._board.pane(Pane.ENGINES)
+        if self._findings is not None:
+            return self._findings.finding_at(self._findings.cursor)
+        if self.state.pane is Pane.ENGINES and isinstance(engines, EngineList):
+            engine = engines.engine_at(engines.cursor)
+            return loaded.refused.get(engine) if engine is not None else None
+        node = loaded.nodes.get(self.state.node or "")
+        if node is None or node.engine is None:
+            return None
+        own = loaded.findings_of.get(node.name, ())
+        # What can be said of the node itself is smaller than its engine.
+        if any(finding.code in _OF_A_NODE for finding in own):
+            return None
+        found = loaded.refused.get(node.engine)
+        return found if found is not None and found.code == _OF_AN_ENGINE else None
+
+    def _ask_where(self, node: NodeRecord | None) -> None:
+        if node is None or not judged(node):
+            self.tell("Reproducers are made of operators: select one in the result.")
+            return
+        command = repro_command(self._desk.job, self.state.policy, node.name)
+        desk = _Desk(self, node.name, command)
+        self.push_screen(ReproDialog(node.name, command, desk, self._clock))
+
+    def _offer_reduction(self, finding: Finding) -> None:
+        """Shows the command: a search takes minutes and workers of its own."""
+        command = reduction_command(self._desk.job, self.state.policy)
+
+        def ended(wanted: bool | None) -> None:
+            if wanted:
+                self.copy_to_clipboard(command)
+                self.tell(command, title="Copied")
+
+        make = partial(reduction_lines, finding.message, command)
+        title = f"Reproducer of engine {finding.engine}"
+        self.push_screen(CommandDialog(title, make, "reproducer"), ended)
 
     def ask_for_recipes(self, node: str) -> str | None:
         """Asks the worker for what a node's reproducers are made of, or says why not."""

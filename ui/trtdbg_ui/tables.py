@@ -15,9 +15,11 @@ from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.text import Tone, line
 from trtdbg_ui.render.view import QUICK
 from trtdbg_ui.shell import Shell
+from trtdbg_ui.state import Pane
 from trtdbg_ui.view import View
 from trtdbg_ui.widgets.chooser import Chooser, Option, option_text
 from trtdbg_ui.widgets.column_dialog import ColumnDialog
+from trtdbg_ui.widgets.finding_list import FindingList
 from trtdbg_ui.widgets.wide_dialog import WideDialog
 
 
@@ -41,7 +43,12 @@ class Tables(Shell):
         self.push_screen(Chooser("Nodes to show", options, "filter", here), self._view_as)
 
     def action_fold(self) -> None:
-        """Folds blocks that repeat, or shows them all again."""
+        """Folds blocks that repeat, or shows them all again; in the findings those alike."""
+        findings = self._findings
+        if findings is not None:
+            if not findings.toggle_all():
+                self.tell("No finding is like another one.")
+            return
         rows, view = self.state.rows, self.state.view
         if rows is None:
             return
@@ -111,6 +118,13 @@ class Tables(Shell):
             self.tell("There was no jump to come back from.")
         else:
             self.state = state
+
+    @property
+    def _findings(self) -> FindingList | None:
+        """The list of findings while it has the keyboard."""
+        view = self._board.pane(Pane.FINDINGS)
+        here = self.state.pane is Pane.FINDINGS and self.state.loaded is not None
+        return view if here and isinstance(view, FindingList) else None
 
     def _view_as(self, view: View | None) -> None:
         if view is None or self.state.loaded is None:

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from trtdbg_ui.actions import ACTIONS
 from trtdbg_ui.activity import Activity
+from trtdbg_ui.alike import alike
 from trtdbg_ui.failure import Failure
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.activity import activity_line, elapsed, loading_lines
@@ -51,6 +52,7 @@ from trtdbg.records import (
     NodeRecord,
     RefusalKind,
     Report,
+    Source,
     TypingKind,
     Verdict,
 )
@@ -373,6 +375,39 @@ def test_a_finding_is_one_line_and_its_explanation_has_cause_and_cure() -> None:
     shown = text(explanation((finding, finding), 80))
     assert shown.count("Cause") == 1
     assert "Cure" in shown
+
+
+def _found(message: str, line: int = 34, code: str = "TD202", **more: object) -> Finding:
+    source = Source(file="/a/model.py", line=line)
+    base = Finding(code=code, level=Level.WARNING, node=None, message=message, source=source)
+    return replace(base, **more)
+
+
+def test_findings_are_alike_if_only_numbers_of_nodes_modules_and_engines_differ() -> None:
+    one = _found("engine 1 input _to_copy (aten._to_copy.default) is declared float64")
+    two = _found("engine 12 input _to_copy_2 (aten._to_copy.default) is declared float64")
+    assert list(alike((one, two)).values()) == [(one, two)]
+    first = _found("constant layers.0.qkv.weight (float64) loses values: 3 of 4096 become inf")
+    second = _found(
+        "constant layers.1.qkv.weight (float64) loses values: 3 of 4096 become inf"
+    )
+    assert list(alike((first, second)).values()) == [(first, second)]
+
+
+def test_findings_of_other_numbers_operators_lines_codes_or_levels_are_not_alike() -> None:
+    words = "constant layers.0.w (float64) loses values as float32: 3 of 4096 become inf"
+    one = _found(words)
+    others = (
+        _found(words.replace("3 of", "4 of")),
+        _found(words.replace("float32", "float16")),
+        _found(words.replace(".w", ".v")),
+        _found(words, 35),
+        _found(words, code="TD402"),
+        _found(words, level=Level.NOTE),
+        _found(words, source=None),
+    )
+    assert len(alike((one, *others))) == 8
+    assert len(alike((_found("adds 1.5"), _found("adds 1.25")))) == 2
 
 
 def test_a_code_of_a_newer_version_is_shown_as_it_stands() -> None:

@@ -272,13 +272,35 @@ def test_stepping_goes_over_passes_and_stops_at_both_ends(
 
 def test_a_pass_line_has_number_name_counts_and_time() -> None:
     text = plain(pass_line(report(), 4, 60))
-    assert text.split() == ["4", "run_decompositions", "+8", "-8", "495.2", "ms"]
+    assert text.split() == ["4", "run_decompositions", "+8", "-8", "495", "ms"]
     assert len(text) == 60
 
 
-def test_a_name_is_worth_more_than_a_time() -> None:
-    text = plain(pass_line(report(), 4, 30))
-    assert text.split() == ["4", "run_decompositions", "+8", "-8"]
+def test_long_names_are_cropped_so_that_counts_and_times_stay_in_their_columns() -> None:
+    lines = [plain(pass_line(report(), place, 33)) for place in range(1, 21)]
+    assert all(len(each) == 33 and each.endswith(" ms") for each in lines)
+    assert lines[3].split() == ["4", "run_decompositi…", "+8", "-8", "495", "ms"]
+    assert lines[12].index("-1") == lines[13].index("~1") == 24
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.00004, "0.0 ms"), (0.0099, "9.9 ms"), (0.00999, "10 ms"), (0.9994, "999 ms"),
+     (0.9996, "1.0 s"), (99.94, "99.9 s"), (1234.0, "1234 s")],
+)  # fmt: skip
+def test_a_time_takes_six_cells_at_most(seconds: float, shown: str) -> None:
+    base = report()
+    slow = replace(base.passes[4], seconds=seconds)
+    told = replace(base, passes=(*base.passes[:4], slow, *base.passes[5:]))
+    line = plain(pass_line(told, 4, 40))
+    assert line.endswith(f" {shown}")
+    assert line.index("+8") == plain(pass_line(base, 4, 40)).index("+8")
+
+
+def test_a_list_that_is_too_narrow_for_names_has_no_times() -> None:
+    lines = [plain(pass_line(report(), place, 28)) for place in range(1, 21)]
+    assert not any(" ms" in each for each in lines)
+    assert lines[3].split() == ["4", "run_decompositions", "+8", "-8"]
 
 
 def test_a_failed_pass_says_that_it_raised_and_the_result_is_none() -> None:

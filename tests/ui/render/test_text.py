@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trtdbg_ui.render.text import (
     Tone,
+    broken_words,
     crop,
     fit,
     fit_middle,
     line,
+    link_at,
     pack,
     plain,
     spread,
@@ -83,3 +85,23 @@ def test_wrapped_lines_fit_and_lose_nothing_but_spaces(
     assert all(width(each) <= size for each in lines)
     joined = "".join(plain(each) for each in lines)
     assert joined.replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_word_that_was_broken_is_found_from_each_of_its_parts() -> None:
+    name = "layers_0_attention_output_dense_weight"
+    lines = wrap(line(f"it reads {name}, a b c"), 24, indent=2)
+    assert [plain(each) for each in lines] == [
+        "it reads",
+        "  " + name[:22],
+        "  " + name[22:] + ", a b",
+        "  c",
+    ]
+    assert name in broken_words(lines, 1, name[:22])
+    assert name in broken_words(lines, 2, name[22:])
+    assert broken_words(lines, 2, "a") == ()
+    assert broken_words(lines, 0, "it") == ()
+
+
+def test_a_link_is_found_inside_a_word() -> None:
+    spans = line("f(", ("bc", Tone.LINK), ", d)")
+    assert [link_at(spans, x) for x in (1, 2, 3, 4, 9)] == ["", "bc", "bc", "", ""]

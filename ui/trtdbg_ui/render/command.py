@@ -6,6 +6,7 @@ import shlex
 
 from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
 from trtdbg.session.messages import Access, Job
+from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
 
 
 def command(job: Job, policy: TruncationPolicy) -> str:
@@ -17,6 +18,35 @@ def repro_command(job: Job, policy: TruncationPolicy, node: str) -> str:
     """Returns the command that writes a reproducer of what validators say of one node."""
     words = ["trtdbg", "repro", job.model, "-o", "repro", "--node", node]
     return _command(words, job, policy)
+
+
+def reduction_command(job: Job, policy: TruncationPolicy) -> str:
+    """Returns the command that cuts engines that do not build down to what is refused."""
+    words = ["trtdbg", "repro", job.model, "-o", "repro", "--code", "TD503"]
+    return _command(words, job, policy)
+
+
+def reduction_lines(sentence: str, command: str, size: int) -> list[Line]:
+    """Returns what was refused, what the command makes of it, and the command.
+
+    Args:
+        sentence: What TensorRT says.
+        command: What cuts the engine down.
+        size: Cells available.
+    """
+    what = (
+        "No operator of it is named, and each is accepted by validators. This command builds "
+        "it again in parts, until no operator can be left out and TensorRT still says the "
+        "same, and writes those operators as a .pt2 and a script. It can take minutes; with "
+        "--time-limit 600 it ends with the fewest so far, with --resume FILE it goes on."
+    )
+    return [
+        *wrap(line((sentence, Tone.BAD)), size),
+        BLANK,
+        *wrap(line(what), size),
+        BLANK,
+        *wrap(line((command, Tone.STRONG)), size, indent=2),
+    ]
 
 
 def _command(words: list[str], job: Job, policy: TruncationPolicy) -> str:

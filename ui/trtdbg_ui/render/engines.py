@@ -13,11 +13,13 @@ from trtdbg.records import (
     BuildStatus,
     Direction,
     EngineRecord,
+    Finding,
     LayerRecord,
     Report,
     shape_text,
 )
 from trtdbg_ui.activity import Activity
+from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.activity import elapsed
 from trtdbg_ui.render.damage import loss
@@ -49,6 +51,8 @@ def engine_lines(
     now: float,
     size: int,
     layers: frozenset[int] = frozenset(),
+    *,
+    read_only: bool = False,
 ) -> list[EngineLine]:
     """Returns each engine with bindings and build, the PyTorch part, casts and constants.
 
@@ -58,6 +62,7 @@ def engine_lines(
         now: The app's clock.
         size: Cells available.
         layers: Engines whose layers are shown.
+        read_only: Name no key of reproducers: a saved report holds no program.
     """
     report = loaded.report
     building = activity if activity and activity.building else None
@@ -66,7 +71,7 @@ def engine_lines(
         building = None
     lines: list[EngineLine] = []
     for engine in report.engines:
-        told = _engine(loaded, engine, building, now, size)
+        told = _engine(loaded, engine, building, now, size, read_only)
         if engine.index in layers:
             told += layer_lines(loaded, engine, size)
         lines += [replace_engine(each, engine.index) for each in told]
@@ -136,7 +141,12 @@ def _layer_dtypes(layer: LayerRecord) -> Line:
 
 
 def _engine(
-    loaded: Loaded, engine: EngineRecord, building: Activity | None, now: float, size: int
+    loaded: Loaded,
+    engine: EngineRecord,
+    building: Activity | None,
+    now: float,
+    size: int,
+    read_only: bool,
 ) -> list[EngineLine]:
     first = next(iter(engine.nodes), None)
     head = line(
@@ -154,11 +164,21 @@ def _engine(
             EngineLine(text, engine.build.node or first)
             for text in wrap(error, size, indent=5)
         ]
+    if engine.index in loaded.refused and not read_only:
+        lines.append(EngineLine(_way_out(loaded.refused[engine.index]), first))
     for text in engine.build.log[:_LOG_LINES]:
         lines.append(EngineLine(line((f"     {text}", Tone.DIM)), first))
     lines += [EngineLine(_binding("in ", b), b.name) for b in engine.inputs]
     lines += [EngineLine(_binding("out", b), b.name) for b in engine.outputs]
     return lines
+
+
+def _way_out(finding: Finding) -> Line:
+    """Returns which key makes a reproducer of a failed build."""
+    what = "gives the command that cuts it down to the operators refused"
+    if finding.code != "TD503":
+        what = f"writes a reproducer of {finding.node}"
+    return line("     ", (key("reproducer"), Tone.KEY), (f" {what}", Tone.DIM))
 
 
 _LOG_LINES = 8

@@ -4,20 +4,52 @@ from __future__ import annotations
 
 from trtdbg.outputs.explain import CATALOGUE
 from trtdbg.records import Finding
+from trtdbg_ui.alike import alike
 from trtdbg_ui.render.signs import LEVEL_SIGN
 from trtdbg_ui.render.text import BLANK, Line, Tone, line, width, wrap
 
 
-def finding_line(finding: Finding, size: int) -> Line:
-    """Returns a finding as one line: level, code, name if there is room, and message."""
+def finding_line(finding: Finding, size: int, times: int = 1, *, opened: bool = False) -> Line:
+    """Returns a finding as one line: level, code, name if there is room, and message.
+
+    Args:
+        finding: The finding, or the first of those that are alike.
+        size: Cells of the pane.
+        times: How many it stands for.
+        opened: Whether the others are listed below.
+    """
     sign, tone = LEVEL_SIGN[finding.level]
     name = code_and_name(finding.code) if size > 100 else finding.code
-    return line((f" {sign} {name}  ", tone), finding.message)
+    head = (f" {sign} {name}  ", tone)
+    if times == 1:
+        return line(head, finding.message)
+    return line(head, (f"{_OPEN if opened else _CLOSED} {times}× ", _TIMES), finding.message)
 
 
-def finding_lines(finding: Finding, size: int) -> list[Line]:
+_CLOSED, _OPEN = "▸", "▾"
+_TIMES = Tone.KEY
+"""As keys and links: the number can be clicked."""
+
+
+def times_at(spans: Line) -> range:
+    """Returns the cells in which the line of a finding says how many it stands for."""
+    if len(spans) < 2 or spans[1][1] is not _TIMES:
+        return range(0)
+    start = width(spans[:1])
+    return range(start, start + width(spans[1:2]))
+
+
+def member_line(finding: Finding, head: Line) -> Line:
+    """Returns a finding as it is listed below the first that it is like."""
+    indent = width(head[:1]) + 2
+    return line((" " * indent, Tone.PLAIN), (finding.message, Tone.DIM))
+
+
+def finding_lines(
+    finding: Finding, size: int, times: int = 1, *, opened: bool = False
+) -> list[Line]:
     """Returns the same in full, on as many lines as it takes."""
-    told = finding_line(finding, size)
+    told = finding_line(finding, size, times, opened=opened)
     return wrap(told, size, indent=width(told[:1]))
 
 
@@ -28,7 +60,7 @@ def code_and_name(code: str) -> str:
 
 
 def explanation(findings: tuple[Finding, ...], size: int) -> list[Line]:
-    """Returns message, cause and cure of each finding; what one code means is said once."""
+    """Returns message, cause and cure of findings; what they share is said once."""
     lines: list[Line] = []
     for code in dict.fromkeys(finding.code for finding in findings):
         entry = CATALOGUE.get(code)
@@ -39,9 +71,19 @@ def explanation(findings: tuple[Finding, ...], size: int) -> list[Line]:
         lines += [line((f"{sign} {code_and_name(code)}", tone), level)]
         if entry is not None:
             lines += [BLANK, *wrap(line((entry.what, Tone.STRONG)), size)]
-        for finding in same:
-            lines += [BLANK, *wrap(line(f"  {finding.message}"), size, indent=2)]
+        for group in alike(same).values():
+            lines += [BLANK, *wrap(line(f"  {group[0].message}"), size, indent=2)]
+            if len(group) > 1:
+                more = f"  and {len(group) - 1} alike: {_places(group[1:])}"
+                lines += wrap(line((more, Tone.DIM)), size, indent=2)
         if entry is not None:
             lines += [BLANK, line(("Cause", Tone.HEAD)), *wrap(line(entry.cause), size)]
             lines += [BLANK, line(("Cure", Tone.HEAD)), *wrap(line(entry.cure), size)]
     return lines
+
+
+def _places(findings: tuple[Finding, ...]) -> str:
+    """Returns where findings are: their nodes, or the engines of those without."""
+    engines = ("" if f.engine is None else f"engine {f.engine}" for f in findings)
+    named = [f.node or where for f, where in zip(findings, engines, strict=True)]
+    return ", ".join(dict.fromkeys(named))

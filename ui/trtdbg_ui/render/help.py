@@ -69,12 +69,13 @@ _PANES = {
         "that the engine declares and the one that is bound, and how the build went; then "
         "the casts at the boundaries, and what narrowing does to constants. Enter goes to "
         "the first node.",
-        ("build", "build-one-engine", "layers", "cancel"),
+        ("build", "build-one-engine", "layers", "reproducer", "cancel"),
     ),
     Pane.FINDINGS: (
-        "What is wrong or worth knowing, worst first. Enter goes to the node; there the "
-        "explanation tells cause and cure.",
-        ("explain", "next-problem", "export"),
+        "What is wrong or worth knowing, worst first; what is said alike of several nodes is "
+        "one row, like ▸ 12×, which is opened to list them, by a click on it too. Enter goes "
+        "to the node; the explanation tells cause and cure.",
+        ("explain", "layers", "fold-repeats", "reproducer", "next-problem", "export"),
     ),
     Pane.LOG: (
         "What torch, torch_tensorrt and TensorRT print while they work, and tracebacks of "

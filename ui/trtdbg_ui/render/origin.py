@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Set as AbstractSet
+from itertools import groupby
+from typing import Final
+
 from trtdbg.outputs import bisect, trace
 from trtdbg.records import NodeRecord, Report
 from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
 
+_NAME: Final = re.compile(r"([\w.]+)")
+
 
 def origin(report: Report, node: NodeRecord, size: int) -> list[Line]:
-    """Returns the way back to what made a node wide, and the passes that changed the node."""
+    """Returns the way back to what made a node wide, and the passes that changed the node.
+
+    The names of other nodes are links.
+    """
+    others = {each.name for each in report.nodes} - {node.name}
     lines = [line(("Where its wide dtype begins", Tone.HEAD))]
     if trace.trace(report, node.name) is None:
         lines.append(line(("  It is not wide.", Tone.DIM)))
     else:
         for text in trace.lines(report, node.name):
-            lines += wrap(line(text), size, indent=2)
+            lines += wrap(_linked(text, others), size, indent=2)
     lines += [BLANK, line(("Which passes brought it", Tone.HEAD))]
     for text in bisect.lines(report, node.name):
-        lines += wrap(line(text), size, indent=2)
+        lines += wrap(_linked(text, others), size, indent=2)
     return lines
+
+
+def _linked(text: str, names: AbstractSet[str]) -> Line:
+    """Returns a text in which the names of nodes are links."""
+    toned = ((part, Tone.LINK if part in names else Tone.PLAIN) for part in _NAME.split(text))
+    # What is no link stays in one piece, or a line could be broken at each bracket.
+    return tuple(
+        ("".join(part for part, _ in parts), tone)
+        for tone, parts in groupby(toned, key=lambda span: span[1])
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trtdbg.outputs.summary import count, failed_pass, seconds_text
+from trtdbg.outputs.summary import count, failed_pass
 from trtdbg.records import PassRecord, Phase, Report
 from trtdbg_ui.keymap import key
 from trtdbg_ui.render.signs import counts
@@ -95,17 +95,31 @@ def pass_line(report: Report, place: int, size: int) -> Line:
     record = report.passes[place]
     tone = Tone.PLAIN if is_telling(report, place) else Tone.DIM
     did = _did(record, place)
-    time: Line = ((f" {seconds_text(record.seconds):>8}", Tone.DIM),) if record.seconds else ()
+    time: Line = ()
+    # The program was not made by a pass: its number of nodes stands in the place of a time.
+    if size >= _ROOM_FOR_TIMES and (place or record.seconds):
+        time = ((f" {_time(record.seconds):>6}", Tone.DIM),)
     room = size - 4 - width(did)
-    if len(record.name) > room - width(time):
-        # A name says more than a time, which the table shows for the selected pass.
-        time = ()
     return (
         (f"{record.index:>3} ", Tone.DIM),
         (fit(record.name, max(room - width(time), 1)), tone),
         *did,
         *time,
     )
+
+
+_ROOM_FOR_TIMES = 30
+"""Cells from which on the times have a column; in fewer they would leave no room for names."""
+
+
+def _time(seconds: float | None) -> str:
+    """Returns a duration in six cells, as every cell is one less for a name."""
+    if not seconds:
+        return ""
+    if seconds < 0.9995:
+        milliseconds = seconds * 1000
+        return f"{milliseconds:.{0 if milliseconds >= 9.95 else 1}f} ms"
+    return f"{seconds:.{0 if seconds >= 99.95 else 1}f} s"
 
 
 def _did(record: PassRecord, place: int) -> tuple[Span, ...]:

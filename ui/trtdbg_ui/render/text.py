@@ -71,8 +71,37 @@ def word_at(spans: Line, x: int) -> str:
     for word in _words(plain(spans)):
         end = start + cells(word)
         if start <= x < end:
-            return word.strip(" ,;:()[]→") if x < start + cells(word.rstrip()) else ""
+            return _bare(word) if x < start + cells(word.rstrip()) else ""
         start = end
+    return ""
+
+
+def broken_words(lines: Sequence[Line], index: int, word: str) -> tuple[str, ...]:
+    """Returns what a word of a line may be a part of, the longest first.
+
+    `wrap` breaks a word that is longer than a line: a word at the end of a line may go on in
+    the next one, and a word at the beginning may have begun in the one before.
+    """
+    row = plain(lines[index]).split()
+    before = plain(lines[index - 1]).split()[-1:] if index else []
+    after = plain(lines[index + 1]).split()[:1] if index + 1 < len(lines) else []
+    first = before if row and _bare(row[0]) == word else []
+    last = after if row and _bare(row[-1]) == word else []
+    joined: tuple[tuple[list[str], list[str]], ...] = ((first, last), (first, []), ([], last))
+    found = (_bare("".join([*start, word, *end])) for start, end in joined if start or end)
+    return tuple(dict.fromkeys(found))
+
+
+def _bare(word: str) -> str:
+    return word.strip(" ,;:()[]→")
+
+
+def link_at(spans: Line, x: int) -> str:
+    """Returns the link at cell `x` of a line, which may be a part of a word; else nothing."""
+    for text, tone in spans:
+        x -= cells(text)
+        if x < 0:
+            return text.strip() if tone is Tone.LINK else ""
     return ""
 
 

@@ -60,10 +60,10 @@ class Board(Vertical):
     Board #passes { width: 22%; min-width: 30; max-width: 50; margin: 0 1 0 0; }
     Board #nodes { width: 1fr; }
     Board #detail { width: 27%; min-width: 38; max-width: 64; margin: 0 0 0 1; }
-    Board .bottom { height: 11; }
+    Board .bottom { height: 30%; min-height: 11; }
     Board.-alone #passes, Board.-alone #detail { width: 1fr; max-width: 100%; margin: 0; }
     Board.-alone #detail { padding: 0 0 0 1; }
-    Board.-alone .bottom { height: 1fr; }
+    Board.-alone .bottom { height: 1fr; min-height: 1; }
     Board #loading { height: 1fr; }
     Board > KeyBar { background: $panel; }
     """
@@ -79,7 +79,9 @@ class Board(Vertical):
             Pane.PASSES: PassList(id="passes", classes="pane"),
             Pane.NODES: NodeTable(id="nodes", classes="pane"),
             Pane.DETAIL: TextView(id="detail", classes="pane"),
-            Pane.ENGINES: EngineList(id="engines", classes="pane bottom"),
+            Pane.ENGINES: EngineList(
+                read_only=desk.read_only, id="engines", classes="pane bottom"
+            ),
             Pane.FINDINGS: FindingList(id="findings", classes="pane bottom"),
             Pane.LOG: LogList(id="log", classes="pane bottom"),
         }
@@ -246,7 +248,7 @@ class Board(Vertical):
         findings = self._panes[Pane.FINDINGS]
         assert isinstance(findings, FindingList)
         if state.loaded is not None:
-            findings.show(state.loaded.findings)
+            findings.show(state.loaded.alike)
         self._show_titles()
 
     def _show_table(self, old: State | None, state: State) -> None:

@@ -14,9 +14,10 @@ from trtdbg_ui.widgets.cursor_view import CursorView
 class EngineList(CursorView):
     """Each engine with its bindings and the state of its build."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        """Starts empty."""
+    def __init__(self, *, read_only: bool, **kwargs: Any) -> None:
+        """Starts empty; `read_only` says that there is no program, only its report."""
         super().__init__(**kwargs)
+        self._read_only = read_only
         self._shown: tuple[Loaded, Activity | None, float] | None = None
         self._layers: frozenset[int] = frozenset()
         self._lines: list[EngineLine] = []
@@ -60,7 +61,9 @@ class EngineList(CursorView):
     def resized(self, size: int) -> None:
         """Wraps errors and logs to the new width."""
         if self._shown is not None:
-            self._lines = engine_lines(*self._shown, size - 1, self._layers)
+            self._lines = engine_lines(
+                *self._shown, size - 1, self._layers, read_only=self._read_only
+            )
             self._count = len(self._lines)
         if self._wanted is not None and self._lines:
             self.cursor, self._wanted = self._head_of(self._wanted), None

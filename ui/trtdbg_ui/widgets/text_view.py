@@ -8,7 +8,7 @@ from typing import Any
 from textual import events, on
 from textual.message import Message
 
-from trtdbg_ui.render.text import Line, word_at
+from trtdbg_ui.render.text import Line, broken_words, link_at, word_at
 from trtdbg_ui.widgets.lines import LineView
 
 
@@ -18,11 +18,16 @@ class TextView(LineView):
     class Clicked(Message):
         """The user clicked a word."""
 
-        def __init__(self, view: TextView, word: str) -> None:
-            """Says which word of which view."""
+        def __init__(
+            self, view: TextView, word: str, longer: tuple[str, ...], *, link: bool
+        ) -> None:
+            """Says which word of which view, and what it is if wrapping has broken it."""
             super().__init__()
             self.view = view
             self.word = word
+            self.longer = longer
+            self.link = link
+            """Whether it looks like something to click."""
 
     def __init__(self, **kwargs: Any) -> None:
         """Starts empty."""
@@ -71,6 +76,10 @@ class TextView(LineView):
         if offset is None:
             return
         index = self.scroll_offset.y + offset.y
-        word = word_at(self._lines[index], offset.x) if index < self._count else ""
+        if index >= self._count:
+            return
+        link = link_at(self._lines[index], offset.x)
+        word = link or word_at(self._lines[index], offset.x)
         if word:
-            self.post_message(self.Clicked(self, word))
+            longer = broken_words(self._lines, index, word)
+            self.post_message(self.Clicked(self, word, longer, link=bool(link)))
