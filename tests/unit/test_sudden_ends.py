@@ -220,7 +220,10 @@ def _drain(screen: int) -> None:
             os.read(screen, 65536)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL],
+)
 def test_a_comparison_ends_with_its_pool_and_keeps_its_rows(
     number: signal.Signals, tmp_path: Path, environment: dict[str, str]
 ) -> None:
