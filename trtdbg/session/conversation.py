@@ -50,19 +50,22 @@ class Conversation:
     ) -> None:
         self._client.close()
 
-    def ask(self, request: Ask, seconds: float | None = None) -> Reply:
+    def ask(
+        self, request: Ask, seconds: float | None = None, *, unlimited: bool = False
+    ) -> Reply:
         """Returns the answer; a worker that takes too long is killed.
 
         Args:
             request: without a time limit of its own.
             seconds: that this request may take; None is all that is left.
+            unlimited: whether it finishes what was found in time, and may take longer.
 
         Raises:
             OutOfTimeError: the time of the conversation is over.
             TimeoutError: this request took longer than it may.
             TrtdbgError: the worker could not answer, or died.
         """
-        left = self.seconds_left()
+        left = math.inf if unlimited else self.seconds_left()
         future = self._client.submit(request)
         try:
             allowed = min(left, seconds or math.inf)
@@ -74,10 +77,6 @@ class Conversation:
             stage = f" ({self._stage})" if self._stage else ""
             late = overdue(self._limit or 0.0, f"{activity(request)}{stage}")
             raise OutOfTimeError(late.message, remedy=late.remedy) from error
-
-    def lift_limit(self) -> None:
-        """Lets what was found until the time was over be finished."""
-        self._limit = None
 
     def seconds_left(self) -> float:
         """Returns how long may be asked still; infinity where there is no limit."""

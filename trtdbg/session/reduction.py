@@ -65,9 +65,9 @@ class Smallest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Search:
-    """Attempts on the engines of one job and policy, by a worker of its own.
+    """Attempts on one engine, by a worker of its own.
 
-    A context manager. `told` is called after each attempt with the fewest operators so far,
+    `told` is called after each attempt with the fewest operators so far,
     those of the engine, and the number of attempts.
     """
 
@@ -149,9 +149,7 @@ class Search:
         Raises:
             TrtdbgError: it cannot be written down.
         """
-        self._worker.lift_limit()
-        self._seconds = None
-        self._ask(msgspec.structs.replace(part, save=path, build=False))
+        self._of(msgspec.structs.replace(part, save=path))
 
     def _outcome(self, attempt: Attempt) -> Outcome:
         known = self._tried.find(attempt)
@@ -181,8 +179,11 @@ class Search:
         return outcome
 
     def _of(self, attempt: Attempt) -> Attempted:
-        """Returns the operators of what does not live to tell them."""
-        return self._ask(msgspec.structs.replace(attempt, build=False))
+        """Returns what is known of a part without its build, however little time is left."""
+        request = msgspec.structs.replace(attempt, build=False)
+        answer = self._worker.ask(request, unlimited=True)
+        assert isinstance(answer, Attempted)
+        return answer
 
     def _ask(self, attempt: Attempt) -> Attempted:
         began = time.monotonic()

@@ -145,10 +145,10 @@ def test_a_file_of_something_else_is_kept(tmp_path: Path) -> None:
 def test_the_time_limit_leaves_the_smallest_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Conversation.ask
 
-    def ask(self, request, seconds=None):
+    def ask(self, request, seconds=None, *, unlimited=False):
         if request.kept is not None and len(request.kept) < 10:
             raise OutOfTimeError("over")
-        return asked(self, request, seconds)
+        return asked(self, request, seconds, unlimited=unlimited)
 
     monkeypatch.setattr(Conversation, "ask", ask)
     found = searched("refuse:0")
@@ -159,7 +159,7 @@ def test_the_time_limit_leaves_the_smallest_so_far(monkeypatch: pytest.MonkeyPat
 def test_a_limit_that_is_over_before_any_part_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def ask(self, request, seconds=None):
+    def ask(self, request, seconds=None, *, unlimited=False):
         raise OutOfTimeError("over")
 
     with Conversation(None, handler=HANDLER) as worker:
@@ -176,6 +176,11 @@ def test_a_conversation_ends_a_worker_that_takes_too_long() -> None:
             worker.ask(attempt("sleep:60"), seconds=0.5)
         with pytest.raises(WorkerError, match="SIGSEGV"):
             worker.ask(attempt("segfault:"))
+    with Conversation(0.0, handler=HANDLER) as worker:
+        for _ in range(2):
+            worker.ask(attempt("refuse:1"), unlimited=True)
+            with pytest.raises(OutOfTimeError):
+                worker.ask(attempt("refuse:1"))
     with (
         Conversation(0.5, handler="worker_handlers:Scripted") as worker,
         pytest.raises(OutOfTimeError, match=r"--time-limit 0\.5 seconds"),
