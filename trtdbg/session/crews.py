@@ -151,7 +151,7 @@ class LocalCrew:
 
     def _made(self) -> ProcessPoolExecutor:
         spawn = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._jobs, mp_context=spawn, initializer=_end_with_parent)
+        return ProcessPoolExecutor(self._jobs, mp_context=spawn, initializer=_begin)
 
 
 @contextlib.contextmanager
@@ -164,8 +164,14 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _end_with_parent() -> None:
-    """Ends this process of a pool once its parent is gone, even by kill -9."""
+def _begin() -> None:
+    """Ends this process of a pool once its parent is gone, even by kill -9, and silently.
+
+    What it has to say is in its futures. A worker that it is just spawning then would tell the
+    terminal that the pipe to it ended: until it listens, it has the stderr of this process.
+    """
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

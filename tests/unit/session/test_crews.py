@@ -300,3 +300,12 @@ class TestDask:
 def busy(pids: set[int]) -> int:
     """Returns one of the processes that has a child, its row's worker."""
     return eventually(lambda: next(iter(pids & set(descendants(os.getpid()).values())), None))
+
+
+def stderr_of_this_process(_: int) -> str:
+    return os.readlink("/proc/self/fd/2")
+
+
+def test_what_a_process_of_the_pool_spawns_has_no_terminal_to_complain_to() -> None:
+    with LocalCrew(1) as crew:
+        assert dict(finished([0], crew, stderr_of_this_process)) == {0: os.devnull}
