@@ -8,10 +8,10 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from torch.fx import GraphModule, Node
 
+from trtdbg.stages.dependencies import answered_without_walks
 from trtdbg.stages.graph import (
     ENGINE_PREFIX,
     NODE_MARK,
@@ -69,7 +69,7 @@ def partition(
     with (
         captured_log("torch_tensorrt.dynamo.partitioning"),
         entries_checked_once(),
-        _one_table_of_modules(),
+        answered_without_walks(),
         _answering(twin, tolerant, refused, answers or {}),
     ):
         supported, total = partitioning.get_graph_converter_support(
@@ -144,35 +144,6 @@ def _split(module: GraphModule, options: Any, *, skip_fusion: bool) -> GraphModu
         require_full_compilation=options.require_full_compilation,
     )
     return split
-
-
-@contextlib.contextmanager
-def _one_table_of_modules() -> Iterator[None]:
-    """Lets the global partitioner list the modules of a graph once, not for each of its nodes.
-
-    It hands the list on with every question, and changes no module until all are asked.
-
-    Source: torch 2.13 and 2.14, `fx/passes/infra/partitioner.py`
-    CapabilityBasedPartitioner._is_node_supported.
-    """
-    from torch.fx.passes.infra.partitioner import CapabilityBasedPartitioner
-
-    asked_as_it_is = getattr(CapabilityBasedPartitioner, "_is_node_supported", None)
-    if asked_as_it_is is None:
-        yield
-        return
-    tables: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
-
-    def is_node_supported(self: Any, node: Node) -> bool:
-        if self not in tables:
-            tables[self] = dict(self.graph_module.named_modules())
-        return bool(self.operator_support.is_node_supported(tables[self], node))
-
-    CapabilityBasedPartitioner._is_node_supported = is_node_supported
-    try:
-        yield
-    finally:
-        CapabilityBasedPartitioner._is_node_supported = asked_as_it_is
 
 
 @contextlib.contextmanager
