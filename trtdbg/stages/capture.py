@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import operator
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ class Recorder:
     pool: list[GraphNode] = field(default_factory=list)
     passes: list[PassRecord] = field(default_factory=list)
     _indices: dict[GraphNode, int] = field(default_factory=dict)
+    _seen: dict[torch.fx.Node, tuple[tuple[Any, ...], int]] = field(default_factory=dict)
+    """Each node of the last graph: what its record was made of, and where that stands."""
 
     @classmethod
     def resume(cls, captured: Captured) -> Recorder:
@@ -69,7 +72,7 @@ class Recorder:
 
     def snapshot(self, phase: Phase, name: str, graph: torch.fx.Graph, seconds: float) -> None:
         """Records the graph as it stands after a pass."""
-        indices = tuple(self._intern(graph_node(node)) for node in graph.nodes)
+        indices = self._interned(graph)
         before = {self.pool[i].name: i for i in self.passes[-1].graph} if self.passes else {}
         after = {self.pool[i].name: i for i in indices}
         added = tuple(name for name in after if name not in before) if self.passes else ()
@@ -111,11 +114,47 @@ class Recorder:
             )
         )
 
+    def _interned(self, graph: torch.fx.Graph) -> tuple[int, ...]:
+        """Returns where the records of a graph's nodes stand, in its order.
+
+        A pass leaves most nodes alone, and FX replaces what it changes of a node: what is
+        still the same object needs no new record. Records name operands, so one node that was
+        renamed makes all of them anew.
+        """
+        seen = self._seen
+        if any(node in seen and seen[node][0][0] is not node.name for node in graph.nodes):
+            seen = {}
+        self._seen = {}
+        for node in graph.nodes:
+            made_of, entry = _ingredients(node), seen.get(node)
+            if entry is None or not all(map(operator.is_, entry[0], made_of)):
+                entry = made_of, self._intern(graph_node(node))
+            self._seen[node] = entry
+        return tuple(index for _, index in self._seen.values())
+
     def _intern(self, node: GraphNode) -> int:
         index = self._indices.setdefault(node, len(self.pool))
         if index == len(self.pool):
             self.pool.append(node)
         return index
+
+
+def _ingredients(node: torch.fx.Node) -> tuple[Any, ...]:
+    """Returns all that `graph_node` reads of a node, its name first."""
+    meta = node.meta
+    origin = meta.get("from_node")
+    return (
+        node.name,
+        node.op,
+        node.target,
+        node.args,
+        node.kwargs,
+        meta.get("val"),
+        meta.get("tensor_meta"),
+        meta.get("stack_trace"),
+        meta.get("nn_module_stack"),
+        origin[-1] if origin else None,
+    )
 
 
 def graph_node(node: torch.fx.Node) -> GraphNode:

@@ -48,6 +48,16 @@ def count_validators(counts: Counter[str]) -> None:
         object.__setattr__(support, "capability_validator", validator)
 
 
+def count_records(counts: Counter[str]) -> None:
+    """Has every record of a node in a snapshot counted."""
+    from trtdbg.stages import capture
+
+    capture.graph_node = counted(capture.graph_node, counts, "records")
+
+
+COUNTS = ("dispatches", "validators", "records")
+
+
 def main(model: str) -> None:
     """Counts loading, the first analysis, a switch, and switching back."""
     counts: Counter[str] = Counter()
@@ -55,10 +65,11 @@ def main(model: str) -> None:
     FakeTensorMode.dispatch = dispatch  # type: ignore[method-assign]
     host.prepare()
     count_validators(counts)
-    spent: dict[str, tuple[int, int]] = {}
+    count_records(counts)
+    spent: dict[str, list[int]] = {}
 
     def note(step: str) -> None:
-        spent[step] = (counts["dispatches"], counts["validators"])
+        spent[step] = [counts[each] for each in COUNTS]
         counts.clear()
 
     job = Job(model=model, settings=Settings(), probe_seconds=0.0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from staging import export, lower, module, quiet, torch
 
 from trtdbg.policy import Settings
 from trtdbg.records import Phase
-from trtdbg.stages.capture import capture
+from trtdbg.stages.capture import Recorder, capture, graph_node
 
 
 def island() -> Any:
@@ -117,6 +118,41 @@ def test_nodes_that_a_pass_left_alone_share_one_snapshot() -> None:
     for record in still:
         assert record.graph == captured.passes[record.index - 1].graph
     assert len(captured.pool) < sum(p.nodes for p in captured.passes)
+
+
+def test_a_snapshot_of_what_a_pass_left_alone_is_what_a_new_one_would_be() -> None:
+    """Each kind of change to a node, and to the name of an operand, is noticed."""
+    graph = lower(exported_island()).graph
+    recorder = Recorder()
+    recorder.snapshot(Phase.LOAD, "as it is", graph, 0.0)
+    relu = next(node for node in graph.nodes if node.name == "relu")
+    user = next(iter(relu.users))
+
+    def changes() -> Iterator[str]:
+        relu.name = "rectified"
+        yield "name"
+        relu.meta["val"] = relu.meta["val"].double()
+        yield "dtype"
+        user.args = (*user.args, 3)
+        yield "args"
+        user.update_kwarg("alpha", 2)
+        yield "kwargs"
+        user.target = torch.ops.aten.mul.Tensor
+        yield "target"
+        user.meta["stack_trace"] = 'File "other.py", line 7, in forward\n    y = x'
+        yield "source"
+        user.meta["from_node"] = []
+        yield "origin"
+        user.meta.pop("val")
+        yield "no value"
+
+    pool: list[tuple[Any, ...]] = []
+    for change in changes():
+        recorder.snapshot(Phase.POST_LOWERING, change, graph, 0.0)
+        assert recorder.passes[-1].changed, change
+        pool.append(tuple(recorder.pool[i] for i in recorder.passes[-1].graph))
+        assert pool[-1] == tuple(graph_node(node) for node in graph.nodes), change
+    assert len(set(pool)) == len(pool)
 
 
 def test_every_operator_keeps_origin_and_source_line_through_all_passes() -> None:
