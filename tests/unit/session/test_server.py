@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import subprocess
 import sys
 import types
 from typing import ClassVar
@@ -226,3 +227,16 @@ def test_the_real_chain_analyses_builds_and_fails_through_a_worker(island, capfd
     assert stages[0] == "prepare"
     assert {"load", "capture"} <= set(stages)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_prepared_worker_collects_no_garbage_among_the_modules():
+    code = (
+        "import gc\n"
+        "from trtdbg.session.server import Handler\n"
+        "Handler(lambda _: None).prepare()\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 20 * len(gc.get_objects()))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["True", "True"]
