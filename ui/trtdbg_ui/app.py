@@ -26,23 +26,16 @@ from trtdbg_ui.navigation import (
     searching,
 )
 from trtdbg_ui.outside import Outside
-from trtdbg_ui.render.command import command, saved_command
-from trtdbg_ui.render.findings import explanation
-from trtdbg_ui.render.help import help_lines
-from trtdbg_ui.render.origin import origin
 from trtdbg_ui.render.text import Line
-from trtdbg_ui.render.validators import validators
 from trtdbg_ui.reproducing import Reproducing
 from trtdbg_ui.state import Find, Pane, State
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.cursor_view import CursorView
-from trtdbg_ui.widgets.dialog import Dialog
 from trtdbg_ui.widgets.engine_list import EngineList
 from trtdbg_ui.widgets.find_bar import FindBar
 from trtdbg_ui.widgets.finding_list import FindingList
 from trtdbg_ui.widgets.node_table import NodeTable
 from trtdbg_ui.widgets.pass_list import PassList
-from trtdbg_ui.widgets.repro_dialog import ReproDialog
 from trtdbg_ui.widgets.text_view import TextView
 
 MakeWorker = Callable[[Callable[[News], None]], Worker]
@@ -127,6 +120,8 @@ class TrtdbgApp(Reproducing, Outside):
     def idle(self) -> bool:
         """Whether nothing runs and nothing more is to be shown by itself."""
         shown = self.state.loaded is not None or self.state.failure is not None
+        from trtdbg_ui.widgets.repro_dialog import ReproDialog
+
         waits = isinstance(self.screen, ReproDialog) and self.screen.busy
         idle = self._desk.running is None and self.state.activity is None
         return shown and idle and not waits
@@ -225,6 +220,8 @@ class TrtdbgApp(Reproducing, Outside):
 
     def action_help(self) -> None:
         """Shows the help page."""
+        from trtdbg_ui.render.help import help_lines
+
         self._open("Help", partial(help_lines, self.state.pane), "help")
 
     def action_explain(self) -> None:
@@ -238,6 +235,8 @@ class TrtdbgApp(Reproducing, Outside):
             return
         if state.node is None:
             return
+        from trtdbg_ui.render.findings import explanation
+
         found = state.loaded.findings_of.get(state.node, ())
         if not found:
             go_on = f"{key('next-problem')} goes to the next node that has."
@@ -249,6 +248,8 @@ class TrtdbgApp(Reproducing, Outside):
         """Explains findings that are alike, or a single one."""
         if not findings:
             return
+        from trtdbg_ui.render.findings import explanation
+
         node, more = findings[0].node, len(findings) - 1
         title = f"Finding of {node}" if node else "Finding"
         title = f"{title} and {more} alike" if more else title
@@ -263,6 +264,8 @@ class TrtdbgApp(Reproducing, Outside):
         if node is None:
             self.tell(f"{state.node} is not in the lowered graph: no validator sees it.")
             return
+        from trtdbg_ui.render.validators import validators
+
         make = partial(validators, state.loaded, node)
         self._open(f"Validators of {node.name}", make, "validators")
 
@@ -277,16 +280,22 @@ class TrtdbgApp(Reproducing, Outside):
                 f"{state.node} is not in the lowered graph: {key('result')} shows the result."
             )
             return
+        from trtdbg_ui.render.origin import origin
+
         make = partial(origin, state.loaded.report, node)
         self._open(f"Origin of {node.name}", make, "where-from")
 
     def _open(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:
+        from trtdbg_ui.widgets.dialog import Dialog
+
         self.push_screen(Dialog(title, make, action))
 
     # The screen.
 
     def action_copy(self) -> None:
         """Copies the command line that shows this again."""
+        from trtdbg_ui.render.command import command, saved_command
+
         state = self.state
         text = (
             saved_command(self._job.model)
@@ -313,6 +322,8 @@ class TrtdbgApp(Reproducing, Outside):
         state = self.state
         if clicked.view.id == "policy":
             self.click_policy(clicked.word)
+        from trtdbg_ui.widgets.dialog import Dialog
+
         page = self.screen if isinstance(self.screen, Dialog) and clicked.link else None
         if page is None and clicked.view is not self._board.pane(Pane.DETAIL):
             return

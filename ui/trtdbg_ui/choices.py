@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -12,7 +13,6 @@ from trtdbg.session.messages import Analyze, Build, Measure, Weigh
 from trtdbg_ui.conversation import Conversation, unbuilt
 from trtdbg_ui.desk import Ask, Choice, Desk
 from trtdbg_ui.keymap import key
-from trtdbg_ui.render.matrix import matrix_rows
 from trtdbg_ui.render.policy import (
     PATHS,
     TIMINGS,
@@ -21,13 +21,12 @@ from trtdbg_ui.render.policy import (
     next_verdicts,
     paths_count,
 )
-from trtdbg_ui.render.switched import switched
 from trtdbg_ui.state import BOTTOM, Pane, State
 from trtdbg_ui.tables import Tables
-from trtdbg_ui.widgets.advice_dialog import AdviceDialog
-from trtdbg_ui.widgets.dialog import Dialog
 from trtdbg_ui.widgets.engine_list import EngineList
-from trtdbg_ui.widgets.matrix import Matrix
+
+if TYPE_CHECKING:
+    from trtdbg_ui.widgets.matrix import Matrix
 
 
 class Choices(Tables):
@@ -122,6 +121,9 @@ class Choices(Tables):
         if before is None:
             self.tell(f"Nothing was switched yet: {key('timing')} switches the timing.")
             return
+        from trtdbg_ui.render.switched import switched
+        from trtdbg_ui.widgets.dialog import Dialog
+
         make = partial(switched, before, loaded)
         self.push_screen(Dialog("What the last switch changed", make, "what-changed"))
 
@@ -177,6 +179,8 @@ class Choices(Tables):
             )
             self._conversation.demand(request, "weigh")
             return
+        from trtdbg_ui.widgets.advice_dialog import AdviceDialog
+
         self.push_screen(AdviceDialog(report), self._take_suggestion)
 
     def show_advice(self) -> None:
@@ -227,6 +231,9 @@ class Choices(Tables):
         if self._desk.read_only:
             self.tell("A saved report holds one policy. Open the .pt2 to compare others.")
             return
+        from trtdbg_ui.render.matrix import matrix_rows
+        from trtdbg_ui.widgets.matrix import Matrix
+
         self.push_screen(Matrix(), self._chosen_in_matrix)
         self._desk.errors.clear()
         rows = matrix_rows(self._desk, self.state, self._clock())
@@ -238,6 +245,11 @@ class Choices(Tables):
         self.call_after_refresh(self._show_matrix)
 
     def _show_matrix(self) -> None:
+        if len(self.screen_stack) < 2:
+            return
+        from trtdbg_ui.render.matrix import matrix_rows
+        from trtdbg_ui.widgets.matrix import Matrix
+
         if isinstance(self.screen, Matrix):
             rows = matrix_rows(self._desk, self.state, self._clock())
             self.screen.show(rows, self.state.policy)

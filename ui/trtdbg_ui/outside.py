@@ -5,18 +5,18 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
 from trtdbg.errors import ExitCode, TrtdbgError
-from trtdbg.outputs.files import write_atomically
 from trtdbg.records import Report, Source
-from trtdbg_ui.editor import editor_command, run_editor, source_file
-from trtdbg_ui.exporting import Kind, suggested_name
 from trtdbg_ui.loaded import SnapshotRows
 from trtdbg_ui.shell import Shell
 from trtdbg_ui.state import State
-from trtdbg_ui.widgets.export_dialog import ExportDialog
+
+if TYPE_CHECKING:
+    from trtdbg_ui.exporting import Kind
 
 _ORPHAN_SECONDS = 1.0
 """How often an app in a browser looks whether its server still lives."""
@@ -43,6 +43,8 @@ class Outside(Shell):
             # The editor would run on the server, and not where the browser is.
             self.tell("An editor opens from a terminal, not from a browser.")
             return
+        from trtdbg_ui.editor import editor_command, run_editor, source_file
+
         source = _selected_source(self.state)
         try:
             file = source_file(source, Path.cwd())
@@ -69,6 +71,9 @@ class Outside(Shell):
         loaded = self.state.loaded
         if loaded is None:
             return
+        from trtdbg_ui.exporting import suggested_name
+        from trtdbg_ui.widgets.export_dialog import ExportDialog
+
         report = loaded.report
 
         def save(path: str, kind: Kind, replace: bool) -> None:
@@ -77,6 +82,8 @@ class Outside(Shell):
         self.push_screen(ExportDialog(suggested_name(report), save), self._exported)
 
     def _save(self, report: Report, path: str, kind: Kind, replace: bool) -> None:
+        from trtdbg.outputs.files import write_atomically
+
         data = kind.make(report)
         if self.is_web:
             # Whoever looks from a browser has no business with the server's files.

@@ -9,15 +9,11 @@ from functools import partial
 
 from trtdbg.records import Finding, NodeRecord, Report
 from trtdbg.session.messages import Reproduce
-from trtdbg_ui import repro_files
 from trtdbg_ui.choices import Choices
 from trtdbg_ui.judged import judged
 from trtdbg_ui.loaded import Loaded
-from trtdbg_ui.render.command import reduction_command, reduction_lines, repro_command
 from trtdbg_ui.state import Pane
-from trtdbg_ui.widgets.command_dialog import CommandDialog
 from trtdbg_ui.widgets.engine_list import EngineList
-from trtdbg_ui.widgets.repro_dialog import ReproDialog
 
 _OF_A_NODE = ("TD101", "TD102", "TD103", "TD104", "TD105")
 """Findings about one node, which a reproducer can be made of."""
@@ -39,6 +35,8 @@ class _Desk:
 
     def save(self, folder: str, texts: Mapping[str, str], force: bool) -> list[str]:
         """Writes the files; in a browser they are downloaded."""
+        from trtdbg_ui import repro_files
+
         if not self.app.is_web:
             return repro_files.write(folder, texts, force=force)
         for name, text in texts.items():
@@ -95,12 +93,18 @@ class Reproducing(Choices):
         if node is None or not judged(node):
             self.tell("Reproducers are made of operators: select one in the result.")
             return
+        from trtdbg_ui.render.command import repro_command
+        from trtdbg_ui.widgets.repro_dialog import ReproDialog
+
         command = repro_command(self._desk.job, self.state.policy, node.name)
         desk = _Desk(self, node.name, command)
         self.push_screen(ReproDialog(node.name, command, desk, self._clock))
 
     def _offer_reduction(self, finding: Finding) -> None:
         """Shows the command: a search takes minutes and workers of its own."""
+        from trtdbg_ui.render.command import reduction_command, reduction_lines
+        from trtdbg_ui.widgets.command_dialog import CommandDialog
+
         command = reduction_command(self._desk.job, self.state.policy)
 
         def ended(wanted: bool | None) -> None:
@@ -122,6 +126,8 @@ class Reproducing(Choices):
 
     def take_recipes(self, request: Reproduce, report: Report | None, why_not: str) -> None:
         """Hands the worker's answer to the dialog, unless that was closed."""
+        from trtdbg_ui.widgets.repro_dialog import ReproDialog
+
         dialog = self.screen
         if isinstance(dialog, ReproDialog) and request.nodes == (dialog.node,):
             dialog.take(report, why_not)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from trtdbg_ui.filters import keeps
 from trtdbg_ui.keymap import key
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.navigation import at_node, back, comparing, viewing
-from trtdbg_ui.render.before_after import before_after, title
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.text import Tone, line
 from trtdbg_ui.render.view import QUICK
 from trtdbg_ui.shell import Shell
 from trtdbg_ui.state import Pane
 from trtdbg_ui.view import View
-from trtdbg_ui.widgets.chooser import Chooser, Option, option_text
-from trtdbg_ui.widgets.column_dialog import ColumnDialog
 from trtdbg_ui.widgets.finding_list import FindingList
-from trtdbg_ui.widgets.wide_dialog import WideDialog
+
+if TYPE_CHECKING:
+    from trtdbg_ui.widgets.chooser import Option
 
 
 class Tables(Shell):
@@ -30,6 +30,8 @@ class Tables(Shell):
         """Asks for the columns of the node table and for its order."""
         if self.state.loaded is None:
             return
+        from trtdbg_ui.widgets.column_dialog import ColumnDialog
+
         dialog = ColumnDialog(self.state.view, in_pass=self.state.place is not None)
         self.push_screen(dialog, self._view_as)
 
@@ -38,6 +40,8 @@ class Tables(Shell):
         loaded = self.state.loaded
         if loaded is None:
             return
+        from trtdbg_ui.widgets.chooser import Chooser
+
         options = _filters(loaded, self.state.view)
         here = next((i for i, o in enumerate(options) if o.value == self.state.view), 0)
         self.push_screen(Chooser("Nodes to show", options, "filter", here), self._view_as)
@@ -85,6 +89,9 @@ class Tables(Shell):
         state = self.state
         if state.loaded is None or not state.loaded.report.passes:
             return
+        from trtdbg_ui.render.before_after import before_after, title
+        from trtdbg_ui.widgets.wide_dialog import WideDialog
+
         report = state.loaded.report
         place, against = state.place, state.against
         if place is None:
@@ -103,6 +110,8 @@ class Tables(Shell):
         elif len(names) == 1:
             self._jump(names[0])
         else:
+            from trtdbg_ui.widgets.chooser import Chooser, Option
+
             wide = max(len(each) for each in names)
             options = [
                 Option(_neighbour(loaded, each, wide), each, _hot_key(index))
@@ -154,6 +163,8 @@ class Tables(Shell):
 
 def _filters(loaded: Loaded, view: View) -> list[Option[View]]:
     """Returns each filter with the number of nodes that it keeps."""
+    from trtdbg_ui.widgets.chooser import Option, option_text
+
     report, everything = loaded.report, replace(view, quick=None, engine=None)
     whole = option_text(
         f"all {len(report.nodes):,} nodes", here=view.quick is None and view.engine is None
