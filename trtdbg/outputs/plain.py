@@ -7,6 +7,9 @@ import os
 
 def one_line(text: str) -> str:
     """Returns one line in which nothing steers a terminal: no escapes, no text direction."""
+    if text.isprintable() and "  " not in text and text.strip(" ") == text:
+        # Of all white space only the space is printable, and most names hold none.
+        return text
     line = " ".join(text.split())
     if line.isprintable():
         return line

@@ -15,6 +15,7 @@ from trtdbg.outputs.dtype_diff.dot import dot, word
 from trtdbg.outputs.dtype_diff.picture import draw, picture
 from trtdbg.outputs.dtype_diff.regions import (
     Detail,
+    Kinds,
     Nodes,
     absorbed_constants,
     module_groups,
@@ -119,6 +120,41 @@ def test_a_region_never_stands_in_a_circle_with_another() -> None:
     diff = compare(before, after)
     numbers = Nodes(diff, module_groups(diff), absorbed_constants(diff)).boxes(Detail.FOCUS)
     assert len(set(numbers.values())) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"op": "call_module"},
+        {"target": "aten.cos.default"},
+        {"dtype": "float64"},
+        {"engine": 1},
+        {"verdict": Verdict.REJECT},
+        {"left": "rejects"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_nodes_are_of_one_kind_if_they_differ_in_name_and_place_alone(other: dict) -> None:
+    like = {"engine": 0, "verdict": Verdict.ACCEPT, "source": Source(module="layers.0")}
+    nodes = [node("x", **like), node("y", "x", **like), node("z", "y", **(like | other))]
+    diff = compare(side(*nodes), side(*nodes))
+    kinds = Kinds(diff.pairs)
+    assert kinds.of == [0, 0, 1]
+    assert [(pair.name, times) for pair, times in kinds.counted((2, 0, 1))] == [
+        ("z", 1),
+        ("x", 2),
+    ]
+
+
+def test_a_region_tells_of_its_first_members_and_how_many_are_left() -> None:
+    nodes = [node("n0")]
+    for number in range(1, 300):
+        nodes.append(node(f"n{number}", nodes[-1].name))
+    diff = compare(side(*nodes), side(*nodes))
+    (box,) = picture(diff, "m").boxes
+    assert len(box.members) == 300
+    assert box.details[:2] == ("n0: float32", "n1: float32")
+    assert box.details[199:] == ("n199: float32", "and 100 more")
 
 
 @pytest.mark.parametrize("detail", list(Detail))

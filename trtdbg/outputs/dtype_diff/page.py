@@ -7,13 +7,10 @@ import re
 from typing import Final
 
 from trtdbg.outputs.dtype_diff.dot import legend
-from trtdbg.outputs.dtype_diff.picture import Picture
+from trtdbg.outputs.dtype_diff.picture import MOST_DETAILS, Picture
 from trtdbg.outputs.html import render
 
 _BEFORE_SVG: Final = re.compile(rb"^.*?(?=<svg )", re.DOTALL)
-
-_MOST_DETAILS: Final = 200
-"""Lines about one box; a region can hold thousands of nodes."""
 
 
 def page(picture: Picture, svg: bytes) -> str:
@@ -25,7 +22,7 @@ def page(picture: Picture, svg: bytes) -> str:
     boxes = {
         f"n{box.number}": {
             "title": box.lines[0],
-            "lines": _limited(box.details),
+            "lines": list(box.details),
             "names": list(box.members),
         }
         for box in picture.boxes
@@ -50,6 +47,6 @@ def page(picture: Picture, svg: bytes) -> str:
 
 
 def _limited(lines: tuple[str, ...]) -> list[str]:
-    if len(lines) <= _MOST_DETAILS:
+    if len(lines) <= MOST_DETAILS:
         return list(lines)
-    return [*lines[:_MOST_DETAILS], f"and {len(lines) - _MOST_DETAILS} more"]
+    return [*lines[:MOST_DETAILS], f"and {len(lines) - MOST_DETAILS} more"]

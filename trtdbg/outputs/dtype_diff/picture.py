@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import attrgetter
 from textwrap import wrap
 
 from trtdbg.outputs.dtype_diff.compare import Cast, Change, Diff, Pair
 from trtdbg.outputs.dtype_diff.regions import (
     BORDER,
     Detail,
+    Kinds,
     Nodes,
     Regions,
     absorbed_constants,
@@ -23,6 +25,9 @@ from trtdbg.records import Dtype, Record, Shape, Verdict, dtype_text, shape_text
 
 MOST_BOXES = 60
 """Boxes that a picture has room for before equal changes are drawn as one."""
+
+MOST_DETAILS = 200
+"""Lines about one box; a region can hold thousands of nodes."""
 
 _LONGEST = 46
 """Characters of a line in a box."""
@@ -114,7 +119,8 @@ def picture(
         return draw(diff, title, Detail.FULL)
     groups, absorbed = module_groups(diff), absorbed_constants(diff)
     detail, notes = Detail.FOCUS, tuple[str, ...]()
-    nodes = Nodes(diff, groups, absorbed)
+    kinds = Kinds(diff.pairs)
+    nodes = Nodes(diff, groups, absorbed, kinds)
     boxes_of = nodes.boxes(detail)
     for coarser in (Detail.GROUPED, Detail.ENGINES):
         # Counting boxes costs a tenth of drawing a picture to throw it away.
@@ -122,15 +128,16 @@ def picture(
             break
         detail, notes = coarser, ("many changes: equal ones are drawn as one",)
         boxes_of = nodes.boxes(detail)
-    return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of)
+    return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of, kinds)
 
 
 def draw(diff: Diff, title: str, detail: Detail, notes: tuple[str, ...] = ()) -> Picture:
     """Returns the picture at one detail."""
     groups = module_groups(diff)
     absorbed = absorbed_constants(diff) if detail is not Detail.FULL else {}
-    boxes_of = Nodes(diff, groups, absorbed).boxes(detail)
-    return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of)
+    kinds = Kinds(diff.pairs)
+    boxes_of = Nodes(diff, groups, absorbed, kinds).boxes(detail)
+    return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of, kinds)
 
 
 def _drawn(
@@ -141,28 +148,32 @@ def _drawn(
     groups: Mapping[str, str],
     absorbed: Mapping[str, str],
     boxes_of: Regions,
+    kinds: Kinds,
 ) -> Picture:
     constants: dict[int, list[Pair]] = {}
-    members: dict[int, list[Pair]] = {}
-    for pair in diff.pairs:
+    members: dict[int, list[int]] = {}
+    for place, pair in enumerate(diff.pairs):
         number = boxes_of.get(pair.name)
         if number is None:
             number = boxes_of.get(absorbed.get(pair.name, ""))
             if number is not None:
                 constants.setdefault(number, []).append(pair)
         elif number in members:
-            members[number].append(pair)
+            members[number].append(place)
         else:
-            members[number] = [pair]
-    boxes = tuple(
-        _box(number, pairs, constants.get(number, []), groups)
-        for number, pairs in members.items()
-    )
+            members[number] = [place]
+    boxes = []
+    for number, places in members.items():
+        pairs, held = [diff.pairs[place] for place in places], constants.get(number, [])
+        if len(pairs) == 1 and not held:
+            boxes.append(_node_box(number, pairs[0], groups[pairs[0].name]))
+        else:
+            boxes.append(_box(number, pairs, kinds.counted(places), held, groups))
     links, casts = _links(diff, boxes_of)
     return Picture(
         title=one_line(f"{title}: {diff.before} → {diff.after}"),
         detail=detail,
-        boxes=boxes,
+        boxes=tuple(boxes),
         links=links,
         casts=casts,
         summary=(*_summary(diff), *notes),
@@ -197,17 +208,31 @@ def _neighbourhood(diff: Diff, around: str, depth: int) -> Diff:
 
 
 def _box(
-    number: int, pairs: list[Pair], constants: list[Pair], groups: Mapping[str, str]
+    number: int,
+    pairs: list[Pair],
+    alike: list[tuple[Pair, int]],
+    constants: list[Pair],
+    groups: Mapping[str, str],
 ) -> Box:
-    if len(pairs) == 1 and not constants:
-        return _node_box(number, pairs[0], groups[pairs[0].name])
-    changes = Counter(pair.change for pair in pairs)
+    """Returns the box of several nodes, or of one with constants.
+
+    Args:
+        number: of the box.
+        pairs: the nodes.
+        alike: one node of each kind among them, and how many there are.
+        constants: drawn with them.
+        groups: the module of each node.
+    """
+    changes = Counter[Change]()
+    for pair, times in alike:
+        changes[pair.change] += times
     moved = [change for change in changes if change is not Change.SAME]
-    engines = {pair.engines for pair in pairs}
+    engines = {pair.engines for pair, _ in alike}
     before, after = ({e[side] for e in engines} for side in (0, 1))
-    names = dict.fromkeys(groups[pair.name] for pair in pairs if groups[pair.name])
+    names = dict.fromkeys(groups[pair.name] for pair in pairs)
+    names.pop("", None)
     single = pairs[0] if len(pairs) == 1 else None
-    lines = _node_lines(single) if single else _region_lines(pairs, changes, list(names))
+    lines = _node_lines(single) if single else _region_lines(alike, changes, list(names))
     if constants:
         lines.append(_constants_line(constants))
     return Box(
@@ -217,8 +242,8 @@ def _box(
         details=tuple(_details(single) if single else _region_details(pairs)),
         change=max(moved, key=lambda change: changes[change]) if moved else Change.SAME,
         mixed=len(changes) > 1,
-        breaks_before=any(pair.before and pair.before.left for pair in pairs),
-        breaks_after=any(pair.after and pair.after.left for pair in pairs),
+        breaks_before=any(pair.before and pair.before.left for pair, _ in alike),
+        breaks_after=any(pair.after and pair.after.left for pair, _ in alike),
         border=pairs[0].shown.op in BORDER,
         engines=(
             next(iter(before)) if len(before) == 1 else None,
@@ -292,23 +317,25 @@ def _arrow(pair: Pair) -> str:
 
 
 def _region_lines(
-    pairs: list[Pair], changes: Counter[Change], modules: list[str]
+    alike: list[tuple[Pair, int]], changes: Counter[Change], modules: list[str]
 ) -> list[str]:
+    nodes = changes.total()
     span = modules[0] if len(modules) == 1 else ""
     if len(modules) > 1:
         span = f"{modules[0]} … {modules[-1]}"
-    if set(changes) == {Change.SAME} and not any(pair.breaks for pair in pairs):
-        return [f"{len(pairs)} unchanged nodes", span]
-    kinds = Counter(change_words(p) for p in pairs if p.change is not Change.SAME)
-    left = Counter(operator_text(p.shown.target) for p in pairs if p.after and p.after.left)
-    was = Counter(
-        operator_text(p.shown.target)
-        for p in pairs
-        if p.before and p.before.left and not (p.after and p.after.left)
-    )
-    title = f"{len(pairs)} nodes"
+    if set(changes) == {Change.SAME} and not any(pair.breaks for pair, _ in alike):
+        return [f"{nodes} unchanged nodes", span]
+    kinds, left, was = Counter[str](), Counter[str](), Counter[str]()
+    for pair, times in alike:
+        if pair.change is not Change.SAME:
+            kinds[change_words(pair)] += times
+        if pair.after and pair.after.left:
+            left[operator_text(pair.shown.target)] += times
+        elif pair.before and pair.before.left:
+            was[operator_text(pair.shown.target)] += times
+    title = f"{nodes} nodes"
     if len(modules) > 1:
-        title = f"{len(modules)} more blocks alike, {len(pairs)} nodes"
+        title = f"{len(modules)} more blocks alike, {nodes} nodes"
     lines = [title, span]
     lines += [f"{number} {words}" for words, number in kinds.most_common(_MOST_DTYPES)]
     if len(kinds) > _MOST_DTYPES:
@@ -371,9 +398,13 @@ def _told(
 
 
 def _region_details(pairs: list[Pair]) -> list[str]:
-    return [
-        one_line(f"{pair.name}: {change_words(pair) or pair.change.value}") for pair in pairs
+    lines = [
+        one_line(f"{pair.name}: {change_words(pair) or pair.change.value}")
+        for pair in pairs[:MOST_DETAILS]
     ]
+    if len(pairs) > MOST_DETAILS:
+        lines.append(f"and {len(pairs) - MOST_DETAILS} more")
+    return lines
 
 
 def _links(
@@ -427,8 +458,11 @@ def _links(
     return tuple(links), casts
 
 
+_CHANGE = attrgetter("change")
+
+
 def _summary(diff: Diff) -> tuple[str, ...]:
-    changes = Counter(pair.change for pair in diff.pairs)
+    changes = Counter(map(_CHANGE, diff.pairs))
     parts = [f"{changes[change]} {change.value}" for change in Change if changes[change]]
     lines = [", ".join(parts)]
     if diff.partitioned:
@@ -446,9 +480,10 @@ def _summary(diff: Diff) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _folded(line: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def _folded(line: str) -> tuple[str, ...]:
     """Returns a line in no more than two that fit a box."""
     text = one_line(line)
     if len(text) <= _LONGEST:
-        return [text]
-    return wrap(text, _LONGEST, max_lines=2, placeholder=" …")
+        return (text,)
+    return tuple(wrap(text, _LONGEST, max_lines=2, placeholder=" …"))

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
+from itertools import compress
 
 from trtdbg.outputs.dtype_diff.compare import Change, Diff, Pair
+from trtdbg.outputs.dtype_diff.sides import SideNode
 from trtdbg.records import dtype_text
 
 _FEWEST_REPEATS = 4
@@ -36,11 +38,72 @@ Regions = dict[str, int]
 """Number of the box of each node that is drawn, numbered in graph order."""
 
 
+class Kinds:
+    """What nodes say of themselves besides name and place; many say the same.
+
+    A model of ten thousand nodes has some tens of kinds, and what is drawn is decided by kind.
+    """
+
+    def __init__(self, pairs: Iterable[Pair]) -> None:
+        """Takes the nodes; they are told apart when somebody asks."""
+        self._pairs = pairs
+
+    @property
+    def samples(self) -> list[Pair]:
+        """One node of each kind."""
+        return self._told_apart[0]
+
+    @property
+    def of(self) -> list[int]:
+        """The kind of each node, in their order."""
+        return self._told_apart[1]
+
+    @cached_property
+    def _told_apart(self) -> tuple[list[Pair], list[int]]:
+        samples: list[Pair] = []
+        of: list[int] = []
+        known: dict[_Key, int] = {}
+        for pair in self._pairs:
+            before, after = pair.before or _NOBODY, pair.after or _NOBODY
+            shown = pair.after or before
+            said = (
+                shown.op,
+                shown.target,
+                pair.change,
+                before.dtype,
+                after.dtype,
+                before.engine,
+                after.engine,
+                before.verdict,
+                after.verdict,
+                before.left,
+                after.left,
+            )
+            kind = known.setdefault(said, len(known))
+            if kind == len(samples):
+                samples.append(pair)
+            of.append(kind)
+        return samples, of
+
+    def counted(self, places: Iterable[int]) -> list[tuple[Pair, int]]:
+        """Returns a node of each kind among those at `places`, with how many there are."""
+        samples, of = self._told_apart
+        numbers = Counter(of[place] for place in places)
+        return [(samples[kind], number) for kind, number in numbers.items()]
+
+
+_NOBODY = SideNode(name="", op="", target="")
+
+
 class Nodes:
     """The nodes of a diff that get a box, prepared once for one detail after the other."""
 
     def __init__(
-        self, diff: Diff, groups: Mapping[str, str], absorbed: Collection[str]
+        self,
+        diff: Diff,
+        groups: Mapping[str, str],
+        absorbed: Collection[str],
+        kinds: Kinds | None = None,
     ) -> None:
         """Prepares the nodes.
 
@@ -48,11 +111,14 @@ class Nodes:
             diff: what is drawn.
             groups: from `module_groups`.
             absorbed: constants that count with their reader and get no box.
+            kinds: of the nodes of `diff`, if they are known.
         """
-        self._pairs = [pair for pair in diff.pairs if pair.name not in absorbed]
-        self._groups = groups
-        place = {pair.name: index for index, pair in enumerate(self._pairs)}
-        self._operands: list[list[int]] = [[] for _ in self._pairs]
+        self._of_all = kinds or Kinds(diff.pairs)
+        self._drawn = [pair.name not in absorbed for pair in diff.pairs]
+        self._names = [pair.name for pair in compress(diff.pairs, self._drawn)]
+        self._groups = [groups[name] for name in self._names]
+        place = {name: index for index, name in enumerate(self._names)}
+        self._operands: list[list[int]] = [[] for _ in self._names]
         for value, reader in diff.edges:
             if value in place and reader in place:
                 self._operands[place[reader]].append(place[value])
@@ -60,60 +126,76 @@ class Nodes:
     def boxes(self, detail: Detail) -> Regions:
         """Returns the box of each node; boxes never stand in a circle."""
         if detail is Detail.FULL:
-            return {pair.name: number for number, pair in enumerate(self._pairs)}
+            return {name: number for number, name in enumerate(self._names)}
         known: dict[_Key, int] = {}
-        keys = []
-        for index, (pair, key) in enumerate(zip(self._pairs, self._keys, strict=True)):
-            if key is None:
-                key = ("node", pair.name)
-                if detail is Detail.GROUPED:
-                    key = (*self._change(index), self._groups[pair.name])
-                elif detail is Detail.ENGINES:
-                    key = self._change(index)
-            keys.append(known.setdefault(key, len(known)))
+        keys = self._keys(detail, known)
         repeats = set[int]()
         if detail is not Detail.ENGINES:
             for key, indices in self._repeats.items():
-                repeats.add(known.setdefault(key, len(known)))
+                number = known.setdefault(key, len(known))
+                repeats.add(number)
                 for index in indices:
-                    keys[index] = known[key]
-        numbers = _numbered(keys, repeats, self._operands)
-        return {pair.name: number for pair, number in zip(self._pairs, numbers, strict=True)}
+                    keys[index] = number
+        return dict(zip(self._names, _numbered(keys, repeats, self._operands), strict=True))
 
     @cached_property
-    def _keys(self) -> list[_Key | None]:
-        """What neighbours have to share to be one box; None depends on the detail."""
-        keys: list[_Key | None] = []
-        for pair in self._pairs:
-            if pair.shown.op in BORDER:
-                keys.append(("node", pair.name))
-            elif pair.change is Change.SAME and not pair.breaks:
-                keys.append(("same", pair.engines))
-            else:
-                keys.append(None)
-        return keys
+    def _kinds(self) -> list[int]:
+        """The kind of each node that is drawn."""
+        return list(compress(self._of_all.of, self._drawn))
 
-    def _change(self, index: int) -> _Key:
-        pair = self._pairs[index]
-        return (pair.change, *_dtypes(pair), pair.turned, pair.breaks, pair.engines)
+    def _keys(self, detail: Detail, known: dict[_Key, int]) -> list[int]:
+        """Returns what neighbours have to share to be one box, as numbers.
+
+        A node that is a box of its own has a negative one.
+        """
+        shared: list[int | None] = []
+        in_group: list[_Key | None] = []
+        for pair in self._of_all.samples:
+            key: _Key | None = None
+            grouped: _Key | None = None
+            if pair.shown.op not in BORDER:
+                if pair.change is Change.SAME and not pair.breaks:
+                    key = ("same", pair.engines)
+                elif detail is Detail.ENGINES:
+                    key = _told(pair)
+                elif detail is Detail.GROUPED:
+                    grouped = _told(pair)
+            shared.append(known.setdefault(key, len(known)) if key is not None else None)
+            in_group.append(grouped)
+        keys = []
+        for index, kind in enumerate(self._kinds):
+            number = shared[kind]
+            if number is None:
+                number = -1 - index
+                grouped = in_group[kind]
+                if grouped is not None:
+                    grouped = (*grouped, self._groups[index])
+                    number = known.setdefault(grouped, len(known))
+            keys.append(number)
+        return keys
 
     @cached_property
     def _repeats(self) -> dict[_Key, list[int]]:
         """Nodes of the blocks between the first and the last of a row of equal ones."""
         members: dict[str, list[int]] = {}
-        for index, pair in enumerate(self._pairs):
-            group = self._groups[pair.name]
-            if group:
-                members.setdefault(group, []).append(index)
-        signatures = {
-            group: _signature(self._pairs[index] for index in indices)
+        for index, group in enumerate(self._groups):
+            if group in members:
+                members[group].append(index)
+            elif group:
+                members[group] = [index]
+        known: dict[_Key, int] = {}
+        samples, of = self._of_all.samples, self._kinds
+        looks = [known.setdefault(_look(pair), len(known)) for pair in samples]
+        changing = [pair.change is not Change.SAME or pair.breaks for pair in samples]
+        # Two blocks are alike if as many of their nodes look the same.
+        signatures: dict[str, Hashable] = {
+            group: frozenset(Counter([looks[of[index]] for index in indices]).items())
             for group, indices in members.items()
         }
         repeats: dict[_Key, list[int]] = {}
         for run in _runs(list(members), signatures):
-            first = (self._pairs[index] for index in members[run[0]])
-            changing = any(p.change is not Change.SAME or p.breaks for p in first)
-            if len(run) >= _FEWEST_REPEATS and changing:
+            changes = any(changing[of[index]] for index in members[run[0]])
+            if len(run) >= _FEWEST_REPEATS and changes:
                 key = ("repeat", run[0], run[-1])
                 repeats[key] = [index for group in run[1:-1] for index in members[group]]
         return repeats
@@ -128,10 +210,11 @@ def module_groups(diff: Diff) -> dict[str, str]:
 
     A node without one (a functional operator of a block, say) goes with what it reads.
     """
-    paths = {
-        pair.name: source.module or "" if (source := pair.shown.source) is not None else ""
-        for pair in diff.pairs
-    }
+    paths = {}
+    for pair in diff.pairs:
+        node = pair.after or pair.before
+        source = node.source if node is not None else None
+        paths[pair.name] = source.module or "" if source is not None else ""
     different = set(paths.values())
     depth = 1
     while depth < 6:
@@ -185,21 +268,22 @@ def _dtypes(pair: Pair) -> tuple[str | None, str | None]:
     return dtype_text(pair.before.dtype), dtype_text(pair.after.dtype)
 
 
-def _signature(pairs: Iterable[Pair]) -> Hashable:
-    """Returns what two blocks have to share to be drawn as one: all but names and numbers."""
-    described = Counter(
-        (
-            pair.shown.target if pair.shown.op == "call_function" else pair.shown.op,
-            pair.change,
-            *_dtypes(pair),
-            pair.turned,
-            pair.breaks,
-            pair.before is None or pair.before.engine is None,
-            pair.after is None or pair.after.engine is None,
-        )
-        for pair in pairs
+def _told(pair: Pair) -> _Key:
+    """Returns what a box says that nodes which change alike share."""
+    return (pair.change, *_dtypes(pair), pair.turned, pair.breaks, pair.engines)
+
+
+def _look(pair: Pair) -> _Key:
+    """Returns what nodes of two blocks drawn as one share: all but names and numbers."""
+    return (
+        pair.shown.target if pair.shown.op == "call_function" else pair.shown.op,
+        pair.change,
+        *_dtypes(pair),
+        pair.turned,
+        pair.breaks,
+        pair.before is None or pair.before.engine is None,
+        pair.after is None or pair.after.engine is None,
     )
-    return frozenset(described.items())
 
 
 def _runs(groups: list[str], signatures: dict[str, Hashable]) -> Iterator[list[str]]:
@@ -227,26 +311,47 @@ def _numbered(
         operands: what each node reads, by place.
     """
     levels: list[int] = []
-    for index, key in enumerate(keys):
-        level = 0
-        for operand in operands[index]:
-            if operand < index:
-                level = max(level, levels[operand] + (keys[operand] != key))
-        levels.append(level)
-    parent = list(range(len(keys)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
+    boxes: list[int] = []
+    same = list[int]()
+    """Of each box one that it turned out to be a part of, or itself."""
     first: dict[tuple[int, int], int] = {}
-    for index, (key, level) in enumerate(zip(keys, levels, strict=True)):
+    later: list[tuple[int, int]] = []
+    """What is read by a node that stands before it, where a circle was cut."""
+
+    def root(box: int) -> int:
+        while same[box] != box:
+            same[box] = same[same[box]]
+            box = same[box]
+        return box
+
+    for index, (key, reads) in enumerate(zip(keys, operands, strict=True)):
+        level = 0
+        for operand in reads:
+            if operand >= index:
+                later.append((operand, index))
+                continue
+            above = levels[operand] + (keys[operand] != key)
+            if above > level:
+                level = above
+        levels.append(level)
+        box = None
         if key in repeats:
-            parent[root(index)] = root(first.setdefault((key, level), index))
-        for operand in operands[index]:
-            if keys[operand] == key and levels[operand] == level:
-                parent[root(index)] = root(operand)
+            box = first.setdefault((key, level), len(same))
+            if box == len(same):
+                same.append(box)
+        for operand in reads:
+            if operand < index and keys[operand] == key and levels[operand] == level:
+                if box is None:
+                    box = boxes[operand]
+                elif box != boxes[operand]:
+                    same[root(boxes[operand])] = root(box)
+        if box is None:
+            box = len(same)
+            same.append(box)
+        boxes.append(box)
+    for operand, index in later:
+        if keys[operand] == keys[index] and levels[operand] == levels[index]:
+            same[root(boxes[operand])] = root(boxes[index])
+    roots = [root(box) for box in range(len(same))]
     numbers: dict[int, int] = {}
-    return [numbers.setdefault(root(index), len(numbers)) for index in range(len(keys))]
+    return [numbers.setdefault(roots[box], len(numbers)) for box in boxes]
