@@ -11,7 +11,7 @@ from textual.content import Content
 
 from trtdbg_ui.keymap import key
 from trtdbg_ui.render.text import Line
-from trtdbg_ui.widgets.overlay import Overlay
+from trtdbg_ui.widgets.overlay import Overlay, Result
 from trtdbg_ui.widgets.text_view import TextView
 
 
@@ -24,16 +24,47 @@ class Page(TextView):
         self.styles.height = self._count + 2
 
 
-class Dialog(Overlay[None]):
+class PageOverlay(Overlay[Result]):
+    """A screen over the screen with one page; subclasses say what its keys do."""
+
+    DEFAULT_CSS = """
+    PageOverlay > Page { width: 84; max-width: 96%; max-height: 92%; }
+    """
+
+    def __init__(self, title: str, make: Callable[[int], list[Line]], hint: str) -> None:
+        """Prepares a page.
+
+        Args:
+            title: Stands in the frame.
+            make: Returns the lines for a width.
+            hint: What keys do, in the frame below.
+        """
+        super().__init__()
+        self._title = title
+        self._make = make
+        self._hint = hint
+
+    def compose(self) -> ComposeResult:
+        """Yields the text."""
+        view = Page()
+        # Content, because a string would be read as markup.
+        view.border_title = Content(self._title)
+        view.border_subtitle = self._hint
+        yield view
+
+    def on_mount(self) -> None:
+        """Shows the text and gives it the keyboard."""
+        view = self.query_one(Page)
+        view.show(self._make)
+        view.focus()
+
+
+class Dialog(PageOverlay[None]):
     """A text with a title; Escape, q, Enter or the key that opened it closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "dismiss", "Close", show=False),
     ]
-
-    DEFAULT_CSS = """
-    Dialog > Page { width: 84; max-width: 96%; max-height: 92%; }
-    """
 
     def __init__(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:
         """Prepares a page.
@@ -43,24 +74,8 @@ class Dialog(Overlay[None]):
             make: Returns the lines for a width.
             action: Id of the action that opened the page; its keys close it too.
         """
-        super().__init__()
-        self._title = title
-        self._make = make
+        super().__init__(title, make, f"{_first('down')} {_first('up')} scroll · esc closes")
         self.close_with(action)
-
-    def compose(self) -> ComposeResult:
-        """Yields the text."""
-        view = Page()
-        # Content, because a string would be read as markup.
-        view.border_title = Content(self._title)
-        view.border_subtitle = f"{_first('down')} {_first('up')} scroll · esc closes"
-        yield view
-
-    def on_mount(self) -> None:
-        """Shows the text and gives it the keyboard."""
-        view = self.query_one(Page)
-        view.show(self._make)
-        view.focus()
 
 
 def _first(id: str) -> str:
