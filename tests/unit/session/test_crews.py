@@ -285,8 +285,9 @@ class TestDask:
                 assert row.error is None
         assert sorted(found) == list(range(6))
 
-    def test_nobody_at_the_address(self) -> None:
+    def test_nobody_at_the_address(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("distributed", reason="trtdbg[dask] is not installed")
+        monkeypatch.setattr("trtdbg.session.crews._CONNECT_SECONDS", 1)
         with pytest.raises(UnavailableError, match="no Dask scheduler answers at"):
             DaskCrew("tcp://127.0.0.1:9")
 
