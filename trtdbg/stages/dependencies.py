@@ -6,7 +6,11 @@ Nothing here decides anything: torch's own partitioner runs, and is answered the
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import inspect
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,15 +35,15 @@ class Downstream:
     """
 
     def __init__(self, graph_module: GraphModule) -> None:
-        self.bits: dict[Node, int] = {}
+        nodes = list(reversed(graph_module.graph.nodes))
+        self.bits = {node: 1 << place for place, node in enumerate(nodes)}
         self.growing: list[GrowingNodes] = []
         self._below: dict[Node, int] = {}
         self._answers: dict[Node, list[Node]] = {}
-        for place, node in enumerate(reversed(graph_module.graph.nodes)):
-            self.bits[node] = 1 << place
+        for node in nodes:
             below = 0
             for user in node.users:
-                below |= self.bits[user] | self._below[user]
+                below |= self.bits[user] | self._below.get(user, 0)
             self._below[node] = below
 
     def downstreams_of(self, node: Node) -> list[Node]:
@@ -79,12 +83,35 @@ class GrowingNodes(dict[Node, "int | None"]):
                 self.held |= self.downstream.bits[node]
 
 
+_READ = "f383ea46f9ee0d90e688305832106961e81a351f0f8fbdac623376b768ac80f7"
+"""Digest of the partitioner that `Downstream` was written for, in torch 2.13 and 2.14.
+
+Torch's main branch adds sets to what it is told is downstream: another text gets torch's own
+viewer.
+"""
+
+
+def _digest(text: str) -> str:
+    """Returns a digest of a program's text, whatever its comments and margins."""
+    lines = (line.strip() for line in text.splitlines())
+    code = "\n".join(line for line in lines if line and not line.startswith("#"))
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+@functools.cache
+def _is_the_one_read(module: ModuleType) -> bool:
+    try:
+        return _digest(inspect.getsource(module)) == _READ
+    except OSError:
+        # There is no text beside the compiled module.
+        return False
+
+
 @contextlib.contextmanager
 def answered_without_walks() -> Iterator[None]:
     """Lets torch's global partitioner ask `Downstream`, and list the modules of a graph once.
 
-    It lists them for each node, and changes no module until all nodes are asked. Where torch
-    has none of the names that are replaced here, it answers itself.
+    It lists them for each node, and changes no module until all nodes are asked.
 
     Source: torch 2.13 and 2.14, `fx/passes/infra/partitioner.py` Partition, _DependencyViewer
     and CapabilityBasedPartitioner._is_node_supported.
@@ -93,7 +120,6 @@ def answered_without_walks() -> Iterator[None]:
 
     latest: list[Downstream] = []
     tables: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
-
     made_as_it_is = partitioner.Partition
 
     def make(*args: Any, **kwargs: Any) -> Any:
@@ -112,15 +138,15 @@ def answered_without_walks() -> Iterator[None]:
 
     with contextlib.ExitStack() as stack:
         asks = partitioner.CapabilityBasedPartitioner
-        _replace(stack, asks, {"_is_node_supported": is_node_supported})
-        _replace(stack, partitioner, {"_DependencyViewer": view, "Partition": make})
+        _replace(stack, asks, "_is_node_supported", is_node_supported)
+        if _is_the_one_read(partitioner):
+            _replace(stack, partitioner, "_DependencyViewer", view)
+            _replace(stack, partitioner, "Partition", make)
         yield
 
 
-def _replace(stack: contextlib.ExitStack, owner: Any, names: Mapping[str, Any]) -> None:
-    """Replaces attributes until the stack is closed; none of them if one does not exist."""
-    if not all(hasattr(owner, name) for name in names):
-        return
-    for name, replacement in names.items():
+def _replace(stack: contextlib.ExitStack, owner: Any, name: str, replacement: Any) -> None:
+    """Replaces an attribute until the stack is closed, if there is one."""
+    if hasattr(owner, name):
         stack.callback(setattr, owner, name, getattr(owner, name))
         setattr(owner, name, replacement)
