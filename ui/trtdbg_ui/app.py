@@ -26,7 +26,6 @@ from trtdbg_ui.navigation import (
     searching,
 )
 from trtdbg_ui.outside import Outside
-from trtdbg_ui.render.text import Line
 from trtdbg_ui.reproducing import Reproducing
 from trtdbg_ui.state import Find, Pane, State
 from trtdbg_ui.widgets.board import Board
@@ -231,28 +230,22 @@ class TrtdbgApp(Reproducing, Outside):
             return
         view = self._findings
         if view is not None:
-            self._explain(view.findings_at(view.cursor))
+            findings = view.findings_at(view.cursor)
+            if findings:
+                self._explain(_title_of(findings), findings)
             return
         if state.node is None:
             return
-        from trtdbg_ui.render.findings import explanation
-
         found = state.loaded.findings_of.get(state.node, ())
         if not found:
             go_on = f"{key('next-problem')} goes to the next node that has."
             self.tell(f"{state.node} has no findings; {go_on}")
             return
-        self._open(f"Findings of {state.node}", partial(explanation, found), "explain")
+        self._explain(f"Findings of {state.node}", found)
 
-    def _explain(self, findings: tuple[Finding, ...]) -> None:
-        """Explains findings that are alike, or a single one."""
-        if not findings:
-            return
+    def _explain(self, title: str, findings: tuple[Finding, ...]) -> None:
         from trtdbg_ui.render.findings import explanation
 
-        node, more = findings[0].node, len(findings) - 1
-        title = f"Finding of {node}" if node else "Finding"
-        title = f"{title} and {more} alike" if more else title
         self._open(title, partial(explanation, findings), "explain")
 
     def action_validators(self) -> None:
@@ -284,11 +277,6 @@ class TrtdbgApp(Reproducing, Outside):
 
         make = partial(origin, state.loaded.report, node)
         self._open(f"Origin of {node.name}", make, "where-from")
-
-    def _open(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:
-        from trtdbg_ui.widgets.dialog import Dialog
-
-        self.push_screen(Dialog(title, make, action))
 
     # The screen.
 
@@ -348,6 +336,13 @@ class TrtdbgApp(Reproducing, Outside):
             if name is not None:
                 self._jump(name)
                 self.action_pane(Pane.NODES.value)
+
+
+def _title_of(findings: tuple[Finding, ...]) -> str:
+    """Returns the title of findings that are alike, or of a single one."""
+    node, more = findings[0].node, len(findings) - 1
+    title = f"Finding of {node}" if node else "Finding"
+    return f"{title} and {more} alike" if more else title
 
 
 def _node_of(view: EngineList | FindingList, row: int) -> str | None:

@@ -122,10 +122,9 @@ class Choices(Tables):
             self.tell(f"Nothing was switched yet: {key('timing')} switches the timing.")
             return
         from trtdbg_ui.render.switched import switched
-        from trtdbg_ui.widgets.dialog import Dialog
 
         make = partial(switched, before, loaded)
-        self.push_screen(Dialog("What the last switch changed", make, "what-changed"))
+        self._open("What the last switch changed", make, "what-changed")
 
     # Builds and measurements.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from textual.app import SuspendNotSupported
 
 from trtdbg.errors import ExitCode, TrtdbgError
+from trtdbg.outputs.files import write_atomically
 from trtdbg.records import Report, Source
 from trtdbg_ui.loaded import SnapshotRows
 from trtdbg_ui.shell import Shell
@@ -82,8 +83,6 @@ class Outside(Shell):
         self.push_screen(ExportDialog(suggested_name(report), save), self._exported)
 
     def _save(self, report: Report, path: str, kind: Kind, replace: bool) -> None:
-        from trtdbg.outputs.files import write_atomically
-
         data = kind.make(report)
         if self.is_web:
             # Whoever looks from a browser has no business with the server's files.

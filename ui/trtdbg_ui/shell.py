@@ -25,6 +25,7 @@ from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.session.messages import Log
 from trtdbg_ui.actions import ACTIONS
 from trtdbg_ui.keymap import Keymap, use
+from trtdbg_ui.render.text import Line
 from trtdbg_ui.state import BOTTOM, Pane, State
 from trtdbg_ui.themes import THEMES, next_theme, theme_of, tones_of
 from trtdbg_ui.widgets.board import Board
@@ -201,6 +202,12 @@ class Shell(App[int]):
     ) -> None:
         """Shows a toast; what a model's names hold is text and never markup."""
         self.notify(one_line(message), title=title, severity=severity, markup=False)
+
+    def _open(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:
+        """Opens a page, which the keys of `action` close too."""
+        from trtdbg_ui.widgets.dialog import Dialog
+
+        self.push_screen(Dialog(title, make, action))
 
     def action_theme(self) -> None:
         """Goes on to the next of dark, light and monochrome."""

@@ -28,11 +28,14 @@ class AdviceDialog(PageOverlay[Suggestion | None]):
 
     def __init__(self, report: Report) -> None:
         """Prepares the page about a report that was weighed."""
-        applies = "a applies the policy · " if report.suggestion is not None else ""
         lines = partial(advice_lines, report)
-        super().__init__("What to do about refusals", lines, f"{applies}esc closes")
+        super().__init__("What to do about refusals", lines, "advice", but={"a"})
         self._report = report
-        self.close_with("advice", but={"a"})
+
+    def hint(self) -> str:
+        """Returns that `a` applies a suggestion, if there is one."""
+        applies = "a applies the policy · " if self._report.suggestion is not None else ""
+        return f"{applies}esc closes"
 
     def action_apply(self) -> None:
         """Goes to the suggested policy, if there is one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -27,29 +27,44 @@ class Page(TextView):
 class PageOverlay(Overlay[Result]):
     """A screen over the screen with one page; subclasses say what its keys do."""
 
+    CLOSING: ClassVar[str] = "dismiss"
+    """The action of the keys that opened it."""
+
     DEFAULT_CSS = """
     PageOverlay > Page { width: 84; max-width: 96%; max-height: 92%; }
     """
 
-    def __init__(self, title: str, make: Callable[[int], list[Line]], hint: str) -> None:
+    def __init__(
+        self,
+        title: str,
+        make: Callable[[int], list[Line]],
+        action: str,
+        *,
+        but: Collection[str] = (),
+    ) -> None:
         """Prepares a page.
 
         Args:
             title: Stands in the frame.
             make: Returns the lines for a width.
-            hint: What keys do, in the frame below.
+            action: Id of the action that opened the page; its keys close it too.
+            but: Keys that do something else here.
         """
         super().__init__()
         self._title = title
         self._make = make
-        self._hint = hint
+        self.close_with(action, self.CLOSING, but=but)
+
+    def hint(self) -> str:
+        """Returns what keys do, for the frame below the page."""
+        return "esc closes"
 
     def compose(self) -> ComposeResult:
         """Yields the text."""
         view = Page()
         # Content, because a string would be read as markup.
         view.border_title = Content(self._title)
-        view.border_subtitle = self._hint
+        view.border_subtitle = self.hint()
         yield view
 
     def on_mount(self) -> None:
@@ -66,16 +81,9 @@ class Dialog(PageOverlay[None]):
         Binding("escape,q,enter", "dismiss", "Close", show=False),
     ]
 
-    def __init__(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:
-        """Prepares a page.
-
-        Args:
-            title: Stands in the frame.
-            make: Returns the lines for a width.
-            action: Id of the action that opened the page; its keys close it too.
-        """
-        super().__init__(title, make, f"{_first('down')} {_first('up')} scroll · esc closes")
-        self.close_with(action)
+    def hint(self) -> str:
+        """Returns the keys that scroll, as they are bound."""
+        return f"{_first('down')} {_first('up')} scroll · esc closes"
 
 
 def _first(id: str) -> str:
