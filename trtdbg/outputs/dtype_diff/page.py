@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from trtdbg.outputs.dtype_diff.dot import legend
-from trtdbg.outputs.dtype_diff.picture import MOST_DETAILS, Picture
+from trtdbg.outputs.dtype_diff.picture import Picture, limited
 from trtdbg.outputs.html import render
 
 _BEFORE_SVG: Final = re.compile(rb"^.*?(?=<svg )", re.DOTALL)
@@ -30,7 +30,7 @@ def page(picture: Picture, svg: bytes) -> str:
     casts = {
         f"c{number}": {
             "title": f"cast {cast.words}",
-            "lines": [f"{cast.change.value}", *_limited(cast.members)],
+            "lines": [f"{cast.change.value}", *limited(cast.members, len(cast.members))],
             "names": [],
         }
         for number, cast in enumerate(picture.casts)
@@ -44,9 +44,3 @@ def page(picture: Picture, svg: bytes) -> str:
         # `<` would end the script element, whatever the quotes around it.
         details=json.dumps(boxes | casts).replace("<", "\\u003c"),
     )
-
-
-def _limited(lines: tuple[str, ...]) -> list[str]:
-    if len(lines) <= MOST_DETAILS:
-        return list(lines)
-    return [*lines[:MOST_DETAILS], f"and {len(lines) - MOST_DETAILS} more"]

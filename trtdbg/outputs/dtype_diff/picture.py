@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from operator import attrgetter
+from itertools import islice
 from textwrap import wrap
 
 from trtdbg.outputs.dtype_diff.compare import Cast, Change, Diff, Pair
@@ -26,7 +26,7 @@ from trtdbg.records import Dtype, Record, Shape, Verdict, dtype_text, shape_text
 MOST_BOXES = 60
 """Boxes that a picture has room for before equal changes are drawn as one."""
 
-MOST_DETAILS = 200
+_MOST_DETAILS = 200
 """Lines about one box; a region can hold thousands of nodes."""
 
 _LONGEST = 46
@@ -119,8 +119,7 @@ def picture(
         return draw(diff, title, Detail.FULL)
     groups, absorbed = module_groups(diff), absorbed_constants(diff)
     detail, notes = Detail.FOCUS, tuple[str, ...]()
-    kinds = Kinds(diff.pairs)
-    nodes = Nodes(diff, groups, absorbed, kinds)
+    nodes = Nodes(diff, groups, absorbed)
     boxes_of = nodes.boxes(detail)
     for coarser in (Detail.GROUPED, Detail.ENGINES):
         # Counting boxes costs a tenth of drawing a picture to throw it away.
@@ -128,16 +127,16 @@ def picture(
             break
         detail, notes = coarser, ("many changes: equal ones are drawn as one",)
         boxes_of = nodes.boxes(detail)
-    return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of, kinds)
+    return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of, nodes.kinds)
 
 
 def draw(diff: Diff, title: str, detail: Detail, notes: tuple[str, ...] = ()) -> Picture:
     """Returns the picture at one detail."""
     groups = module_groups(diff)
     absorbed = absorbed_constants(diff) if detail is not Detail.FULL else {}
-    kinds = Kinds(diff.pairs)
-    boxes_of = Nodes(diff, groups, absorbed, kinds).boxes(detail)
-    return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of, kinds)
+    nodes = Nodes(diff, groups, absorbed)
+    boxes_of = nodes.boxes(detail)
+    return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of, nodes.kinds)
 
 
 def _drawn(
@@ -398,13 +397,16 @@ def _told(
 
 
 def _region_details(pairs: list[Pair]) -> list[str]:
-    lines = [
-        one_line(f"{pair.name}: {change_words(pair) or pair.change.value}")
-        for pair in pairs[:MOST_DETAILS]
-    ]
-    if len(pairs) > MOST_DETAILS:
-        lines.append(f"and {len(pairs) - MOST_DETAILS} more")
-    return lines
+    lines = (
+        one_line(f"{pair.name}: {change_words(pair) or pair.change.value}") for pair in pairs
+    )
+    return limited(lines, len(pairs))
+
+
+def limited(lines: Iterable[str], total: int) -> list[str]:
+    """Returns the first lines about a box, and how many of `total` are left out."""
+    more = total - _MOST_DETAILS
+    return [*islice(lines, _MOST_DETAILS), *([f"and {more} more"] if more > 0 else [])]
 
 
 def _links(
@@ -458,11 +460,8 @@ def _links(
     return tuple(links), casts
 
 
-_CHANGE = attrgetter("change")
-
-
 def _summary(diff: Diff) -> tuple[str, ...]:
-    changes = Counter(map(_CHANGE, diff.pairs))
+    changes = Counter(pair.change for pair in diff.pairs)
     parts = [f"{changes[change]} {change.value}" for change in Change if changes[change]]
     lines = [", ".join(parts)]
     if diff.partitioned:

@@ -99,11 +99,7 @@ class Nodes:
     """The nodes of a diff that get a box, prepared once for one detail after the other."""
 
     def __init__(
-        self,
-        diff: Diff,
-        groups: Mapping[str, str],
-        absorbed: Collection[str],
-        kinds: Kinds | None = None,
+        self, diff: Diff, groups: Mapping[str, str], absorbed: Collection[str]
     ) -> None:
         """Prepares the nodes.
 
@@ -111,9 +107,8 @@ class Nodes:
             diff: what is drawn.
             groups: from `module_groups`.
             absorbed: constants that count with their reader and get no box.
-            kinds: of the nodes of `diff`, if they are known.
         """
-        self._of_all = kinds or Kinds(diff.pairs)
+        self.kinds = Kinds(diff.pairs)
         self._drawn = [pair.name not in absorbed for pair in diff.pairs]
         self._names = [pair.name for pair in compress(diff.pairs, self._drawn)]
         self._groups = [groups[name] for name in self._names]
@@ -140,38 +135,24 @@ class Nodes:
 
     @cached_property
     def _kinds(self) -> list[int]:
-        """The kind of each node that is drawn."""
-        return list(compress(self._of_all.of, self._drawn))
+        """The kind of each node that gets a box."""
+        return list(compress(self.kinds.of, self._drawn))
 
     def _keys(self, detail: Detail, known: dict[_Key, int]) -> list[int]:
         """Returns what neighbours have to share to be one box, as numbers.
 
         A node that is a box of its own has a negative one.
         """
-        shared: list[int | None] = []
-        in_group: list[_Key | None] = []
-        for pair in self._of_all.samples:
-            key: _Key | None = None
-            grouped: _Key | None = None
-            if pair.shown.op not in BORDER:
-                if pair.change is Change.SAME and not pair.breaks:
-                    key = ("same", pair.engines)
-                elif detail is Detail.ENGINES:
-                    key = _told(pair)
-                elif detail is Detail.GROUPED:
-                    grouped = _told(pair)
-            shared.append(known.setdefault(key, len(known)) if key is not None else None)
-            in_group.append(grouped)
+        shared = [_shared(pair, detail) for pair in self.kinds.samples]
         keys = []
         for index, kind in enumerate(self._kinds):
-            number = shared[kind]
-            if number is None:
-                number = -1 - index
-                grouped = in_group[kind]
-                if grouped is not None:
-                    grouped = (*grouped, self._groups[index])
-                    number = known.setdefault(grouped, len(known))
-            keys.append(number)
+            key = shared[kind]
+            if key is None:
+                keys.append(-1 - index)
+                continue
+            if detail is Detail.GROUPED and key[0] != _SAME:
+                key = (*key, self._groups[index])
+            keys.append(known.setdefault(key, len(known)))
         return keys
 
     @cached_property
@@ -184,7 +165,7 @@ class Nodes:
             elif group:
                 members[group] = [index]
         known: dict[_Key, int] = {}
-        samples, of = self._of_all.samples, self._kinds
+        samples, of = self.kinds.samples, self._kinds
         looks = [known.setdefault(_look(pair), len(known)) for pair in samples]
         changing = [pair.change is not Change.SAME or pair.breaks for pair in samples]
         # Two blocks are alike if as many of their nodes look the same.
@@ -210,11 +191,10 @@ def module_groups(diff: Diff) -> dict[str, str]:
 
     A node without one (a functional operator of a block, say) goes with what it reads.
     """
-    paths = {}
-    for pair in diff.pairs:
-        node = pair.after or pair.before
-        source = node.source if node is not None else None
-        paths[pair.name] = source.module or "" if source is not None else ""
+    paths = {
+        pair.name: source.module or "" if (source := pair.shown.source) is not None else ""
+        for pair in diff.pairs
+    }
     different = set(paths.values())
     depth = 1
     while depth < 6:
@@ -268,8 +248,17 @@ def _dtypes(pair: Pair) -> tuple[str | None, str | None]:
     return dtype_text(pair.before.dtype), dtype_text(pair.after.dtype)
 
 
-def _told(pair: Pair) -> _Key:
-    """Returns what a box says that nodes which change alike share."""
+_SAME = "same"
+
+
+def _shared(pair: Pair, detail: Detail) -> _Key | None:
+    """Returns what a node shares with those that may be in its box; None if it has its own."""
+    if pair.shown.op in BORDER:
+        return None
+    if pair.change is Change.SAME and not pair.breaks:
+        return _SAME, pair.engines
+    if detail is Detail.FOCUS:
+        return None
     return (pair.change, *_dtypes(pair), pair.turned, pair.breaks, pair.engines)
 
 
