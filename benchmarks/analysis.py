@@ -9,7 +9,7 @@ from benchmarks.children import call
 from benchmarks.measure import Sides, seconds
 from benchmarks.models import model
 from trtdbg.policy import Settings, Timing, TruncationPolicy
-from trtdbg.session.messages import Job
+from trtdbg.worker.messages import Job
 
 LATE = TruncationPolicy()
 OTHER_LISTS = TruncationPolicy(
@@ -60,8 +60,8 @@ def load(path: Path) -> Any:
 
 def options() -> Any:
     """Returns torch_tensorrt's settings of both sides."""
+    from trtdbg.compat.host import prepare
     from trtdbg.stages.capture import compilation_settings
-    from trtdbg.stages.host import prepare
 
     prepare()
     return compilation_settings(Settings(), truncate_double=False)
@@ -78,7 +78,7 @@ def lower(program: Any, settings: Any) -> Any:
         pre_export_lowering,
     )
 
-    from trtdbg.stages.host import decomposing_without_cuda
+    from trtdbg.compat.host import decomposing_without_cuda
 
     program = pre_export_lowering(program, settings)
     decompositions = get_decompositions(

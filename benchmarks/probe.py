@@ -78,8 +78,8 @@ def load_module(path: Path) -> ModuleType:
 def analyse(model: Path, probe_seconds: float) -> tuple[float, int]:
     """Returns the seconds that opening and analysing took, and the number of nodes."""
     from trtdbg.policy import Settings, TruncationPolicy
-    from trtdbg.session.messages import Job
     from trtdbg.session.session import Session
+    from trtdbg.worker.messages import Job
 
     def ignore(_: Any) -> None:
         return

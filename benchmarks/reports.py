@@ -92,9 +92,9 @@ def dot_text(subject: str) -> Sides:
     """
     from torch.fx.passes.graph_drawer import FxGraphDrawer
 
-    from trtdbg.outputs.dtype_diff.compare import compare
-    from trtdbg.outputs.dtype_diff.dot import dot
-    from trtdbg.outputs.dtype_diff.picture import picture
+    from trtdbg.outputs.picture.compare import compare
+    from trtdbg.outputs.picture.dot import dot
+    from trtdbg.outputs.picture.picture import picture
 
     module, before, after = _two_states(
         narrowed=SCATTERED if "scattered" in subject else BLOCK
@@ -131,7 +131,7 @@ def _two_states(narrowed: frozenset[int]) -> tuple[Any, Any, Any]:
     from torch.fx import Graph, GraphModule
     from torch.fx.passes.shape_prop import _extract_tensor_metadata
 
-    from trtdbg.outputs.dtype_diff.sides import Side, side_node
+    from trtdbg.outputs.picture.sides import Side, side_node
     from trtdbg.records import Source
     from trtdbg.stages.capture import graph_node
 

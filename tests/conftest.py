@@ -20,8 +20,8 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session")
 def torch_tensorrt_ready() -> None:
     """Makes torch_tensorrt importable, as the worker does, or skips."""
+    from trtdbg.compat import host
     from trtdbg.errors import UnavailableError
-    from trtdbg.stages import host
 
     try:
         host.prepare()

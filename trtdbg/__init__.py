@@ -71,6 +71,6 @@ def compile(
         trtdbg.errors.StageError: lowering, partitioning or a build failed.
     """
     # By name, so that neither Python nor the import contracts see torch behind this module.
-    importlib.import_module("trtdbg.stages.host").prepare()
+    importlib.import_module("trtdbg.compat.host").prepare()
     runnable = importlib.import_module("trtdbg.session.runnable")
     return runnable.compile_program(exported_program, policy, settings, target)

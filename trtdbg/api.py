@@ -13,19 +13,20 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from trtdbg.analysis import summary
+from trtdbg.analysis.names import find_node
 from trtdbg.errors import UsageError
-from trtdbg.outputs import report_pages, sections, summary
-from trtdbg.outputs.dtype_diff import LAYOUT_SECONDS, compare, layout, sides
-from trtdbg.outputs.dtype_diff.compare import Change, Pair
-from trtdbg.outputs.dtype_diff.dot import dot
-from trtdbg.outputs.dtype_diff.picture import Picture, picture
-from trtdbg.outputs.files import refuse_existing, write_atomically
-from trtdbg.outputs.names import find_node
+from trtdbg.files import refuse_existing, write_atomically
+from trtdbg.outputs import report_pages, sections
+from trtdbg.outputs.picture import LAYOUT_SECONDS, compare, layout, sides
+from trtdbg.outputs.picture.compare import Change, Pair
+from trtdbg.outputs.picture.dot import dot
+from trtdbg.outputs.picture.picture import Picture, picture
 from trtdbg.outputs.report import encode, is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
 from trtdbg.records import EngineRecord, Finding, NodeRecord, Report
-from trtdbg.session.client import Client
-from trtdbg.session.messages import Access, Analyze, Build, Job
+from trtdbg.worker.client import Client
+from trtdbg.worker.messages import Access, Analyze, Build, Job
 
 Item = TypeVar("Item")
 

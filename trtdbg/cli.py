@@ -37,15 +37,15 @@ from trtdbg.errors import (
     UsageError,
     WorkerBugError,
 )
-from trtdbg.outputs.plain import one_line
+from trtdbg.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.session.messages import Access, Ask, Log, News, Progress, Reply
 from trtdbg.viewing import Viewing
+from trtdbg.worker.messages import Access, Ask, Log, News, Progress, Reply
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from trtdbg.session.client import Client
+    from trtdbg.worker.client import Client
 
 COMMANDS: Final = {
     "report": "Engines, dtypes, verdicts and findings of models, as tables or JSON.",
@@ -147,7 +147,7 @@ class Terminal:
     def submit(self, request: Ask) -> Future[Reply]:
         """Sends a request to the worker, which the first one starts."""
         if self._client is None:
-            from trtdbg.session.client import Client
+            from trtdbg.worker.client import Client
 
             self._client = Client(self._heard)
         return self._client.submit(request)

@@ -10,7 +10,7 @@ from typing import Any
 
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildStatus, Report
-from trtdbg.session.messages import Job
+from trtdbg.worker.messages import Job
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "samples"

@@ -16,13 +16,13 @@ import msgspec
 import pytest
 from corpus_bench import CORPUS, SAMPLES, Bench, read_manifest
 
+from trtdbg.analysis.comparison import Comparison, Row, build_totals, policies, row_of
+from trtdbg.batch.executors import LocalCrew, finished
+from trtdbg.batch.rows import Numbers, Task, compare_row
 from trtdbg.errors import ExitCode
-from trtdbg.outputs.comparison import Comparison, Row, build_totals, policies, row_of
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Report
-from trtdbg.session.compared import Numbers, Task, compare_row
-from trtdbg.session.crews import LocalCrew, finished
-from trtdbg.session.messages import Access, Job
+from trtdbg.worker.messages import Access, Job
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "ui")])}

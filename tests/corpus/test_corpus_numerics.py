@@ -11,8 +11,8 @@ from corpus_bench import CORPUS, SAMPLES, Bench, read_manifest
 from trtdbg.errors import UsageError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Agreement, NodeError, Report
-from trtdbg.session.client import Client
-from trtdbg.session.messages import Job, Measure
+from trtdbg.worker.client import Client
+from trtdbg.worker.messages import Job, Measure
 
 MANIFEST = read_manifest()
 

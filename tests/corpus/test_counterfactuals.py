@@ -33,9 +33,9 @@ def graphs(
     torch_tensorrt_ready: None, corpus_model: Callable[[str], Path]
 ) -> dict[str, tuple[Any, Any]]:
     """Returns the lowered graph of every corpus case and sample, plain and refreshed."""
+    from trtdbg.archive.load import load
     from trtdbg.stages.capture import capture
     from trtdbg.stages.infer import infer
-    from trtdbg.stages.load import load
 
     paths = [*map(corpus_model, read_manifest()), *sorted(SAMPLES.glob("*.pt2"))]
     found = {}
@@ -60,7 +60,7 @@ def perturbed(graphs: dict[str, tuple[Any, Any]], seed: int) -> Iterator[tuple[A
     import torch
 
     from tests.applied import compute, named, retyped, set_value
-    from trtdbg.stages.graph import copy_graph_module
+    from trtdbg.graphs.graph import copy_graph_module
 
     chance = random.Random(seed)
     called = {

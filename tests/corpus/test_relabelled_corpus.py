@@ -11,7 +11,7 @@ import pytest
 from corpus_bench import CORPUS, read_manifest
 
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.session.messages import Job
+from trtdbg.worker.messages import Job
 
 CASES = sorted(read_manifest())
 
@@ -37,7 +37,7 @@ def test_the_report_of_a_cuda_export_is_that_of_the_cpu_export(
     case: str, corpus_model: Callable[[str], Path], tmp_path: Path, torch_tensorrt_ready: None
 ) -> None:
     from tests.relabelled import on_device
-    from trtdbg.stages.devices import is_present
+    from trtdbg.compat.devices import is_present
 
     if is_present("cuda", 0):
         pytest.skip("this machine has cuda:0")

@@ -16,7 +16,7 @@ from trtdbg.commands import repro
 from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode
 from trtdbg.policy import Settings, Timing, TruncationPolicy
-from trtdbg.session.messages import Job
+from trtdbg.worker.messages import Job
 
 pytestmark = pytest.mark.skipif(not read_manifest(), reason=f"no corpus at {CORPUS}")
 

@@ -12,8 +12,8 @@ from trtdbg.errors import ExitCode, LimitError, TrtdbgError
 from trtdbg.outputs.report import decode, encode
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
-from trtdbg.session.client import Client
-from trtdbg.session.messages import Access, Analyze, Job
+from trtdbg.worker.client import Client
+from trtdbg.worker.messages import Access, Analyze, Job
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 MODELS = ("batchnorm_float64.pt2", "boundary_mixed.pt2", "ids_float64_island.pt2")

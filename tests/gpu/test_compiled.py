@@ -12,7 +12,7 @@ import pytest
 import trtdbg
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
 from trtdbg.records import BuildStatus
-from trtdbg.session.messages import Job
+from trtdbg.worker.messages import Job
 
 torch = pytest.importorskip("torch")
 

@@ -8,7 +8,7 @@ import pytest
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Report
-from trtdbg.session.messages import Job
+from trtdbg.worker.messages import Job
 
 torch = pytest.importorskip("torch")
 

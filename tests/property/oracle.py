@@ -15,11 +15,11 @@ from programs import Recipe
 
 torch = pytest.importorskip("torch")
 
+from trtdbg.graphs.graph import ENGINE_PREFIX, dtype_name  # noqa: E402
+from trtdbg.graphs.splits import engine_dtype  # noqa: E402
 from trtdbg.policy import Timing, TruncationPolicy  # noqa: E402
 from trtdbg.records import Report  # noqa: E402
 from trtdbg.session.steps import Steps  # noqa: E402
-from trtdbg.stages.graph import ENGINE_PREFIX, dtype_name  # noqa: E402
-from trtdbg.stages.splits import engine_dtype  # noqa: E402
 
 CAST = torch.ops.aten._to_copy.default
 WIDER = {torch.int32: torch.int64, torch.float32: torch.float64}

@@ -28,7 +28,7 @@ from programs import Recipe, recipes  # noqa: E402
 
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy  # noqa: E402
 from trtdbg.session import session as sessions  # noqa: E402
-from trtdbg.session.messages import Job  # noqa: E402
+from trtdbg.worker.messages import Job  # noqa: E402
 
 PROFILE = settings(
     max_examples=200,

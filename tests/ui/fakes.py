@@ -15,7 +15,7 @@ from tests.ui.canned import MODEL, report
 from trtdbg.errors import CancelledError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import BuildRecord, Environment, Report
-from trtdbg.session.messages import (
+from trtdbg.worker.messages import (
     Ask,
     EngineBuilt,
     Log,

@@ -40,7 +40,7 @@ from trtdbg.records import (
     Report,
     Suggestion,
 )
-from trtdbg.session.messages import Analyze, Build, Measure, Weigh
+from trtdbg.worker.messages import Analyze, Build, Measure, Weigh
 
 WIDE = (160, 50)
 NARROW = (80, 24)

@@ -12,7 +12,7 @@ from tests.ui.canned import MODEL, built, report
 from tests.ui.fakes import FakeWorker
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import BuildStatus, Environment, Finding, Level, Numerics, Report
-from trtdbg.session.messages import Analyze, Build, Job
+from trtdbg.worker.messages import Analyze, Build, Job
 
 LATE = TruncationPolicy()
 UPSTREAM = TruncationPolicy(timing=Timing.UPSTREAM)

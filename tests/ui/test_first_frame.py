@@ -9,7 +9,7 @@ from trtdbg_ui.widgets.node_table import NodeTable
 
 from tests.ui.fakes import Stage, loaded_stage, press, saved_app, screen_text, settle
 from trtdbg.policy import Timing
-from trtdbg.session.messages import LogLevel
+from trtdbg.worker.messages import LogLevel
 
 SIZE = (160, 50)
 

@@ -22,4 +22,4 @@ def test_importing_the_package_alone_is_cheap() -> None:
 
 @pytest.mark.parametrize("name", ["torch", "torch_tensorrt", "tensorrt", "numpy"])
 def test_the_app_needs_no_torch(name: str) -> None:
-    assert name not in modules_after("import trtdbg_ui.app, trtdbg.session.client")
+    assert name not in modules_after("import trtdbg_ui.app, trtdbg.worker.client")

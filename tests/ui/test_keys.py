@@ -32,7 +32,7 @@ from tests.ui.fakes import (
 from trtdbg.errors import ExitCode, ModelError, WorkerBugError, WorkerError
 from trtdbg.policy import Timing, TruncationPolicy
 from trtdbg.records import BuildStatus
-from trtdbg.session.messages import Analyze, Build, LogLevel
+from trtdbg.worker.messages import Analyze, Build, LogLevel
 
 WIDE = (160, 50)
 NARROW = (80, 24)
@@ -958,7 +958,7 @@ async def test_of_fifty_thousand_nodes_only_visible_rows_are_rendered(
 
 
 def test_the_fake_worker_can_do_what_the_client_can() -> None:
-    from trtdbg.session.client import Client
+    from trtdbg.worker.client import Client
 
     for name in ("start", "submit", "cancel", "close"):
         assert callable(getattr(Client, name))

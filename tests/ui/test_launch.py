@@ -68,7 +68,7 @@ def start(model: str, viewing: Viewing | None = None) -> list[str]:
 def test_a_saved_report_opens_without_a_worker(
     saved: str, shown: list[TrtdbgApp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("trtdbg.session.client.Client.submit")
+    monkeypatch.delattr("trtdbg.worker.client.Client.submit")
     start(saved)
     assert shown[0].state.policy.timing is Timing.UPSTREAM
     assert shown[0]._desk.read_only

@@ -16,7 +16,7 @@ from trtdbg_ui.app import TrtdbgApp
 from tests.ui.fakes import screen_text, settle
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import BuildStatus
-from trtdbg.session.client import Client
+from trtdbg.worker.client import Client
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "attention_float64.pt2"
 PATIENCE_SECONDS = 180

@@ -20,8 +20,8 @@ from tests.ui.fakes import screen_text, settle
 from tests.ui.test_real import PATIENCE_SECONDS, SAMPLE
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import BuildStatus, Report
-from trtdbg.session.client import Client
-from trtdbg.session.messages import EngineBuilt, News, Progress
+from trtdbg.worker.client import Client
+from trtdbg.worker.messages import EngineBuilt, News, Progress
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch_tensorrt") is None, reason="needs torch_tensorrt"

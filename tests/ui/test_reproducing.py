@@ -24,8 +24,8 @@ from trtdbg.commands.repro import command as repro
 from trtdbg.errors import ExitCode, StageError
 from trtdbg.policy import Timing
 from trtdbg.records import Finding, Level, Recipe, RecipeGraph, RecipeKind, Report, Verdict
-from trtdbg.session import trial
-from trtdbg.session.messages import Reproduce
+from trtdbg.worker import trial
+from trtdbg.worker.messages import Reproduce
 
 NARROW = (80, 24)
 PRINTED = "torch 2.13.0+cpu\noriginal dtypes: reject\nreproduced\n"

@@ -15,7 +15,7 @@ from tests.ui.canned import built, report
 from tests.ui.fakes import Stage, loaded_stage, saved_app, settle
 from trtdbg.errors import ModelError, WorkerError
 from trtdbg.policy import Timing
-from trtdbg.session.messages import LogLevel
+from trtdbg.worker.messages import LogLevel
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=["80x24", "160x50"])
 Compare = Callable[..., bool]

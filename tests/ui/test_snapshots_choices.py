@@ -17,7 +17,7 @@ from tests.ui.test_snapshots import SIZES, Compare, pressing
 from trtdbg.errors import StageError
 from trtdbg.policy import Timing
 from trtdbg.records import Report, TypingKind, ValidatorSource
-from trtdbg.session import trial
+from trtdbg.worker import trial
 
 SOURCE = """def validate_dtype(to_copy_node: Node) -> bool:
     allowed_dtypes = {torch.float, torch.int32, torch.bool, torch.int8, torch.float16}

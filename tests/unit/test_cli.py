@@ -31,8 +31,8 @@ from trtdbg.errors import (
 )
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Access, Describe, Log, LogLevel, Progress
 from trtdbg.viewing import Viewing
+from trtdbg.worker.messages import Access, Describe, Log, LogLevel, Progress
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,7 +70,7 @@ class FakeClient:
 @pytest.fixture(autouse=True)
 def fake_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeClient]:
     FakeClient.made = []
-    monkeypatch.setattr("trtdbg.session.client.Client", FakeClient)
+    monkeypatch.setattr("trtdbg.worker.client.Client", FakeClient)
     monkeypatch.setattr(FakeClient, "answer", canned.UPSTREAM)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return FakeClient

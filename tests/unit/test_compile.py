@@ -12,7 +12,7 @@ import trtdbg
 from trtdbg.errors import StageError, UnavailableError, UsageError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import BuildStatus, Capability, Gpu, Report
-from trtdbg.session.messages import Job
+from trtdbg.worker.messages import Job
 
 torch = pytest.importorskip("torch")
 
@@ -163,8 +163,8 @@ def test_a_crash_of_torch_tensorrts_own_repair_ends_the_compilation(
 
 
 def test_a_target_that_is_not_this_gpu_is_refused() -> None:
+    from trtdbg.compat import host
     from trtdbg.session.runnable import runs_here
-    from trtdbg.stages import host
 
     environment = host.describe()
     gpu = Gpu(name="a GPU", compute_capability="8.6", memory_bytes=1)

@@ -8,8 +8,8 @@ from typing import Any, Final
 import click
 
 from trtdbg.errors import UsageError
-from trtdbg.outputs.plain import readable_path
-from trtdbg.session.messages import Access
+from trtdbg.plain import readable_path
+from trtdbg.worker.messages import Access
 
 PLAIN_ACCESS: Final = Access()
 """Nothing trusted, nothing imported, no limits."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from trtdbg.analysis.summary import base_name, build_headline
 from trtdbg.commands import models as shared
 from trtdbg.commands.access import utf8
 from trtdbg.commands.crew import HERE, Where, crew_options
@@ -21,13 +22,12 @@ from trtdbg.commands.options import (
 )
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, TrtdbgError, UsageError
-from trtdbg.outputs.files import refuse_existing, refuse_filled_folder
-from trtdbg.outputs.plain import readable_path
+from trtdbg.files import refuse_existing, refuse_filled_folder
 from trtdbg.outputs.report import Entry, is_saved_report
-from trtdbg.outputs.summary import base_name, build_headline
+from trtdbg.plain import readable_path
 from trtdbg.records import BuildStatus, Report
-from trtdbg.session.alone import answered
-from trtdbg.session.messages import Build
+from trtdbg.worker.alone import answered
+from trtdbg.worker.messages import Build
 
 
 @click.command(cls=SectionedCommand)

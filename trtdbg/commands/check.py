@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import click
 
+from trtdbg.analysis import checked
+from trtdbg.analysis.catalogue import CATALOGUE
+from trtdbg.analysis.checked import CheckedModel, Fingerprint, Result
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
     Choices,
@@ -20,11 +23,9 @@ from trtdbg.commands.options import (
 from trtdbg.commands.project import PROJECT_TABLE, read_project
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
-from trtdbg.outputs import baseline as baselines
-from trtdbg.outputs import checked, github
-from trtdbg.outputs.checked import CheckedModel, Fingerprint, Result
-from trtdbg.outputs.explain import CATALOGUE
-from trtdbg.outputs.files import refuse_existing, write_atomically
+from trtdbg.files import refuse_existing, write_atomically
+from trtdbg.outputs.ci import baseline as baselines
+from trtdbg.outputs.ci import github
 from trtdbg.outputs.report import encode
 from trtdbg.records import Level, Report
 
@@ -238,11 +239,11 @@ def _render(results: list[Result], style: Style, fail_on: Level, baseline: bool)
             return github.render(results, root)
         case Style.SARIF:
             # Imported here, as is junit, so that --help stays fast.
-            from trtdbg.outputs import sarif
+            from trtdbg.outputs.ci import sarif
 
             return sarif.render(results, root, baseline=baseline)
         case Style.JUNIT:
-            from trtdbg.outputs import junit
+            from trtdbg.outputs.ci import junit
 
             return junit.render(results, root, fail_on)
         case _:

@@ -13,6 +13,11 @@ from difflib import get_close_matches
 import click
 import msgspec
 
+from trtdbg.analysis import comparison as compared
+from trtdbg.analysis.comparison import Comparison, NamedPolicy, Row
+from trtdbg.analysis.summary import base_name
+from trtdbg.batch.journal import Journal
+from trtdbg.batch.rows import Numbers, Task, compare_row, failed_row
 from trtdbg.commands import models as shared
 from trtdbg.commands.access import utf8
 from trtdbg.commands.crew import HERE, Where, crew_options
@@ -28,16 +33,11 @@ from trtdbg.commands.options import (
 from trtdbg.commands.running import RunningCommand, numerics_options
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, TrtdbgError, UsageError, WorkerBugError
-from trtdbg.outputs import comparison as compared
-from trtdbg.outputs import comparison_words as words
-from trtdbg.outputs.comparison import Comparison, NamedPolicy, Row
-from trtdbg.outputs.files import refuse_existing, write_atomically
-from trtdbg.outputs.plain import readable_path
+from trtdbg.files import refuse_existing, write_atomically
+from trtdbg.outputs.compare import comparison_words as words
 from trtdbg.outputs.report import is_saved_report
-from trtdbg.outputs.summary import base_name
+from trtdbg.plain import readable_path
 from trtdbg.policy import Timing
-from trtdbg.session.compared import Numbers, Task, compare_row, failed_row
-from trtdbg.session.journal import Journal
 
 POLICY_FILE = ".toml"
 """How a policy in a file ends."""
@@ -293,11 +293,11 @@ def _deliver(
 ) -> None:
     if json_to != "-":
         # rich is imported here so that --help stays fast.
-        from trtdbg.outputs import comparison_table
+        from trtdbg.outputs.compare import comparison_table
 
         shell.show(comparison_table.comparison(comparison))
     if html_to is not None:
-        from trtdbg.outputs import comparison_page
+        from trtdbg.outputs.compare import comparison_page
 
         page = comparison_page.page(comparison)
         write_atomically(html_to, page.encode(), force=force)

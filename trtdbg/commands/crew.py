@@ -11,11 +11,11 @@ from typing import Any, TypeVar, cast
 import click
 import msgspec
 
+from trtdbg.batch.executors import DaskCrew, LocalCrew, finished
 from trtdbg.commands.options import Command, with_options
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import TrtdbgError, UsageError
-from trtdbg.session.crews import DaskCrew, LocalCrew, finished
-from trtdbg.session.messages import Job, native_path, portable_path
+from trtdbg.worker.messages import Job, native_path, portable_path
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")

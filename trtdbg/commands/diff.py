@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import click
 import msgspec
 
+from trtdbg.analysis.summary import base_name
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
     Choices,
@@ -20,11 +21,10 @@ from trtdbg.commands.options import (
 )
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
-from trtdbg.outputs.dtype_diff import LAYOUT_SECONDS
-from trtdbg.outputs.dtype_diff.sides import Side, find_pass, of_pass, of_report
-from trtdbg.outputs.files import refuse_existing, write_atomically
+from trtdbg.files import refuse_existing, write_atomically
+from trtdbg.outputs.picture import LAYOUT_SECONDS
+from trtdbg.outputs.picture.sides import Side, find_pass, of_pass, of_report
 from trtdbg.outputs.report import is_saved_report
-from trtdbg.outputs.summary import base_name
 from trtdbg.policy import Timing, TruncationPolicy
 from trtdbg.records import Phase, Report
 
@@ -135,8 +135,8 @@ def run(
 ) -> ExitCode:
     """Draws the diff; returns 3 where Graphviz is missing."""
     # The graphviz package and the templates are imported here so that --help stays fast.
-    from trtdbg.outputs.dtype_diff import compare, layout
-    from trtdbg.outputs.dtype_diff.picture import picture
+    from trtdbg.outputs.picture import compare, layout
+    from trtdbg.outputs.picture.picture import picture
 
     if drawing.kind not in layout.FORMATS:
         raise UsageError(

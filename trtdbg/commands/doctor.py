@@ -13,9 +13,9 @@ from trtdbg.commands.options import (
 )
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode
-from trtdbg.outputs.files import refuse_existing
+from trtdbg.files import refuse_existing
 from trtdbg.records import Environment
-from trtdbg.session.messages import Describe
+from trtdbg.worker.messages import Describe
 
 
 @click.command(cls=SectionedCommand)

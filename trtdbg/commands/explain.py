@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from trtdbg.analysis.catalogue import CATALOGUE, explain
 from trtdbg.commands.options import SectionedCommand, verbose_option
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode
-from trtdbg.outputs.explain import CATALOGUE, explain
 
 
 @click.command(cls=SectionedCommand)

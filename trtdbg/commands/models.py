@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from trtdbg.analysis.summary import broken_end
 from trtdbg.commands.options import Choices
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import (
@@ -18,13 +19,12 @@ from trtdbg.errors import (
     TrtdbgError,
     UsageError,
 )
-from trtdbg.outputs.files import write_atomically, write_into
-from trtdbg.outputs.plain import readable_path
+from trtdbg.files import write_atomically, write_into
 from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
-from trtdbg.outputs.summary import broken_end
+from trtdbg.plain import readable_path
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import FailedReport, ModelPath, Report
-from trtdbg.session.messages import (
+from trtdbg.worker.messages import (
     Analyze,
     Build,
     Job,

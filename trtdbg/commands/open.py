@@ -21,8 +21,8 @@ from trtdbg.commands.options import (
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.outputs.report import is_saved_report
-from trtdbg.session.messages import portable_path
 from trtdbg.viewing import Look, Picture, Viewing
+from trtdbg.worker.messages import portable_path
 
 _LEAST_COLUMNS, _LEAST_LINES = 40, 12
 _MOST = 1000

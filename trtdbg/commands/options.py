@@ -22,7 +22,7 @@ from trtdbg.policy import (
     VerdictSource,
     parse_dtypes,
 )
-from trtdbg.session.messages import Access
+from trtdbg.worker.messages import Access
 
 EXIT_CODES: Final = (
     (ExitCode.CLEAN, "clean"),

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import msgspec
 
+from trtdbg.analysis.summary import count
+from trtdbg.batch.reduction import Search, Smallest, Tried
 from trtdbg.commands import models as shared
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, StageError
-from trtdbg.outputs import reduced
-from trtdbg.outputs.reduced import Reduced
-from trtdbg.outputs.summary import count
+from trtdbg.outputs.repro import reduced
+from trtdbg.outputs.repro.reduced import Reduced
 from trtdbg.records import EngineRecord, Report
-from trtdbg.session import trial
-from trtdbg.session.conversation import HANDLER, Conversation
-from trtdbg.session.messages import Attempt, Job
-from trtdbg.session.reduction import Search, Smallest, Tried
+from trtdbg.worker import trial
+from trtdbg.worker.deadline import HANDLER, Conversation
+from trtdbg.worker.messages import Attempt, Job
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from trtdbg.analysis import bisect, trace
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
     Choices,
@@ -22,8 +23,7 @@ from trtdbg.commands.options import (
 from trtdbg.commands.running import RunningCommand, numerics_options
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
-from trtdbg.outputs import bisect, trace
-from trtdbg.outputs.files import refuse_existing, write_atomically
+from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import Entry
 from trtdbg.records import Report
 

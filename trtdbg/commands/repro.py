@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from trtdbg.analysis.catalogue import explain
+from trtdbg.analysis.names import find_node
+from trtdbg.analysis.summary import broken_end, count
 from trtdbg.commands import models as shared
 from trtdbg.commands import reduction
 from trtdbg.commands.options import (
@@ -20,15 +23,12 @@ from trtdbg.commands.options import (
 from trtdbg.commands.reduction import Reduction
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
-from trtdbg.outputs import reproducer
-from trtdbg.outputs.explain import explain
-from trtdbg.outputs.files import refuse_filled_folder
-from trtdbg.outputs.names import find_node
+from trtdbg.files import refuse_filled_folder
 from trtdbg.outputs.report import is_saved_report
-from trtdbg.outputs.summary import broken_end, count
+from trtdbg.outputs.repro import reproducer
 from trtdbg.records import EngineRecord, Recipe, RecipeKind, Report
-from trtdbg.session import trial
-from trtdbg.session.messages import Reproduce
+from trtdbg.worker import trial
+from trtdbg.worker.messages import Reproduce
 
 OF_A_NODE = ("TD101", "TD102", "TD103", "TD104", "TD105")
 """Findings about one node, which a reproducer can be made of."""

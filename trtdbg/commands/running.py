@@ -17,7 +17,7 @@ from trtdbg.commands.options import (
     with_options,
 )
 from trtdbg.errors import UsageError
-from trtdbg.session.messages import DEFAULT_ATOL, DEFAULT_RTOL
+from trtdbg.worker.messages import DEFAULT_ATOL, DEFAULT_RTOL
 
 INPUT_FILES = (".pt", ".npz")
 """Endings by which `--inputs` means a file of values rather than a list of dtypes."""

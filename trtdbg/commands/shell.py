@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.session.messages import Access, Ask, Reply
 from trtdbg.viewing import Viewing
+from trtdbg.worker.messages import Access, Ask, Reply
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

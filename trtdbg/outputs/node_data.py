@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from trtdbg.outputs import summary
-from trtdbg.outputs.dtype_diff.compare import Change, dtype_change
-from trtdbg.outputs.dtype_diff.dot import FILL
-from trtdbg.outputs.dtype_diff.sides import dtype_in_force
-from trtdbg.outputs.plain import one_line
+from trtdbg.analysis import summary
+from trtdbg.outputs.picture.compare import Change, dtype_change
+from trtdbg.outputs.picture.dot import FILL
+from trtdbg.outputs.picture.sides import dtype_in_force
+from trtdbg.plain import one_line
 from trtdbg.records import NodeRecord, Report, dtype_text
 
 _LEFT: Final = "#fca5a5"

@@ -12,10 +12,11 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from trtdbg.outputs import summary, tables
-from trtdbg.outputs.advice import consequence_lines, suggestion_lines
-from trtdbg.outputs.explain import CATALOGUE, Explanation
-from trtdbg.outputs.plain import one_line, without_controls
+from trtdbg.analysis import summary
+from trtdbg.analysis.advice import consequence_lines, suggestion_lines
+from trtdbg.analysis.catalogue import CATALOGUE, Explanation
+from trtdbg.outputs import tables
+from trtdbg.plain import one_line, without_controls
 from trtdbg.records import (
     BuildStatus,
     EngineRecord,

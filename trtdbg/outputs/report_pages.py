@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trtdbg.outputs import summary
+from trtdbg.analysis import summary
 from trtdbg.outputs.html import render
-from trtdbg.outputs.plain import one_line
 from trtdbg.outputs.report import Entry
 from trtdbg.outputs.sections import Section, facts, sections
+from trtdbg.plain import one_line
 from trtdbg.records import FailedReport, Report
 
 MOST_ROWS = 40

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from trtdbg.outputs import summary
-from trtdbg.outputs.advice import consequence_lines, suggestion_lines
-from trtdbg.outputs.explain import CATALOGUE
-from trtdbg.outputs.plain import one_line
+from trtdbg.analysis import summary
+from trtdbg.analysis.advice import consequence_lines, suggestion_lines
+from trtdbg.analysis.catalogue import CATALOGUE
+from trtdbg.plain import one_line
 from trtdbg.records import (
     Binding,
     Dtype,

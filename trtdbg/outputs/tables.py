@@ -10,10 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from trtdbg.outputs import numerics as values
-from trtdbg.outputs import summary
-from trtdbg.outputs.layers import layer_rows
-from trtdbg.outputs.plain import one_line
+from trtdbg.analysis import numerics as values
+from trtdbg.analysis import summary
+from trtdbg.analysis.layers import layer_rows
+from trtdbg.plain import one_line
 from trtdbg.records import (
     Agreement,
     BoundaryCast,

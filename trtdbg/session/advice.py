@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 from torch.fx import GraphModule, Node
 
+from trtdbg.analysis.findings import PARTITIONER, PROBE
+from trtdbg.analysis.summary import answer_in_force
 from trtdbg.dtypes import WIDE_POLICY_DTYPES
-from trtdbg.outputs.findings import PARTITIONER, PROBE
-from trtdbg.outputs.summary import answer_in_force
+from trtdbg.graphs.graph import Emit, Typing, captured_log
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     Consequences,
@@ -25,7 +26,6 @@ from trtdbg.records import (
     Verdict,
 )
 from trtdbg.stages import consequences, infer, partition, validate
-from trtdbg.stages.graph import Emit, Typing, captured_log
 
 MOST_WEIGHED = 50
 """Refused nodes that are weighed; each costs a partition of the whole graph."""

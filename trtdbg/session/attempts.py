@@ -8,14 +8,14 @@ import msgspec
 import torch
 from torch.fx import GraphModule
 
+from trtdbg.analysis.summary import operator_text
 from trtdbg.errors import OutputError, StageError, UsageError
-from trtdbg.outputs.summary import operator_text
+from trtdbg.graphs.graph import engine_nodes, first_line, target_name
 from trtdbg.policy import converters_truncate
 from trtdbg.records import BuildRecord
-from trtdbg.session.messages import Attempt, Attempted, native_path
 from trtdbg.session.steps import Analysed
 from trtdbg.stages import engine, network, subgraph
-from trtdbg.stages.graph import engine_nodes, first_line, target_name
+from trtdbg.worker.messages import Attempt, Attempted, native_path
 
 
 def attempt(

@@ -9,10 +9,10 @@ import msgspec
 from trtdbg.errors import UnavailableError, UsageError
 from trtdbg.records import BuildRecord, BuildStatus, Capability, EngineRecord, Environment
 from trtdbg.session.engine_cache import EngineCache
-from trtdbg.session.messages import EngineBuilt, News, Progress
 from trtdbg.session.runnable import Built
 from trtdbg.session.steps import Analysed
 from trtdbg.stages import engine
+from trtdbg.worker.messages import EngineBuilt, News, Progress
 
 
 class Builder:

@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 import platformdirs
 
+from trtdbg import files
 from trtdbg.errors import UsageError
-from trtdbg.outputs import files
 from trtdbg.records import BuildRecord, BuildStatus
 
 LIMIT_VARIABLE: Final = "TRTDBG_ENGINE_CACHE_MIB"

@@ -16,14 +16,13 @@ from torch.export.passes import move_to_device_pass
 from torch.fx import GraphModule
 from torch.utils import _pytree as pytree
 
+from trtdbg.graphs.deviations import IncomparableError, Tolerance, deviation
+from trtdbg.graphs.graph import first_line
+from trtdbg.graphs.replay import ProgramInputs
 from trtdbg.policy import Timing
 from trtdbg.records import Comparison, Contender, EngineRecord, Execution, Report
-from trtdbg.session.messages import DEFAULT_ATOL, DEFAULT_RTOL
 from trtdbg.session.runnable import assembled, engine_device
 from trtdbg.session.steps import Analysed
-from trtdbg.stages.deviations import IncomparableError, Tolerance, deviation
-from trtdbg.stages.graph import first_line
-from trtdbg.stages.replay import ProgramInputs
 from trtdbg.stages.timing import (
     Call,
     Clock,
@@ -34,6 +33,7 @@ from trtdbg.stages.timing import (
     race,
     timing_record,
 )
+from trtdbg.worker.messages import DEFAULT_ATOL, DEFAULT_RTOL
 
 OURS: Final = "engines"
 EAGER: Final = "eager"

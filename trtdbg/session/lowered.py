@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
+from trtdbg.graphs.graph import Typing
+from trtdbg.graphs.tensors import Narrowings
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import Counterfactual
 from trtdbg.stages import infer, validate
 from trtdbg.stages.capture import Captured
-from trtdbg.stages.graph import Typing
-from trtdbg.stages.tensors import Narrowings
 
 
 @dataclass

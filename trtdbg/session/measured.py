@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from trtdbg.graphs.deviations import Tolerance
+from trtdbg.graphs.graph import Emit
+from trtdbg.graphs.replay import ProgramInputs
 from trtdbg.policy import Timing
 from trtdbg.records import Agreement, NodeError, Numerics, Report
 from trtdbg.session.lowered import Lowered
 from trtdbg.session.runnable import obstacle
 from trtdbg.session.steps import Analysed
-from trtdbg.stages.deviations import Tolerance
-from trtdbg.stages.graph import Emit
 from trtdbg.stages.numerics import Truncated, measure_programs, same_nodes
-from trtdbg.stages.replay import ProgramInputs
 
 SCALAR_COERCED = "TD403"
 """The finding of a converter that makes a fractional Python number an integer."""

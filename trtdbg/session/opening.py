@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from trtdbg.archive.custom import import_libraries
+from trtdbg.archive.load import LoadedProgram, load
 from trtdbg.errors import ModelError
-from trtdbg.outputs.plain import readable_path
-from trtdbg.session.messages import Job, native_path
-from trtdbg.stages.custom import import_libraries
-from trtdbg.stages.load import LoadedProgram, load
+from trtdbg.plain import readable_path
+from trtdbg.worker.messages import Job, native_path
 
 
 def opened(job: Job) -> LoadedProgram:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
-from trtdbg.outputs import files
+from trtdbg import files
 from trtdbg.records import Dtype, Environment, Verdict
 from trtdbg.stages.probe import Answer, Memory
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch.fx import GraphModule
 
+from trtdbg.compat.registry import entries_checked_once
 from trtdbg.records import Counterfactual, TypingKind, Verdict
 from trtdbg.stages import validate
 from trtdbg.stages.counterfactual import Oracle, Refusal, explain_refusals
-from trtdbg.stages.registry import entries_checked_once
 from trtdbg.stages.validate import Judgement
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from torch.fx import GraphModule, Node
 
+from trtdbg.analysis import summary
+from trtdbg.analysis.names import find_node
 from trtdbg.errors import StageError
-from trtdbg.outputs import summary
-from trtdbg.outputs.names import find_node
-from trtdbg.outputs.reproducer import changed_settings
+from trtdbg.outputs.repro.reproducer import changed_settings
 from trtdbg.policy import Settings, Timing
 from trtdbg.records import (
     NodeRecord,

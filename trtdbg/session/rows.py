@@ -10,6 +10,18 @@ import msgspec
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from trtdbg.graphs.graph import (
+    Typing,
+    args_text,
+    as_tuple,
+    dtype_argument,
+    origin_name,
+    recorded_dtype,
+    source_of,
+    target_name,
+    value_dtype,
+    value_shape,
+)
 from trtdbg.records import (
     Binding,
     BuildRecord,
@@ -27,18 +39,6 @@ from trtdbg.records import (
 )
 from trtdbg.session import verdicts
 from trtdbg.stages import engine, partition, probe, validate
-from trtdbg.stages.graph import (
-    Typing,
-    args_text,
-    as_tuple,
-    dtype_argument,
-    origin_name,
-    recorded_dtype,
-    source_of,
-    target_name,
-    value_dtype,
-    value_shape,
-)
 from trtdbg.stages.network import Network
 
 

@@ -14,16 +14,16 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
+from trtdbg.analysis.summary import FLAVOURS
+from trtdbg.archive.load import LoadedProgram
 from trtdbg.errors import UsageError
-from trtdbg.outputs.summary import FLAVOURS
 from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
 from trtdbg.records import BuildStatus, EngineRecord, Environment, Report, Saved
-from trtdbg.session.messages import Job, Log, News, Progress
 from trtdbg.session.steps import Analysed
 from trtdbg.stages import engine
 from trtdbg.stages.assemble import assemble, engine_module, move, save_module
-from trtdbg.stages.load import LoadedProgram
 from trtdbg.stages.wiring import Bindings, describe
+from trtdbg.worker.messages import Job, Log, News, Progress
 
 _logger = logging.getLogger(__name__)
 

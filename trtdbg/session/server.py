@@ -30,7 +30,7 @@ import msgspec
 from trtdbg import errors
 from trtdbg.errors import StageError, TrtdbgError, WorkerBugError, WorkerError
 from trtdbg.policy import Settings
-from trtdbg.session.messages import (
+from trtdbg.worker.messages import (
     Analyze,
     Ask,
     Attempt,
@@ -99,7 +99,7 @@ class Handler:
 
     def prepare(self) -> None:
         """Imports torch and torch_tensorrt; a failure comes with the first that needs them."""
-        from trtdbg.stages import host
+        from trtdbg.compat import host
 
         self._emit(Progress(stage="prepare", detail="importing torch and torch_tensorrt"))
         try:
@@ -113,7 +113,7 @@ class Handler:
 
     def handle(self, request: Ask) -> Reply:
         """Returns the environment of this machine, or the report that was asked for."""
-        from trtdbg.stages import host
+        from trtdbg.compat import host
 
         try:
             match request:

@@ -14,8 +14,12 @@ import msgspec
 import torch
 from torch.fx import GraphModule
 
+from trtdbg.analysis.findings import Evidence, find
+from trtdbg.archive.load import LoadedProgram
+from trtdbg.compat import host
 from trtdbg.errors import StageError, UnavailableError, UsageError
-from trtdbg.outputs.findings import Evidence, find
+from trtdbg.graphs.deviations import Tolerance
+from trtdbg.graphs.graph import first_line, recorded_dtype
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     Binding,
@@ -31,7 +35,15 @@ from trtdbg.session.builder import Builder
 from trtdbg.session.engine_cache import EngineCache
 from trtdbg.session.lowered import Lowered
 from trtdbg.session.measured import measure
-from trtdbg.session.messages import (
+from trtdbg.session.opening import opened
+from trtdbg.session.probe_cache import ProbeCache
+from trtdbg.session.rows import last_rows
+from trtdbg.session.runnable import Built
+from trtdbg.session.steps import Analysed, Context, Steps
+from trtdbg.stages import infer, validate
+from trtdbg.stages.capture import Captured, capture, compilation_settings
+from trtdbg.stages.inputs import program_inputs
+from trtdbg.worker.messages import (
     DEFAULT_ATOL,
     DEFAULT_RTOL,
     Attempt,
@@ -40,17 +52,6 @@ from trtdbg.session.messages import (
     News,
     Progress,
 )
-from trtdbg.session.opening import opened
-from trtdbg.session.probe_cache import ProbeCache
-from trtdbg.session.rows import last_rows
-from trtdbg.session.runnable import Built
-from trtdbg.session.steps import Analysed, Context, Steps
-from trtdbg.stages import host, infer, validate
-from trtdbg.stages.capture import Captured, capture, compilation_settings
-from trtdbg.stages.deviations import Tolerance
-from trtdbg.stages.graph import first_line, recorded_dtype
-from trtdbg.stages.inputs import program_inputs
-from trtdbg.stages.load import LoadedProgram
 
 
 class _Analysis:

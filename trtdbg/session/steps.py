@@ -13,7 +13,17 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.fx import GraphModule
 
-from trtdbg.outputs.findings import Evidence
+from trtdbg.analysis.findings import Evidence
+from trtdbg.graphs.graph import (
+    NODE_MARK,
+    Typing,
+    engine_nodes,
+    first_line,
+    origin_name,
+    source_of,
+    target_name,
+)
+from trtdbg.graphs.splits import Program, placeholders
 from trtdbg.policy import (
     Settings,
     Timing,
@@ -58,17 +68,7 @@ from trtdbg.stages.capture import (
     compilation_settings,
     copy_program,
 )
-from trtdbg.stages.graph import (
-    NODE_MARK,
-    Typing,
-    engine_nodes,
-    first_line,
-    origin_name,
-    source_of,
-    target_name,
-)
 from trtdbg.stages.network import Network
-from trtdbg.stages.splits import Program, placeholders
 
 
 @dataclass(frozen=True)

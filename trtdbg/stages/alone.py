@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+from trtdbg.compat.interpreter import torch_dtype_of
 from trtdbg.errors import StageError
-from trtdbg.stages.graph import fetch_attr, node_value
-from trtdbg.stages.interpreter import torch_dtype_of
+from trtdbg.graphs.graph import fetch_attr, node_value
 
 SMALL_CONSTANT = 64
 """Elements up to which the values of a constant are written down; larger ones are ones."""

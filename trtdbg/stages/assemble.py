@@ -11,14 +11,14 @@ import torch
 from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_map_only
 
-from trtdbg.stages.graph import (
+from trtdbg.graphs.graph import (
     copy_graph_module,
     engine_nodes,
     fetch_attr,
     output_node,
     output_values,
 )
-from trtdbg.stages.splits import Program, engine_dtype, fake_mode_of, is_engine, value_of
+from trtdbg.graphs.splits import Program, engine_dtype, fake_mode_of, is_engine, value_of
 
 
 def assemble(

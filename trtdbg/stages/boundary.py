@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from trtdbg.records import Direction
-from trtdbg.stages.graph import (
+from trtdbg.graphs.graph import (
     NODE_MARK,
     Edit,
     Typing,
@@ -20,7 +19,7 @@ from trtdbg.stages.graph import (
     output_values,
     refresh_metadata,
 )
-from trtdbg.stages.splits import (
+from trtdbg.graphs.splits import (
     CAST,
     CastLedger,
     Program,
@@ -33,7 +32,8 @@ from trtdbg.stages.splits import (
     made_by_engine,
     placeholders,
 )
-from trtdbg.stages.tensors import Narrowings
+from trtdbg.graphs.tensors import Narrowings
+from trtdbg.records import Direction
 
 COMPLEX_INPUT_SUFFIX = "_unpacked_complex"
 """How torch_tensorrt's complex rewrite names a complex program input that it made real."""

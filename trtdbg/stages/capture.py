@@ -15,9 +15,8 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-from trtdbg.policy import Partitioner, Settings
-from trtdbg.records import GraphNode, PassRecord, Phase, Retyped
-from trtdbg.stages.graph import (
+from trtdbg.compat.host import decomposing_without_cuda
+from trtdbg.graphs.graph import (
     Emit,
     args_text,
     as_tuple,
@@ -29,7 +28,8 @@ from trtdbg.stages.graph import (
     target_name,
     value_shape,
 )
-from trtdbg.stages.host import decomposing_without_cuda
+from trtdbg.policy import Partitioner, Settings
+from trtdbg.records import GraphNode, PassRecord, Phase, Retyped
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from torch.fx import Node
 
+from trtdbg.graphs.graph import NODE_MARK, Emit, first_line
 from trtdbg.records import Consequence
-from trtdbg.stages.graph import NODE_MARK, Emit, first_line
 
 
 class Partition(Protocol):

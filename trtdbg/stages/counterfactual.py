@@ -13,6 +13,18 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+from trtdbg.graphs import variants
+from trtdbg.graphs.graph import (
+    captured_log,
+    copy_graph_module,
+    dtype_name,
+    source_of,
+    target_name,
+    value_dtype,
+    value_shape,
+)
+from trtdbg.graphs.splits import fake_mode_of
+from trtdbg.graphs.variants import ABSENT, Move, Workbench
 from trtdbg.records import (
     Change,
     ChangePlace,
@@ -23,18 +35,6 @@ from trtdbg.records import (
     dtype_text,
     shape_text,
 )
-from trtdbg.stages import variants
-from trtdbg.stages.graph import (
-    captured_log,
-    copy_graph_module,
-    dtype_name,
-    source_of,
-    target_name,
-    value_dtype,
-    value_shape,
-)
-from trtdbg.stages.splits import fake_mode_of
-from trtdbg.stages.variants import ABSENT, Move, Workbench
 
 _MOST_PAIRED = 4
 """Slots of a node among which pairs are tried; the first ones."""

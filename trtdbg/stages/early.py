@@ -12,16 +12,16 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
 
-from trtdbg.policy import TruncationPolicy
-from trtdbg.stages.graph import (
+from trtdbg.graphs.graph import (
     Typing,
     dtype_name,
     refresh_metadata,
     value_dtype,
 )
-from trtdbg.stages.inference import Inference, RefusedError, names_of, narrowed_where
-from trtdbg.stages.kernels import refusal
-from trtdbg.stages.tensors import Narrowings
+from trtdbg.graphs.inference import Inference, RefusedError, names_of, narrowed_where
+from trtdbg.graphs.kernels import refusal
+from trtdbg.graphs.tensors import Narrowings
+from trtdbg.policy import TruncationPolicy
 
 CAST = torch.ops.aten._to_copy.default
 

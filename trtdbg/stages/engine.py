@@ -13,16 +13,16 @@ from typing import Any
 
 import msgspec
 
+from trtdbg import files as outputs
+from trtdbg.compat.host import tensorrt_log
+from trtdbg.compat.interpreter import refusal
 from trtdbg.errors import OutputError
-from trtdbg.outputs import files as outputs
-from trtdbg.outputs.boundary_graph import BoundaryGraph, text
+from trtdbg.graphs.fingerprint import fingerprint
+from trtdbg.graphs.graph import first_line
+from trtdbg.peak import forget_peak, peak_bytes
 from trtdbg.records import BuildRecord, BuildStatus, EngineRecord, Saved
-from trtdbg.stages.fingerprint import fingerprint
-from trtdbg.stages.graph import first_line
-from trtdbg.stages.host import tensorrt_log
-from trtdbg.stages.interpreter import refusal
+from trtdbg.records.boundary_graph import BoundaryGraph, text
 from trtdbg.stages.network import Network
-from trtdbg.stages.peak import forget_peak, peak_bytes
 
 GRAPH_FILE = "boundary_graph.txt"
 RUNNABLE_FILE = "compiled.pt2"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch.fx import GraphModule
 
+from trtdbg.graphs.graph import Typing, copy_graph_module
+from trtdbg.graphs.inference import Inference
 from trtdbg.policy import TruncationPolicy
-from trtdbg.stages.graph import Typing, copy_graph_module
-from trtdbg.stages.inference import Inference
 
 
 def infer(module: GraphModule) -> Typing:

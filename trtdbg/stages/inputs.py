@@ -18,9 +18,9 @@ from torch.export.graph_signature import ConstantArgument, InputKind
 from torch.utils._pytree import tree_flatten
 
 from trtdbg.errors import UnavailableError, UsageError
+from trtdbg.graphs.graph import dtype_name, first_line, value_shape
+from trtdbg.graphs.replay import ProgramInputs
 from trtdbg.records import shape_text
-from trtdbg.stages.graph import dtype_name, first_line, value_shape
-from trtdbg.stages.replay import ProgramInputs
 
 RANDOM_INTEGERS = 2
 """Random integers are below this: as indices 0 and 1 are valid in nearly every table."""

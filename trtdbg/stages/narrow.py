@@ -10,8 +10,7 @@ import torch
 from torch.fx import GraphModule, Node
 
 from trtdbg.dtypes import NARROWED
-from trtdbg.records import ConstantRecord, Dtype
-from trtdbg.stages.graph import (
+from trtdbg.graphs.graph import (
     NODE_MARK,
     Typing,
     dtype_name,
@@ -20,8 +19,9 @@ from trtdbg.stages.graph import (
     refresh_metadata,
     torch_dtype,
 )
-from trtdbg.stages.splits import engine_values, is_engine
-from trtdbg.stages.tensors import Narrowings
+from trtdbg.graphs.splits import engine_values, is_engine
+from trtdbg.graphs.tensors import Narrowings
+from trtdbg.records import ConstantRecord, Dtype
 
 CHUNK_ELEMENTS = 1 << 20
 """Errors are computed this many elements at a time: a few copies in float64, 8 MB each."""

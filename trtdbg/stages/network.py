@@ -9,19 +9,19 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from trtdbg.records import Binding, Dtype, LayerRecord
-from trtdbg.stages.graph import (
-    NODE_MARK,
-    output_values,
-    recorded_dtype,
-    value_shape,
-)
-from trtdbg.stages.interpreter import (
+from trtdbg.compat.interpreter import (
     recording_interpreter,
     refusal,
     short_name,
     torch_name,
 )
+from trtdbg.graphs.graph import (
+    NODE_MARK,
+    output_values,
+    recorded_dtype,
+    value_shape,
+)
+from trtdbg.records import Binding, Dtype, LayerRecord
 
 
 @dataclass
@@ -119,7 +119,7 @@ def _define(
     from torch_tensorrt.dynamo import partitioning
     from torch_tensorrt.dynamo.conversion._conversion import infer_module_output_dtypes
 
-    from trtdbg.stages.host import tensorrt_log
+    from trtdbg.compat.host import tensorrt_log
 
     options = copy.copy(options)
     options.truncate_double = truncate_double

@@ -13,10 +13,9 @@ from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_map_only
 
 from trtdbg.dtypes import NARROWED, is_wide
-from trtdbg.records import Agreement, Dtype, NodeError, Numerics
-from trtdbg.stages.deviations import Deviation, IncomparableError, Tolerance, deviation
-from trtdbg.stages.flat import Step, flatten
-from trtdbg.stages.graph import (
+from trtdbg.graphs.deviations import Deviation, IncomparableError, Tolerance, deviation
+from trtdbg.graphs.flat import Step, flatten
+from trtdbg.graphs.graph import (
     Emit,
     Typing,
     dtype_name,
@@ -25,7 +24,8 @@ from trtdbg.stages.graph import (
     torch_dtype,
     value_dtype,
 )
-from trtdbg.stages.replay import Missing, ProgramInputs, Replay, cast, is_drawn
+from trtdbg.graphs.replay import Missing, ProgramInputs, Replay, cast, is_drawn
+from trtdbg.records import Agreement, Dtype, NodeError, Numerics
 
 CASTS = (torch.ops.aten._to_copy.default, torch.ops.aten.to.dtype)
 

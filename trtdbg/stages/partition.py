@@ -11,8 +11,9 @@ from typing import Any
 
 from torch.fx import GraphModule, Node
 
-from trtdbg.stages.dependencies import answered_without_walks
-from trtdbg.stages.graph import (
+from trtdbg.compat.dependencies import answered_without_walks
+from trtdbg.compat.registry import entries_checked_once
+from trtdbg.graphs.graph import (
     ENGINE_PREFIX,
     NODE_MARK,
     captured_log,
@@ -20,7 +21,6 @@ from trtdbg.stages.graph import (
     engine_nodes,
     target_name,
 )
-from trtdbg.stages.registry import entries_checked_once
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch.fx import Graph, GraphModule, Node
 
-from trtdbg.records import Dtype, Verdict
-from trtdbg.stages.graph import (
+from trtdbg.compat.host import tensorrt_log
+from trtdbg.compat.interpreter import choosing_interpreter, refusal, torch_dtype_of
+from trtdbg.graphs.graph import (
     NODE_MARK,
     Emit,
     dtype_name,
@@ -23,8 +24,7 @@ from trtdbg.stages.graph import (
     refresh_metadata,
     target_name,
 )
-from trtdbg.stages.host import tensorrt_log
-from trtdbg.stages.interpreter import choosing_interpreter, refusal, torch_dtype_of
+from trtdbg.records import Dtype, Verdict
 
 BATCH = 48
 """Questions built in one network; one that is refused costs a bisection of its batch."""

@@ -12,7 +12,7 @@ from torch._dispatch.python import enable_python_dispatcher
 from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_map_only
 
-from trtdbg.stages.graph import (
+from trtdbg.graphs.graph import (
     ENGINE_PREFIX,
     NODE_MARK,
     dtype_name,
@@ -21,8 +21,8 @@ from trtdbg.stages.graph import (
     output_values,
     torch_dtype,
 )
-from trtdbg.stages.kernels import refusal, silenced_kernels
-from trtdbg.stages.splits import (
+from trtdbg.graphs.kernels import refusal, silenced_kernels
+from trtdbg.graphs.splits import (
     Program,
     differ,
     engine_dtype,

@@ -10,9 +10,9 @@ import torch
 from torch.export import Dim, ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
+from trtdbg.analysis.summary import operator_text
 from trtdbg.errors import StageError
-from trtdbg.outputs.summary import operator_text
-from trtdbg.stages.graph import (
+from trtdbg.graphs.graph import (
     arg_text,
     args_text,
     dtype_name,

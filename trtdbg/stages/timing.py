@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import torch
 
+from trtdbg.compat.host import tensorrt_log
+from trtdbg.compat.inspection import fused_layers, inspect
+from trtdbg.graphs.graph import first_line
 from trtdbg.records import Comparison, LayerTime, TimingRecord
-from trtdbg.stages.graph import first_line
-from trtdbg.stages.host import tensorrt_log
-from trtdbg.stages.inspection import fused_layers, inspect
 
 Call = Callable[[], object]
 

@@ -12,8 +12,8 @@ import torch
 from torch.fx import GraphModule
 
 from trtdbg.errors import UnavailableError
-from trtdbg.stages.graph import ENGINE_PREFIX, NODE_MARK, first_line
-from trtdbg.stages.splits import CAST, CastLedger, Program, describe_calls
+from trtdbg.graphs.graph import ENGINE_PREFIX, NODE_MARK, first_line
+from trtdbg.graphs.splits import CAST, CastLedger, Program, describe_calls
 
 
 @dataclass(frozen=True)

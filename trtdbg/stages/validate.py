@@ -11,9 +11,9 @@ from typing import Any
 
 from torch.fx import GraphModule, Node
 
+from trtdbg.compat.registry import entries_checked_once
+from trtdbg.graphs.graph import captured_log, first_line, target_name
 from trtdbg.records import ValidatorSource, Verdict
-from trtdbg.stages.graph import captured_log, first_line, target_name
-from trtdbg.stages.registry import entries_checked_once
 
 VALIDATOR_LOGGER = "torch_tensorrt.dynamo.conversion"
 

@@ -11,9 +11,8 @@ import torch
 from torch.fx import Node
 from torch.utils._pytree import tree_map_only
 
-from trtdbg.outputs.boundary_graph import BoundaryGraph, Call, CallKind, Port
-from trtdbg.stages.flat import Step, flatten
-from trtdbg.stages.graph import (
+from trtdbg.graphs.flat import Step, flatten
+from trtdbg.graphs.graph import (
     NODE_MARK,
     arg_text,
     dtype_name,
@@ -23,7 +22,8 @@ from trtdbg.stages.graph import (
     value_dtype,
     value_shape,
 )
-from trtdbg.stages.splits import Program, engine_dtype, is_engine, made_by_engine, placeholders
+from trtdbg.graphs.splits import Program, engine_dtype, is_engine, made_by_engine, placeholders
+from trtdbg.records.boundary_graph import BoundaryGraph, Call, CallKind, Port
 
 CAST = torch.ops.aten._to_copy.default
 

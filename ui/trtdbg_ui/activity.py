@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord
-from trtdbg.session.messages import (
+from trtdbg.worker.messages import (
     Build,
     EngineBuilt,
     Measure,

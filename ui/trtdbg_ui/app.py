@@ -12,7 +12,7 @@ from textual.message import Message
 
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Finding, Report
-from trtdbg.session.messages import Access, Job, News
+from trtdbg.worker.messages import Access, Job, News
 from trtdbg_ui.conversation import Conversation
 from trtdbg_ui.desk import Answer, Ask, Desk, Worker
 from trtdbg_ui.inbox import Inbox

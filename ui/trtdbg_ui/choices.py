@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Suggestion
-from trtdbg.session.messages import Analyze, Build, Measure, Weigh
+from trtdbg.worker.messages import Analyze, Build, Measure, Weigh
 from trtdbg_ui.conversation import Conversation, unbuilt
 from trtdbg_ui.desk import Ask, Choice, Desk
 from trtdbg_ui.keymap import key

@@ -8,12 +8,12 @@ from typing import Protocol
 
 from textual.notifications import SeverityLevel
 
+from trtdbg.analysis.numerics import headline
+from trtdbg.analysis.summary import build_line
 from trtdbg.errors import CancelledError
-from trtdbg.outputs.numerics import headline
-from trtdbg.outputs.summary import build_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Report
-from trtdbg.session.messages import (
+from trtdbg.worker.messages import (
     Analyze,
     Build,
     EngineBuilt,

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Report
-from trtdbg.session.messages import (
+from trtdbg.worker.messages import (
     Analyze,
     Build,
     Describe,
@@ -31,7 +31,7 @@ Answer = Future[Reply]
 
 
 class Worker(Protocol):
-    """What the UI needs of `trtdbg.session.client.Client`."""
+    """What the UI needs of `trtdbg.worker.client.Client`."""
 
     def start(self) -> None:
         """Begins to spawn the worker process; returns at once."""

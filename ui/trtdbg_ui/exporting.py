@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from trtdbg.analysis.checked import check, result
 from trtdbg.errors import OutputError
-from trtdbg.outputs.checked import check, result
 from trtdbg.outputs.report import encode
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import Level, Report
@@ -33,14 +33,14 @@ def policy_toml(policy: TruncationPolicy) -> str:
 
 
 def _sarif(report: Report) -> bytes:
-    from trtdbg.outputs import sarif
+    from trtdbg.outputs.ci import sarif
 
     checked = result(report, check(report, select=(), ignore=()), frozenset())
     return sarif.render([checked], Path.cwd(), baseline=False).encode()
 
 
 def _junit(report: Report) -> bytes:
-    from trtdbg.outputs import junit
+    from trtdbg.outputs.ci import junit
 
     checked = result(report, check(report, select=(), ignore=()), frozenset())
     return junit.render([checked], Path.cwd(), Level.WARNING).encode()

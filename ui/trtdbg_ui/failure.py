@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trtdbg.errors import ExitCode, TrtdbgError, WorkerBugError
-from trtdbg.outputs.plain import one_line
+from trtdbg.plain import one_line
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from trtdbg.analysis.layers import retold
 from trtdbg.dtypes import is_wide
-from trtdbg.outputs.layers import retold
 from trtdbg.records import Dtype, NodeRecord, Report
 from trtdbg_ui.judged import REFUSED, judged
 from trtdbg_ui.view import Quick, View

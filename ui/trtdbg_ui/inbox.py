@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from trtdbg.session.messages import News
+from trtdbg.worker.messages import News
 
 
 class Inbox:

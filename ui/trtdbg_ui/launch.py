@@ -7,12 +7,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from trtdbg.errors import ExitCode, OutputError
-from trtdbg.outputs.files import refuse_existing, write_atomically
+from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.session.client import Client
-from trtdbg.session.messages import Access, News
 from trtdbg.viewing import Viewing
+from trtdbg.worker.client import Client
+from trtdbg.worker.messages import Access, News
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.key_names import parse_presses
 from trtdbg_ui.keymap import Keymap, read_keymap

@@ -8,8 +8,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from trtdbg.outputs.layers import LayerRow, layer_rows
-from trtdbg.outputs.summary import constants_that_matter, left_to_pytorch
+from trtdbg.analysis.layers import LayerRow, layer_rows
+from trtdbg.analysis.summary import constants_that_matter, left_to_pytorch
 from trtdbg.records import (
     BuildStatus,
     Consequence,

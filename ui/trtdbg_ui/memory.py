@@ -11,7 +11,7 @@ import msgspec
 import platformdirs
 
 from trtdbg.errors import OutputError, UsageError
-from trtdbg.outputs.files import write_atomically
+from trtdbg.files import write_atomically
 from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
 from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.state import BOTTOM, Pane, State

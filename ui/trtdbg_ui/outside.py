@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.app import SuspendNotSupported
 
 from trtdbg.errors import ExitCode, TrtdbgError
-from trtdbg.outputs.files import write_atomically
+from trtdbg.files import write_atomically
 from trtdbg.records import Report, Source
 from trtdbg_ui.loaded import SnapshotRows
 from trtdbg_ui.shell import Shell

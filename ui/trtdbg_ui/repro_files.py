@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from trtdbg.errors import OutputError
-from trtdbg.outputs import reproducer
-from trtdbg.outputs.files import write_into
+from trtdbg.files import write_into
+from trtdbg.outputs.repro import reproducer
 from trtdbg.records import Recipe, Report
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from trtdbg.records import Finding, NodeRecord, Report
-from trtdbg.session.messages import Reproduce
+from trtdbg.worker.messages import Reproduce
 from trtdbg_ui.choices import Choices
 from trtdbg_ui.judged import judged
 from trtdbg_ui.loaded import Loaded

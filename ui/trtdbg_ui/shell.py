@@ -20,9 +20,9 @@ from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 
 from trtdbg.errors import ExitCode
-from trtdbg.outputs.plain import one_line
+from trtdbg.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.session.messages import Log
+from trtdbg.worker.messages import Log
 from trtdbg_ui.actions import ACTIONS
 from trtdbg_ui.keymap import Keymap, use
 from trtdbg_ui.render.text import Line

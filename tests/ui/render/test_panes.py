@@ -56,7 +56,7 @@ from trtdbg.records import (
     TypingKind,
     Verdict,
 )
-from trtdbg.session.messages import Access, Build, EngineBuilt, Job, Log, LogLevel, Progress
+from trtdbg.worker.messages import Access, Build, EngineBuilt, Job, Log, LogLevel, Progress
 
 
 def text(lines: list[Line]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class FakeCrew:
-    """Implements `trtdbg.session.crews.Crew`, and stands for the class `LocalCrew` too."""
+    """Implements `trtdbg.batch.executors.Crew`, and stands for the class `LocalCrew` too."""
 
     lost = ()
     width = 1

@@ -11,8 +11,8 @@ from rich.console import Console
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.session.messages import Access, Ask, Describe
 from trtdbg.viewing import Viewing
+from trtdbg.worker.messages import Access, Ask, Describe
 
 Answer = Report | Environment | TrtdbgError
 

@@ -11,7 +11,7 @@ from tests import canned
 from trtdbg.commands import report
 from trtdbg.commands.access import parse_size
 from trtdbg.errors import ExitCode, UsageError
-from trtdbg.session.messages import Access, Analyze
+from trtdbg.worker.messages import Access, Analyze
 
 
 def test_without_flags_nothing_is_trusted_imported_or_limited() -> None:

@@ -9,15 +9,15 @@ from fake_crew import FakeCrew
 from fake_shell import FakeShell
 
 from tests import canned
+from trtdbg.analysis.findings import Evidence, find
 from trtdbg.commands import build
 from trtdbg.commands import crew as crew_options
 from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode, OutputError, UsageError, WorkerError
-from trtdbg.outputs.findings import Evidence, find
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord
-from trtdbg.session.alone import answered
-from trtdbg.session.messages import Build
+from trtdbg.worker.alone import answered
+from trtdbg.worker.messages import Build
 
 CHOICES = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
 

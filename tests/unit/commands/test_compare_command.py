@@ -12,6 +12,8 @@ from fake_crew import FakeCrew
 from fake_shell import FakeShell
 
 from tests import canned
+from trtdbg.analysis.comparison import Comparison, Row, build_totals, row_of
+from trtdbg.batch.rows import Task, compare_row, failed_row
 from trtdbg.commands import compare
 from trtdbg.commands import crew as crew_options
 from trtdbg.errors import (
@@ -22,10 +24,8 @@ from trtdbg.errors import (
     WorkerBugError,
     WorkerError,
 )
-from trtdbg.outputs.comparison import Comparison, Row, build_totals, row_of
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import Report
-from trtdbg.session.compared import Task, compare_row, failed_row
 
 TIMINGS = ("off", "early", "upstream", "late")
 

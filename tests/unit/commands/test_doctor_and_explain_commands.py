@@ -7,9 +7,9 @@ import pytest
 from fake_shell import FakeShell
 
 from tests import canned
+from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.commands import doctor, explain
 from trtdbg.errors import ExitCode, UnavailableError, UsageError
-from trtdbg.outputs.explain import CATALOGUE
 
 
 def test_doctor_shows_versions_and_why_something_is_not_possible() -> None:

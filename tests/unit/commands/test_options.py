@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from trtdbg.commands.options import Choices, analysis_options, parse_target
 from trtdbg.errors import UsageError
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy, VerdictSource
-from trtdbg.session.messages import Job
+from trtdbg.worker.messages import Job
 
 
 def choose(*arguments: str) -> Choices:

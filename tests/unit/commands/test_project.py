@@ -13,7 +13,7 @@ from tests import canned
 from trtdbg.commands import check, report
 from trtdbg.errors import UsageError
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy, VerdictSource
-from trtdbg.session.messages import Analyze
+from trtdbg.worker.messages import Analyze
 
 MODEL = "island.pt2"
 

@@ -14,7 +14,7 @@ from trtdbg.commands.options import Choices
 from trtdbg.errors import CancelledError, ExitCode, OutputError, UsageError, WorkerError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Consequences, Report
-from trtdbg.session.messages import Analyze, Job, Measure, Weigh
+from trtdbg.worker.messages import Analyze, Job, Measure, Weigh
 
 CHOICES = Choices(
     policy=TruncationPolicy(timing=Timing.UPSTREAM), settings=Settings(), target="sm89"

@@ -14,12 +14,12 @@ from tests import canned
 from trtdbg.commands import reduction, repro
 from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode, OutputError, UsageError
-from trtdbg.outputs import reduced, reproducer
-from trtdbg.outputs.reduced import Reduced
+from trtdbg.outputs.repro import reduced, reproducer
+from trtdbg.outputs.repro.reduced import Reduced
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Recipe, RecipeGraph, RecipeKind, Report, Verdict
-from trtdbg.session import trial
-from trtdbg.session.messages import Access, Reproduce
+from trtdbg.worker import trial
+from trtdbg.worker.messages import Access, Reproduce
 
 CHOICES = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
 

@@ -15,8 +15,7 @@ import pytest
 from rich.console import Console
 
 from tests import canned
-from trtdbg.errors import WorkerError
-from trtdbg.outputs.comparison import (
+from trtdbg.analysis.comparison import (
     Comparison,
     Row,
     build_totals,
@@ -25,10 +24,11 @@ from trtdbg.outputs.comparison import (
     row_of,
     without_figures,
 )
-from trtdbg.outputs.comparison_charts import Part, charts
-from trtdbg.outputs.comparison_page import page
-from trtdbg.outputs.comparison_table import comparison
-from trtdbg.outputs.comparison_words import groups
+from trtdbg.errors import WorkerError
+from trtdbg.outputs.compare.comparison_charts import Part, charts
+from trtdbg.outputs.compare.comparison_page import page
+from trtdbg.outputs.compare.comparison_table import comparison
+from trtdbg.outputs.compare.comparison_words import groups
 from trtdbg.outputs.pages import Harmless
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Agreement, NodeError, Numerics, TimingRecord

@@ -11,7 +11,7 @@ import graphviz
 import pytest
 
 from tests import canned
-from trtdbg.outputs.dtype_diff import compare, layout, page, picture, sides
+from trtdbg.outputs.picture import compare, layout, page, picture, sides
 
 browsers = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed", exc_type=ImportError

@@ -9,18 +9,18 @@ from graphviz.quoting import quote
 
 from tests import canned
 from trtdbg.errors import StageError, UsageError
-from trtdbg.outputs.dtype_diff import layout, sides
-from trtdbg.outputs.dtype_diff.compare import Change, Diff, compare, dtype_change
-from trtdbg.outputs.dtype_diff.dot import dot, word
-from trtdbg.outputs.dtype_diff.picture import draw, picture
-from trtdbg.outputs.dtype_diff.regions import (
+from trtdbg.outputs.picture import layout, sides
+from trtdbg.outputs.picture.compare import Change, Diff, compare, dtype_change
+from trtdbg.outputs.picture.dot import dot, word
+from trtdbg.outputs.picture.picture import draw, picture
+from trtdbg.outputs.picture.regions import (
     Detail,
     Kinds,
     Nodes,
     absorbed_constants,
     module_groups,
 )
-from trtdbg.outputs.dtype_diff.sides import Side, SideNode
+from trtdbg.outputs.picture.sides import Side, SideNode
 from trtdbg.records import Source, Verdict
 
 

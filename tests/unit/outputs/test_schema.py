@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from tests import canned
-from trtdbg.outputs import pages, summary
+from trtdbg.analysis import summary
+from trtdbg.outputs import pages
 from trtdbg.outputs.report import read_report
 from trtdbg.outputs.report_pages import markdown
 from trtdbg.outputs.schema import PUBLISHED, report_schema

@@ -14,10 +14,10 @@ from typing import Any
 
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from trtdbg.compat import host
 from trtdbg.policy import Settings, Timing, TruncationPolicy
-from trtdbg.session.messages import Job
 from trtdbg.session.session import Session
-from trtdbg.stages import host
+from trtdbg.worker.messages import Job
 
 
 def counted(

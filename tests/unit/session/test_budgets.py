@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy
-from trtdbg.session.messages import Job
 from trtdbg.session.session import Session
+from trtdbg.worker.messages import Job
 
 COUNTING = Path(__file__).with_name("counting.py")
 SAMPLES = Path(__file__).parents[3] / "samples"

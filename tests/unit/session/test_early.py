@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy  # noqa: E402
 from trtdbg.records import Level, Report  # noqa: E402
-from trtdbg.session.messages import Job, Log, Progress  # noqa: E402
+from trtdbg.worker.messages import Job, Log, Progress  # noqa: E402
 
 CAST = "aten._to_copy.default"
 

@@ -13,7 +13,7 @@ from trtdbg.errors import UsageError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Report
 from trtdbg.session.engine_cache import LIMIT_VARIABLE, EngineCache
-from trtdbg.session.messages import Build, Job
+from trtdbg.worker.messages import Build, Job
 
 BUILT = BuildRecord(status=BuildStatus.BUILT, seconds=1.5, bytes=3)
 

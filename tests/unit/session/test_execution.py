@@ -109,7 +109,7 @@ def test_engines_are_timed_on_what_the_program_gives_them() -> None:
 
 
 def test_arguments_are_those_of_the_exported_call() -> None:
-    from trtdbg.stages.replay import ProgramInputs
+    from trtdbg.graphs.replay import ProgramInputs
 
     class Called(torch.nn.Module):
         def forward(self, a: Any, *, pair: Any) -> Any:

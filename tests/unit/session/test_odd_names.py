@@ -9,8 +9,8 @@ import pytest
 
 from trtdbg.errors import ModelError
 from trtdbg.policy import Settings
-from trtdbg.session.messages import Job, native_path, portable_path
 from trtdbg.session.session import Session
+from trtdbg.worker.messages import Job, native_path, portable_path
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "boundary_mixed.pt2"
 

@@ -12,11 +12,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from trtdbg.compat import host  # noqa: E402
 from trtdbg.policy import Settings, TruncationPolicy  # noqa: E402
 from trtdbg.records import Report, Verdict  # noqa: E402
-from trtdbg.session.client import Client  # noqa: E402
-from trtdbg.session.messages import Analyze, Job  # noqa: E402
-from trtdbg.stages import host  # noqa: E402
+from trtdbg.worker.client import Client  # noqa: E402
+from trtdbg.worker.messages import Analyze, Job  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

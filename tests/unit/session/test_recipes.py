@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from trtdbg.errors import UsageError
-from trtdbg.outputs import reproducer
+from trtdbg.outputs.repro import reproducer
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import RecipeKind, Verdict
-from trtdbg.session import trial
-from trtdbg.session.messages import Job
+from trtdbg.worker import trial
+from trtdbg.worker.messages import Job
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 

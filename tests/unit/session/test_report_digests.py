@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy  # noqa: E402
 from trtdbg.records import Report  # noqa: E402
-from trtdbg.session.messages import Job  # noqa: E402
+from trtdbg.worker.messages import Job  # noqa: E402
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report_digests.txt"
 SAMPLES = Path(__file__).parents[3] / "samples"

@@ -13,8 +13,9 @@ import pytest
 from trtdbg.errors import ModelError, UnavailableError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import BuildStatus, Environment, Report
-from trtdbg.session.client import Client
-from trtdbg.session.messages import (
+from trtdbg.session.server import Handler
+from trtdbg.worker.client import Client
+from trtdbg.worker.messages import (
     Analyze,
     Build,
     Describe,
@@ -23,7 +24,6 @@ from trtdbg.session.messages import (
     LogLevel,
     Progress,
 )
-from trtdbg.session.server import Handler
 
 SECONDS = 120
 
@@ -58,7 +58,7 @@ def host(monkeypatch):
     """Replaces the stages, and so torch, by what only records its calls."""
     FakeSession.opened = []
     FakeSession.failing = False
-    host = types.ModuleType("trtdbg.stages.host")
+    host = types.ModuleType("trtdbg.compat.host")
     host.prepare = lambda: None
     host.attach_log = lambda emit: setattr(host, "emit_line", emit)
     host.describe = lambda: "environment"
@@ -66,7 +66,7 @@ def host(monkeypatch):
     session.Session = FakeSession
     for module in (host, session):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr("trtdbg.stages.host", host, raising=False)
+    monkeypatch.setattr("trtdbg.compat.host", host, raising=False)
     return host
 
 

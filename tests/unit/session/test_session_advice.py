@@ -15,7 +15,7 @@ from trtdbg.policy import (  # noqa: E402
     VerdictSource,
 )
 from trtdbg.records import Report  # noqa: E402
-from trtdbg.session.messages import Job, Weigh  # noqa: E402
+from trtdbg.worker.messages import Job, Weigh  # noqa: E402
 
 Weighed = Callable[..., Report]
 

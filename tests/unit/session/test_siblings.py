@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy  # noqa: E402
 from trtdbg.records import BuildStatus  # noqa: E402
-from trtdbg.session.messages import (  # noqa: E402
+from trtdbg.worker.messages import (  # noqa: E402
     Analyze,
     Build,
     EngineBuilt,

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from staging import (  # noqa: E402
+from tests.staging import (  # noqa: E402
     BOTH,
     Late,
     assert_runs_like,
@@ -22,11 +22,11 @@ from staging import (  # noqa: E402
 from torch.fx import GraphModule  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 
+from trtdbg.graphs.splits import Program, engine_dtype, placeholders  # noqa: E402
 from trtdbg.policy import Partitioner, Settings, TruncationPolicy  # noqa: E402
 from trtdbg.stages import network  # noqa: E402
 from trtdbg.stages.assemble import assemble, engine_module, move, save_module  # noqa: E402
 from trtdbg.stages.engine import build_engine  # noqa: E402
-from trtdbg.stages.splits import Program, engine_dtype, placeholders  # noqa: E402
 
 
 class StandIn(torch.nn.Module):
@@ -179,7 +179,7 @@ def serialized(stages: Late, name: str) -> tuple[Any, bytes]:
     made = network.define_network(
         stages.program.module.get_submodule(name), name, options(), truncate_double=True
     )
-    from trtdbg.stages import host
+    from trtdbg.compat import host
 
     target = host.resolve_target(None, host.describe())
     record, data = build_engine(made, target)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from staging import BOTH, assert_runs_like, export, late, lower, module, options, torch, typed
+from tests.staging import BOTH, assert_runs_like, export, late, lower, module, options, torch, typed
 
+from trtdbg.graphs.graph import engine_nodes
+from trtdbg.graphs.splits import Program
+from trtdbg.graphs.tensors import Narrowings
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
 from trtdbg.records import Direction
 from trtdbg.stages.boundary import leave_unrepaired, repair_late, repair_program
 from trtdbg.stages.capture import copy_program
 from trtdbg.stages.early import narrow_program
-from trtdbg.stages.graph import engine_nodes
 from trtdbg.stages.infer import infer
 from trtdbg.stages.partition import partition
 from trtdbg.stages.settle import settle
-from trtdbg.stages.splits import Program
-from trtdbg.stages.tensors import Narrowings
 
 DOUBLE = torch.float64
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from staging import export, lower, module, quiet, torch
+from tests.staging import export, lower, module, quiet, torch
 
 from trtdbg.policy import Settings
 from trtdbg.records import Phase

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from staging import export, lower, module, options, quiet, torch
+from tests.staging import export, lower, module, options, quiet, torch
 
 from trtdbg.policy import Partitioner, Settings
 from trtdbg.records import Consequence

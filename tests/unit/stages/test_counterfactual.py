@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from staging import export, lower, module, options, torch, typed
+from tests.staging import export, lower, module, options, torch, typed
 
 from tests.applied import accepts, accepts_changed, named
+from trtdbg.graphs.graph import copy_graph_module
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import ChangePlace, Counterfactual, RefusalKind, TypingKind, Verdict
 from trtdbg.session import reasons
-from trtdbg.stages.graph import copy_graph_module
 from trtdbg.stages.infer import infer
 from trtdbg.stages.validate import judge
 
@@ -250,7 +250,7 @@ def test_equal_nodes_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return x
 
     gm = graph_of(forward, torch.randn(4))
-    from trtdbg.stages import variants
+    from trtdbg.graphs import variants
 
     searched = []
     slots = variants.dtype_slots
@@ -272,7 +272,7 @@ def test_nodes_that_differ_in_their_sizes_alone_are_searched_once_too(
         return [torch.relu(part.double()) for part in parts], limits
 
     gm = graph_of(forward, torch.randn(2, 4000))
-    from trtdbg.stages import variants
+    from trtdbg.graphs import variants
 
     searched = []
     slots = variants.dtype_slots

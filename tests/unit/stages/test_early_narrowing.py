@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from staging import BOTH, export, module, torch
+from tests.staging import BOTH, export, module, torch
 
+from trtdbg.graphs.tensors import Narrowings
 from trtdbg.policy import Timing, TruncationPolicy
 from trtdbg.stages.capture import copy_program
 from trtdbg.stages.early import CAST, NarrowedProgram, narrow_program
-from trtdbg.stages.tensors import Narrowings
 
 DOUBLE = torch.float64
 EVERYTHING = TruncationPolicy(Timing.EARLY, BOTH, BOTH, BOTH)

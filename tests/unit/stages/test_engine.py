@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from staging import export, late, module, options, torch
+from tests.staging import export, late, module, options, torch
 
+from trtdbg.compat import host
 from trtdbg.errors import OutputError
-from trtdbg.outputs.boundary_graph import BoundaryGraph, Call, CallKind
 from trtdbg.records import BuildRecord, BuildStatus, EngineRecord, Saved
-from trtdbg.stages import host
+from trtdbg.records.boundary_graph import BoundaryGraph, Call, CallKind
 from trtdbg.stages.engine import Provenance, build_engine, save_engines
 from trtdbg.stages.network import define_network
 

@@ -4,10 +4,10 @@ import io
 from typing import Any
 
 import pytest
-from staging import BOTH, export, lower, module, torch, typed
+from tests.staging import BOTH, export, lower, module, torch, typed
 
+from trtdbg.graphs.graph import dtype_name
 from trtdbg.policy import Settings, Timing, TruncationPolicy
-from trtdbg.stages.graph import dtype_name
 from trtdbg.stages.infer import infer, infer_truncated
 
 DOUBLE = torch.float64

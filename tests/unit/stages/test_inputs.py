@@ -9,11 +9,11 @@ import pytest
 torch = pytest.importorskip("torch")
 numpy = pytest.importorskip("numpy")
 
-from staging import export, module  # noqa: E402
+from tests.staging import export, module  # noqa: E402
 
 from trtdbg.errors import UsageError  # noqa: E402
+from trtdbg.graphs.replay import ProgramInputs  # noqa: E402
 from trtdbg.stages.inputs import program_inputs  # noqa: E402
-from trtdbg.stages.replay import ProgramInputs  # noqa: E402
 
 X = torch.arange(6, dtype=torch.float64).reshape(2, 3)
 IDS = torch.tensor([0, 1])

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from staging import assert_runs_like, export, late, module, torch, typed
+from tests.staging import assert_runs_like, export, late, module, torch, typed
 
 from trtdbg.policy import Partitioner, Settings, TruncationPolicy
 from trtdbg.records import ConstantRecord

@@ -8,18 +8,18 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from staging import BOTH, export, late, lower, module, options, quiet  # noqa: E402
+from tests.staging import BOTH, export, late, lower, module, options, quiet  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 
+from trtdbg.graphs.deviations import Tolerance  # noqa: E402
+from trtdbg.graphs.replay import ProgramInputs  # noqa: E402
 from trtdbg.policy import TruncationPolicy  # noqa: E402
 from trtdbg.records import Agreement, NodeError, Numerics  # noqa: E402
 from trtdbg.stages import infer  # noqa: E402
 from trtdbg.stages.boundary import leave_unrepaired  # noqa: E402
-from trtdbg.stages.deviations import Tolerance  # noqa: E402
 from trtdbg.stages.numerics import Truncated, measure_programs, same_nodes  # noqa: E402
 from trtdbg.stages.partition import partition  # noqa: E402
-from trtdbg.stages.replay import ProgramInputs  # noqa: E402
 
 EVERYTHING = TruncationPolicy(inputs=BOTH, constants=BOTH, computed=BOTH)
 TOLERANCE = Tolerance(atol=1e-5, rtol=1e-4)
@@ -275,7 +275,7 @@ def test_memory_does_not_grow_with_the_length_of_a_chain(
 ) -> None:
     elements = 4096
     # Chunks smaller than the values: what a comparison needs is then not counted.
-    monkeypatch.setattr("trtdbg.stages.deviations.CHUNK_ELEMENTS", 1024)
+    monkeypatch.setattr("trtdbg.graphs.deviations.CHUNK_ELEMENTS", 1024)
 
     def chain(self: Any, x: Any) -> Any:
         for step in range(length):

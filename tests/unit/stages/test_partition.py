@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from staging import export, lower, module, options, torch
+from tests.staging import export, lower, module, options, torch
 
 from trtdbg.policy import Partitioner, Settings
 from trtdbg.stages.infer import infer

@@ -8,11 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from staging import export, lower, module, options, quiet  # noqa: E402
+from tests.staging import export, lower, module, options, quiet  # noqa: E402
 
+from trtdbg.compat import host  # noqa: E402
+from trtdbg.graphs.graph import engine_nodes  # noqa: E402
 from trtdbg.records import Verdict  # noqa: E402
-from trtdbg.stages import host, probe  # noqa: E402
-from trtdbg.stages.graph import engine_nodes  # noqa: E402
+from trtdbg.stages import probe  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,7 +6,7 @@ import operator
 from typing import Any
 
 import pytest
-from staging import export, lower, module
+from tests.staging import export, lower, module
 
 torch = pytest.importorskip("torch")
 

@@ -4,15 +4,15 @@ import importlib
 from typing import Any
 
 import pytest
-from staging import export, module, quiet, torch
+from tests.staging import export, module, quiet, torch
 
 from trtdbg.errors import UnavailableError
+from trtdbg.graphs.graph import NODE_MARK
+from trtdbg.graphs.splits import CAST
 from trtdbg.policy import Settings
 from trtdbg.records import Direction
 from trtdbg.stages.capture import capture, compilation_settings
-from trtdbg.stages.graph import NODE_MARK
 from trtdbg.stages.partition import partition
-from trtdbg.stages.splits import CAST
 from trtdbg.stages.upstream import UpstreamRepair, repair_upstream
 
 DOUBLE = torch.float64

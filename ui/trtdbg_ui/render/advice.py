@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtdbg.outputs.advice import consequence_lines, suggestion_lines
+from trtdbg.analysis.advice import consequence_lines, suggestion_lines
 from trtdbg.records import Report
 from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
 

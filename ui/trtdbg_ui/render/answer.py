@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trtdbg.analysis.summary import count, failed_pass, refusal
 from trtdbg.dtypes import NARROWED
-from trtdbg.outputs.summary import count, failed_pass, refusal
 from trtdbg.policy import Timing
 from trtdbg.records import BuildStatus, Dtype, NodeRecord, Report
 from trtdbg_ui.judged import REFUSED, judged, late_would_accept, overall, saved_by_truncation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from trtdbg.outputs.summary import count
+from trtdbg.analysis.summary import count
 from trtdbg.records import Dtype, GraphNode, Report, dtype_text
 from trtdbg_ui.compare import Mark, SnapshotRow, snapshot
 from trtdbg_ui.render.dtypes import dtype_span

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
-from trtdbg.session.messages import Access, Job
+from trtdbg.worker.messages import Access, Job
 from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trtdbg.outputs.numerics import largest_error
-from trtdbg.outputs.summary import count
+from trtdbg.analysis.numerics import largest_error
+from trtdbg.analysis.summary import count
 from trtdbg.records import Agreement, ConstantRecord, NodeRecord
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.dtypes import dtype_span

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trtdbg.outputs.summary import operator_text, refusal
+from trtdbg.analysis.summary import operator_text, refusal
 from trtdbg.records import (
     Finding,
     GraphNode,

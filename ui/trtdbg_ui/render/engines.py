@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from trtdbg.outputs.summary import bytes_text, count, execution_time
+from trtdbg.analysis.summary import bytes_text, count, execution_time
 from trtdbg.records import (
     Binding,
     BoundaryCast,

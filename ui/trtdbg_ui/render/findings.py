@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtdbg.outputs.explain import CATALOGUE
+from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.records import Finding
 from trtdbg_ui.alike import alike
 from trtdbg_ui.render.signs import LEVEL_SIGN

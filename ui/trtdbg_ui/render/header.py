@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtdbg.outputs.summary import FLAVOURS, base_name, count
+from trtdbg.analysis.summary import FLAVOURS, base_name, count
 from trtdbg.records import BuildStatus, Environment, Level, Report
 from trtdbg_ui.loaded import Loaded
 from trtdbg_ui.render.signs import LEVEL_SIGN

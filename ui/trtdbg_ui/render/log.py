@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtdbg.session.messages import Log, LogLevel
+from trtdbg.worker.messages import Log, LogLevel
 from trtdbg_ui.render.text import Line, Tone, line
 
 _LEVEL = {

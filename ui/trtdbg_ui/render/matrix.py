@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from trtdbg.outputs.summary import bytes_text
+from trtdbg.analysis.summary import bytes_text
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import BuildStatus, Report
 from trtdbg_ui.activity import Activity

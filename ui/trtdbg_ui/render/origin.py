@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from itertools import groupby
 from typing import Final
 
-from trtdbg.outputs import bisect, trace
+from trtdbg.analysis import bisect, trace
 from trtdbg.records import NodeRecord, Report
 from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trtdbg.outputs.summary import count, failed_pass
+from trtdbg.analysis.summary import count, failed_pass
 from trtdbg.records import PassRecord, Phase, Report
 from trtdbg_ui.keymap import key
 from trtdbg_ui.render.signs import counts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from trtdbg.outputs.summary import count
+from trtdbg.analysis.summary import count
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import Environment, Report
 from trtdbg_ui.keymap import key

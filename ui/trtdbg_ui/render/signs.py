@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtdbg.outputs.summary import operator_text
+from trtdbg.analysis.summary import operator_text
 from trtdbg.records import BuildStatus, Level, Verdict
 from trtdbg_ui.compare import Mark
 from trtdbg_ui.render.text import Line, Tone, join

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from trtdbg.outputs.summary import count, seconds_text
+from trtdbg.analysis.summary import count, seconds_text
 from trtdbg.records import GraphNode, PassRecord, dtype_text, shape_text
 from trtdbg_ui.compare import Mark
 from trtdbg_ui.keymap import key

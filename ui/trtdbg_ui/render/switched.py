@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from trtdbg.outputs.summary import count
+from trtdbg.analysis.summary import count
 from trtdbg.policy import Timing
 from trtdbg.records import BoundaryCast, NodeRecord, Report
 from trtdbg_ui.judged import judged

@@ -9,7 +9,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from trtdbg.session.messages import Log
+from trtdbg.worker.messages import Log
 from trtdbg_ui.desk import Desk
 from trtdbg_ui.render.activity import activity_line, failure_note, loading_lines
 from trtdbg_ui.render.answer import answer

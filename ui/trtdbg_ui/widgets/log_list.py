@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from trtdbg.session.messages import Log
+from trtdbg.worker.messages import Log
 from trtdbg_ui.render.log import log_line
 from trtdbg_ui.render.text import Line, Tone, crop, line
 from trtdbg_ui.widgets.cursor_view import CursorView

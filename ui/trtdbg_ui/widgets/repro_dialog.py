@@ -14,9 +14,9 @@ from textual.content import Content
 from textual.widgets import Input
 
 from trtdbg.errors import OutputError
-from trtdbg.outputs import reproducer
+from trtdbg.outputs.repro import reproducer
 from trtdbg.records import Recipe, Report
-from trtdbg.session import trial
+from trtdbg.worker import trial
 from trtdbg_ui import repro_files
 from trtdbg_ui.render.activity import elapsed
 from trtdbg_ui.render.text import Line, Tone, line, wrap

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests import canned
+from trtdbg.analysis import summary
+from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.records import (
+    ConstantRecord,
+    Phase,
+    Report,
+    Scope,
+    TimingRecord,
+    ValidatorVerdict,
+    Verdict,
+)
+
+replace = msgspec.structs.replace
+
+
+@pytest.mark.parametrize(
+    ("report", "sentence"),
+    [
+        (
+            canned.UPSTREAM,
+            "2 engines, 1 operator left to PyTorch, 1 boundary cast under upstream",
+        ),
+        (canned.CLEAN, "1 engine holds every operator under late"),
+        (
+            replace(canned.CLEAN, engines=(), torch_ops=("a", "b")),
+            "no engines, 2 operators left to PyTorch under late",
+        ),
+        (
+            canned.LOWERING_FAILED,
+            "no engines: pass 'fuse_prims_broadcast' failed under upstream",
+        ),
+    ],
+)
+def test_headline_answers_first(report: Report, sentence: str) -> None:
+    assert summary.headline(report) == sentence
+
+
+def test_a_crashed_boundary_repair_is_no_failed_lowering() -> None:
+    repair = replace(canned.LOWERING_FAILED.passes[-1], phase=Phase.BOUNDARY)
+    report = replace(canned.UPSTREAM, passes=(repair,))
+    assert summary.failed_pass(report) is None
+    assert summary.headline(report).startswith("2 engines")
+
+
+def test_nodes_left_to_pytorch_come_first_and_then_the_retyped() -> None:
+    assert [n.name for n in summary.left_to_pytorch(canned.UPSTREAM)] == ["_to_copy"]
+    names = [node.name for node in summary.nodes_that_matter(canned.UPSTREAM)]
+    assert names == ["_to_copy", "sin"]
+
+
+def test_a_refusal_is_told_by_the_answer_in_force() -> None:
+    node = canned.UPSTREAM.nodes[2]
+    assert (
+        summary.refusal(canned.UPSTREAM, node)
+        == "to_copy_dtype_validator rejects: dtype=float64 is not supported"
+    )
+    late = replace(canned.UPSTREAM, policy=TruncationPolicy(timing=Timing.LATE))
+    accepted = replace(node, verdict=Verdict.ACCEPT)
+    assert "partitioner left it out" in summary.refusal(late, accepted)
+
+
+def test_tensorrts_own_no_is_the_reason_where_it_decides() -> None:
+    answer = ValidatorVerdict(
+        validator="tensorrt",
+        candidate=None,
+        scope=Scope.SUBGRAPH,
+        original=Verdict.NOT_CHECKED,
+        truncated=Verdict.REJECT,
+        reason="PROD is not allowed between types Bool and Bool",
+    )
+    node = replace(canned.LATE.nodes[2], verdicts=(answer,), engine=None)
+    policy = TruncationPolicy(verdicts=VerdictSource.TENSORRT)
+    decided = replace(canned.LATE, policy=policy)
+    assert summary.refusal(decided, node) == f"TensorRT refuses it: {answer.reason}"
+    assert "TensorRT" not in summary.refusal(canned.LATE, node)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "settings", "words"),
+    [
+        (Verdict.NOT_APPLICABLE, Settings(), "there is no converter"),
+        (Verdict.ACCEPT, Settings.as_compiled(), "fewer than 5 operators"),
+        (Verdict.NOT_CHECKED, Settings(), "-"),
+    ],
+)
+def test_a_node_without_a_rejection_is_explained(
+    verdict: Verdict, settings: Settings, words: str
+) -> None:
+    report = replace(canned.UPSTREAM, settings=settings)
+    node = replace(canned.UPSTREAM.nodes[1], verdict=verdict, verdicts=())
+    assert words in summary.refusal(report, node)
+
+
+def test_a_gate_of_the_partitioner_is_called_by_its_name() -> None:
+    gate = ValidatorVerdict(
+        validator="gate:data_dependent", candidate=None, scope=Scope.GRAPH,
+        original=Verdict.CRASHED,
+    )  # fmt: skip
+    node = replace(canned.UPSTREAM.nodes[2], verdicts=(gate,))
+    assert summary.refusal(canned.UPSTREAM, node) == "data_dependent crashed"
+
+
+def test_what_is_in_force_is_said_with_every_changed_setting() -> None:
+    assert summary.settings_line(Settings()) == "min_block_size 1, partitioner global"
+    changed = Settings(torch_executed_ops=("torch.ops.aten.mul.Tensor",), disable_tf32=True)
+    assert summary.settings_line(changed) == (
+        "min_block_size 1, partitioner global, torch_executed_ops aten.mul.Tensor, "
+        "disable_tf32 true"
+    )
+    policy = TruncationPolicy(constants=(), computed=("float64", "int64"))
+    assert summary.policy_line(policy) == (
+        "timing late, narrowed: inputs float64, constants none, computed float64 and int64; "
+        "verdicts validators"
+    )
+
+
+def test_run_time_is_never_a_zero_or_a_guess() -> None:
+    engine = canned.CLEAN.engines[0]
+    assert summary.execution_time(engine, canned.ENVIRONMENT) == (
+        "not available: no CUDA device"
+    )
+    told = replace(engine, timing_unavailable="standard TensorRT only")
+    assert summary.execution_time(told, canned.ENVIRONMENT) == (
+        "not available: standard TensorRT only"
+    )
+    timed = replace(engine, timing=TimingRecord(median_ms=1.5, p10_ms=1.4, p90_ms=1.6, runs=9))
+    assert summary.execution_time(timed, canned.ENVIRONMENT) == (
+        "1.500 ms (10th to 90th percentile 1.400 to 1.600, 9 runs)"
+    )
+
+
+def test_damaged_constants_stand_first() -> None:
+    def constant(name: str, **fields: object) -> ConstantRecord:
+        return ConstantRecord(name=name, original="float64", truncated="float32", **fields)  # type: ignore[arg-type]
+
+    constants = [
+        constant("fine", max_abs_error=0.0, max_rel_error=0.0),
+        constant("rough", max_abs_error=0.1, max_rel_error=1e-3),
+        constant("small", underflowed=2),
+        constant("large", overflowed=1),
+        ConstantRecord(name="narrow", original="float32", truncated="float32"),
+    ]
+    names = [c.name for c in summary.constants_that_matter(constants)]
+    assert names == ["large", "small", "rough"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(None, "-"), (0, "0 B"), (999, "999 B"), (34_512, "34.5 kB"), (8_500_000_000, "8.5 GB")],
+)
+def test_sizes_are_short(number: int | None, text: str) -> None:
+    assert summary.bytes_text(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [(1, "engine", "1 engine"), (0, "pass", "no passes"), (3, "cast", "3 casts")],
+)
+def test_counts_are_words(number: int, noun: str, text: str) -> None:
+    assert summary.count(number, noun) == text

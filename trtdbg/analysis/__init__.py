@@ -1,0 +1,1 @@
+"""What a report means: findings, reasons, history, comparisons. Free of torch."""

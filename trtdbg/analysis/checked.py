@@ -1,0 +1,170 @@
+"""What `trtdbg check` knows of each model: findings, which are known already, which fail."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from hashlib import sha256
+
+import msgspec
+
+from trtdbg.analysis.catalogue import CATALOGUE
+from trtdbg.analysis.summary import base_name, count
+from trtdbg.plain import one_line
+from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.records import (
+    FailedReport,
+    Finding,
+    Level,
+    ModelPath,
+    NodeRecord,
+    Record,
+    Report,
+)
+
+CHECK_SCHEMA = "trtdbg.check/1"
+
+LEVELS = tuple(Level)
+"""Mildest first, as the enum lists them."""
+
+
+class Fingerprint(Record, frozen=True, kw_only=True):
+    """What stays of a finding when lines move and lowering numbers its nodes anew."""
+
+    model: str
+    """Name of the model's file, without its folder."""
+    code: str
+    target: str | None
+    """The node's operator, or the name of a constant without the number at its end."""
+    file: str | None
+    """Name of the source file, without its folder."""
+    module: str | None
+    ordinal: int
+    """From 1, among findings of which all the rest is equal, in graph order."""
+
+    def digest(self) -> str:
+        """Returns it as a hexadecimal hash."""
+        return sha256(msgspec.json.encode(self)).hexdigest()[:32]
+
+
+class Checked(Record, frozen=True, kw_only=True):
+    """A selected finding with what identifies it from run to run."""
+
+    finding: Finding
+    fingerprint: Fingerprint
+
+
+class CheckedModel(Record, frozen=True, kw_only=True):
+    """The selected findings of one model, as `--format json` writes them."""
+
+    schema: str = CHECK_SCHEMA
+    model: ModelPath
+    policy: TruncationPolicy
+    settings: Settings
+    findings: tuple[Finding, ...]
+    """All of them, or the new ones where there is a baseline."""
+    known: tuple[Finding, ...] = ()
+    """Those that the baseline holds."""
+    fingerprints: tuple[str, ...] = ()
+    """One per finding, then one per known finding."""
+
+
+Result = CheckedModel | FailedReport
+"""What a check ends with for one model."""
+
+
+def check(
+    report: Report, *, select: tuple[str, ...], ignore: tuple[str, ...]
+) -> list[Checked]:
+    """Returns the findings whose codes begin as in `select` (all if empty), less `ignore`."""
+    nodes = {node.name: node for node in report.nodes}
+    seen: Counter[tuple[str | None, ...]] = Counter()
+    kept = []
+    for finding in report.findings:
+        # Numbered before the selection, which must not change what a finding is known by.
+        place = _place(report, finding, nodes.get(finding.node or ""))
+        seen[place] += 1
+        if select and not finding.code.startswith(select):
+            continue
+        if ignore and finding.code.startswith(ignore):
+            continue
+        model, target, file, module = place[0], *place[2:]
+        fingerprint = Fingerprint(
+            model=model or "",
+            code=finding.code,
+            target=target,
+            file=file,
+            module=module,
+            ordinal=seen[place],
+        )
+        kept.append(Checked(finding=finding, fingerprint=fingerprint))
+    return kept
+
+
+def _place(
+    report: Report, finding: Finding, node: NodeRecord | None
+) -> tuple[str | None, ...]:
+    source = finding.source
+    target = None
+    if node is not None:
+        called = node.op.startswith("call_")
+        target = node.target if called else re.sub(r"_?\d+$", "", node.target)
+    return (
+        base_name(report.model.path),
+        finding.code,
+        target,
+        base_name(source.file) if source is not None and source.file else None,
+        source.module if source is not None else None,
+    )
+
+
+def result(
+    report: Report, found: list[Checked], known: frozenset[Fingerprint]
+) -> CheckedModel:
+    """Returns the findings of a model, those apart that a baseline knows."""
+    new = [each for each in found if each.fingerprint not in known]
+    old = [each for each in found if each.fingerprint in known]
+    return CheckedModel(
+        model=ModelPath(path=report.model.path),
+        policy=report.policy,
+        settings=report.settings,
+        findings=tuple(each.finding for each in new),
+        known=tuple(each.finding for each in old),
+        fingerprints=tuple(each.fingerprint.digest() for each in (*new, *old)),
+    )
+
+
+def fails(finding: Finding, fail_on: Level) -> bool:
+    """Tells whether a finding is at or above a level."""
+    return LEVELS.index(finding.level) >= LEVELS.index(fail_on)
+
+
+def title(finding: Finding) -> str:
+    """Returns code and name, like `TD101 needless-rejection`."""
+    known = CATALOGUE.get(finding.code)
+    return f"{finding.code} {known.name}" if known else finding.code
+
+
+def sentence(finding: Finding) -> str:
+    """Returns the message as one line, with the text of the source line where it is known."""
+    code = finding.source.code if finding.source is not None else None
+    text = one_line(finding.message)
+    return f"{text} | {one_line(code)}" if code else text
+
+
+def summary(results: list[Result]) -> str:
+    """Returns how many findings there are, of which levels, in how many models."""
+    checked = [result for result in results if isinstance(result, CheckedModel)]
+    found = [finding for result in checked for finding in result.findings]
+    levels = [
+        count(number, level.value)
+        for level in reversed(LEVELS)
+        if (number := sum(finding.level is level for finding in found))
+    ]
+    detail = f" ({', '.join(levels)})" if levels else ""
+    text = f"{count(len(found), 'finding')}{detail} in {count(len(checked), 'model')}"
+    known = sum(len(result.known) for result in checked)
+    if known:
+        text = f"{text}; {known} in the baseline"
+    failed = len(results) - len(checked)
+    return f"{text}; {count(failed, 'model')} could not be checked" if failed else text

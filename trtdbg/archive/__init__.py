@@ -1,0 +1,1 @@
+"""Opening a .pt2 that a stranger made: container, vetting, loading."""

@@ -1,0 +1,1 @@
+"""Work on many models or policies: rows, executors, journals, reduction. Free of torch."""

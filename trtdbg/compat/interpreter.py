@@ -1,0 +1,189 @@
+"""torch_tensorrt's interpreter, watched: which node added what, and what TensorRT says.
+
+This is ground for the stages that define networks, not a stage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import operator
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.fx import Node
+
+from trtdbg.graphs.graph import NODE_MARK, dtype_name, first_line
+from trtdbg.records import Dtype
+
+EMPTY_MESSAGE = "__len__() should return >= 0"
+"""What pybind raises when TensorRT refuses a layer: it says nothing, TensorRT's log does."""
+
+_WRAPPED = re.compile(
+    r"^(?:[\w:]+: )?Error Code \d+: [\w ]+\((?P<says>.*?)\.?(?: In \w+ at \S+)?\)$", re.DOTALL
+)
+_NO_DEVICE = "catchCudaError"
+"""TensorRT-RTX logs this after every refusal on a machine without a GPU; it is no reason."""
+
+
+@functools.cache
+def recording_interpreter() -> Any:
+    """Returns a TRTInterpreter class that notes layers and dtypes of each node.
+
+    An instance has `current_mark` (the node being converted), `layer_owner` (a mark per layer)
+    and `node_dtypes` (TensorRT's dtype of each node's value, by mark).
+    """
+    from torch_tensorrt.dynamo.conversion._TRTInterpreter import TRTInterpreter
+
+    class RecordingInterpreter(TRTInterpreter):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.current_mark: str | None = None
+            self.layer_owner: list[str | None] = []
+            self.node_dtypes: dict[str, Dtype] = {}
+
+        def run_node(self, n: Node) -> Any:
+            mark = n.meta.get(NODE_MARK, n.name)
+            self.current_mark = mark if n.op != "output" else None
+            with _kept_module_stack(n):
+                result = super().run_node(n)
+            added = self.ctx.net.num_layers - len(self.layer_owner)
+            self.layer_owner += [self.current_mark] * added
+            dtype = tensorrt_dtype(result)
+            if dtype is not None and n.op != "output":
+                # A cast added behind a node shares its mark: the cast's dtype is the value's.
+                self.node_dtypes[mark] = dtype
+            return result
+
+    return RecordingInterpreter
+
+
+@contextlib.contextmanager
+def _kept_module_stack(node: Node) -> Iterator[None]:
+    """Lends a node a copy of its module stack, which copies of the node share.
+
+    Source: torch_tensorrt 2.13, `dynamo/conversion/converter_utils.py` get_node_name, which
+    names a layer by the stack's last item and takes that item away.
+    """
+    stack = node.meta.get("nn_module_stack")
+    if not stack:
+        yield
+        return
+    node.meta["nn_module_stack"] = stack.copy()
+    try:
+        yield
+    finally:
+        node.meta["nn_module_stack"] = stack
+
+
+@functools.cache
+def choosing_interpreter() -> Any:
+    """Returns a RecordingInterpreter class that takes converters as given, unvalidated.
+
+    A node that stands alone may be judged otherwise than in its engine; `choices` keeps the
+    engine's answer. An output that is also an input, or no tensor, is made one that TensorRT
+    lets a network return.
+    """
+    import tensorrt as trt
+    from torch_tensorrt.dynamo.conversion.converter_utils import get_trt_tensor
+
+    class ChoosingInterpreter(recording_interpreter()):  # type: ignore[misc]
+        def __init__(self, *args: Any, choices: Mapping[str, Any], **kwargs: Any) -> None:
+            self.choices = choices
+            super().__init__(*args, **kwargs)
+
+        def validate_conversion(self) -> set[str]:
+            return set()
+
+        def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+            if target is operator.getitem:
+                return args[0][args[1]]
+            converter = self.choices[self._cur_node.name]
+            self.ctx.current_node = self._cur_node
+            return converter(self.ctx, target, args, kwargs, self._cur_node_name)
+
+        def output(self, target: str, args: Any, kwargs: Any) -> list[Any]:
+            inputs = {id(self.ctx.net.get_input(i)) for i in range(self.ctx.net.num_inputs)}
+            values = []
+            for i, value in enumerate(args[0]):
+                if value is None:
+                    continue
+                tensor = value
+                if not isinstance(value, trt.ITensor):
+                    tensor = get_trt_tensor(self.ctx, value, f"{target}_{i}")
+                if id(tensor) in inputs or tensor.is_network_input:
+                    tensor = self.ctx.net.add_identity(tensor).get_output(0)
+                if not tensor.is_network_output:
+                    self.ctx.net.mark_output(tensor)
+                values.append(tensor)
+            return values
+
+    return ChoosingInterpreter
+
+
+def tensorrt_dtype(value: Any) -> Dtype:
+    """Returns TensorRT's name of a tensor's dtype, a tuple for several, None for none."""
+    import tensorrt as trt
+
+    if isinstance(value, trt.ITensor):
+        return short_name(value.dtype)
+    if isinstance(value, (tuple, list)):
+        names = tuple(n if isinstance(n := tensorrt_dtype(v), str) else None for v in value)
+        return names if any(names) else None
+    return None
+
+
+def short_name(value: Any) -> str:
+    """Returns the last word of a TensorRT enum member: `DataType.FLOAT` is `FLOAT`."""
+    return str(value).rsplit(".", 1)[-1]
+
+
+def torch_name(trt_dtype: Any) -> str:
+    """Returns torch's name of a TensorRT dtype, TensorRT's own where torch has none."""
+    from torch_tensorrt import dtype
+
+    try:
+        return dtype_name(dtype._from(trt_dtype).to(torch.dtype))
+    except (TypeError, KeyError):
+        return short_name(trt_dtype)
+
+
+def torch_dtype_of(name: str) -> torch.dtype | None:
+    """Returns the torch dtype of TensorRT's name of a dtype, None where torch has none."""
+    import tensorrt as trt
+
+    found = getattr(torch, torch_name(getattr(trt.DataType, name)), None)
+    return found if isinstance(found, torch.dtype) else None
+
+
+def refusal(error: BaseException | None, log: list[tuple[int, str]]) -> str:
+    """Returns the sentence that says why TensorRT or a converter refused.
+
+    TensorRT's first error is the cause, what it logs behind that are consequences. A Python
+    exception counts only where the log is silent; `__len__()` says nothing at all.
+    """
+    errors = error_lines(log)
+    if errors:
+        return errors[0]
+    says = str(error).strip() if error is not None else ""
+    if error is not None and says and EMPTY_MESSAGE not in says:
+        return first_line(error)
+    return "TensorRT refused without a word in its log"
+
+
+def error_lines(log: list[tuple[int, str]]) -> list[str]:
+    """Returns the sentences of TensorRT's errors, freed of the wrapping around them."""
+    return [
+        _sentence(text)
+        for level, text in log
+        if level >= logging.ERROR and _NO_DEVICE not in text
+    ]
+
+
+def _sentence(text: str) -> str:
+    line = " ".join(part.strip() for part in text.splitlines() if part.strip())
+    match = _WRAPPED.match(line)
+    return match["says"] if match is not None else line

@@ -1,0 +1,1 @@
+"""What stages share about FX graphs: words, copies, splits, inference, replay."""

@@ -1,0 +1,1 @@
+"""Findings in the formats that CI systems read."""

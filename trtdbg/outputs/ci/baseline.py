@@ -1,0 +1,66 @@
+"""Baselines: the findings that a project knows of, as a JSON file that is read in diffs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from trtdbg.analysis.checked import Fingerprint
+from trtdbg.errors import UsageError
+from trtdbg.records import Record
+
+BASELINE_SCHEMA = "trtdbg.baseline/1"
+
+
+class _Baseline(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    schema: str
+    findings: tuple[Fingerprint, ...]
+
+
+class _Header(msgspec.Struct):
+    schema: str | None = None
+
+
+def encode(fingerprints: Iterable[Fingerprint]) -> bytes:
+    """Returns a baseline with one finding a line, sorted, so that a diff is telling."""
+    found = sorted(set(fingerprints), key=_sorting)
+    lines = [f"    {msgspec.json.encode(each).decode()}" for each in found]
+    body = "\n{}\n  ".format(",\n".join(lines)) if lines else ""
+    return f'{{\n  "schema": "{BASELINE_SCHEMA}",\n  "findings": [{body}]\n}}\n'.encode()
+
+
+def _sorting(fingerprint: Fingerprint) -> tuple[str | int, ...]:
+    # None does not compare with names.
+    return tuple(
+        value if isinstance(value, int) else value or ""
+        for value in msgspec.structs.astuple(fingerprint)
+    )
+
+
+def read(path: str) -> frozenset[Fingerprint]:
+    """Reads a baseline that `--write-baseline` wrote.
+
+    Raises:
+        UsageError: it cannot be read, is no baseline, or is one of another version.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the baseline {path}: {error.strerror or error}",
+            remedy="--write-baseline FILE writes one",
+        ) from error
+    try:
+        schema = msgspec.json.decode(data, type=_Header).schema
+        if schema == BASELINE_SCHEMA:
+            return frozenset(msgspec.json.decode(data, type=_Baseline).findings)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not a baseline: {error}") from error
+    if schema is None:
+        raise UsageError(f"{path} is not a baseline: it names no schema")
+    raise UsageError(
+        f"{path} has the schema {schema!r}, this trtdbg reads {BASELINE_SCHEMA!r}",
+        remedy="write it again with --write-baseline",
+    )

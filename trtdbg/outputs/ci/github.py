@@ -1,0 +1,68 @@
+"""Findings as GitHub workflow commands, which become annotations beside the source lines.
+
+Source: GitHub's documentation of workflow commands, and `toolkit/packages/core/src/command.ts`
+of actions/toolkit for the escapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trtdbg.analysis.checked import CheckedModel, Result, sentence, summary, title
+from trtdbg.outputs.ci.places import place_in
+from trtdbg.plain import one_line
+from trtdbg.records import FailedReport, Finding, Level
+
+_COMMANDS = {Level.NOTE: "notice", Level.WARNING: "warning", Level.ERROR: "error"}
+
+
+def render(results: Sequence[Result], root: Path) -> str:
+    """Returns one command a finding, the worst first, and a closing line for the log.
+
+    GitHub shows the first ten of each level and step.
+
+    Args:
+        results: What was found in each model.
+        root: The checkout, which paths are made relative to.
+    """
+    failed = [_failed(each) for each in results if isinstance(each, FailedReport)]
+    found = [
+        (finding, each.model.path)
+        for each in results
+        if isinstance(each, CheckedModel)
+        for finding in each.findings
+    ]
+    order = tuple(reversed(Level))
+    found.sort(key=lambda pair: order.index(pair[0].level))
+    commands = [_command(finding, model, root) for finding, model in found]
+    return "\n".join((*failed, *commands, _escaped(summary(list(results))), ""))
+
+
+def _command(finding: Finding, model: str, root: Path) -> str:
+    properties = {}
+    if finding.source is not None and finding.source.file is not None:
+        properties["file"] = place_in(finding.source.file, root)
+        if finding.source.line is not None:
+            properties["line"] = str(finding.source.line)
+    properties["title"] = title(finding)
+    return _line(_COMMANDS[finding.level], properties, f"{model}: {sentence(finding)}")
+
+
+def _failed(failed: FailedReport) -> str:
+    message = f"{failed.model.path}: {failed.error}"
+    return _line("error", {"title": "trtdbg could not check a model"}, message)
+
+
+def _line(command: str, properties: dict[str, str], message: str) -> str:
+    words = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    return f"::{command} {words}::{_escaped(message)}"
+
+
+def _escaped(text: str) -> str:
+    # One line and no control characters: carriage returns and newlines need no escape then.
+    return one_line(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,85 @@
+"""Findings as JUnit XML, which CI systems show as test results.
+
+One suite a model. Its first case says whether the analysis went through, so that no suite is
+empty; every finding is a case after it, failed if it is at or above the level that fails.
+Elements and attributes are those that pytest and PHPUnit write, which readers are made for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from trtdbg.analysis.catalogue import CATALOGUE
+from trtdbg.analysis.checked import CheckedModel, Result, fails, sentence, title
+from trtdbg.outputs.ci.places import place_in
+from trtdbg.plain import one_line
+from trtdbg.records import FailedReport, Finding, Level
+
+
+def render(results: Sequence[Result], root: Path, fail_on: Level) -> str:
+    """Returns a JUnit document with a suite a model.
+
+    Args:
+        results: What was found in each model.
+        root: The checkout, which paths are made relative to.
+        fail_on: The mildest level whose findings are failures.
+    """
+    suites = Element("testsuites", name="trtdbg")
+    for each in results:
+        suites.append(_suite(each, root, fail_on))
+    for name in ("tests", "failures", "errors"):
+        suites.set(name, str(sum(int(suite.get(name, "0")) for suite in suites)))
+    ElementTree.indent(suites)
+    text = ElementTree.tostring(suites, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _suite(result: Result, root: Path, fail_on: Level) -> Element:
+    model = one_line(result.model.path)
+    suite = Element("testsuite", name=model)
+    analysis = SubElement(suite, "testcase", classname=model, name="analysis")
+    if isinstance(result, FailedReport):
+        error = SubElement(analysis, "error", type=f"exit code {result.exit_code}")
+        error.set("message", one_line(result.error))
+    else:
+        _cases(suite, model, result, root, fail_on)
+    suite.set("tests", str(len(suite.findall("testcase"))))
+    suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    suite.set("errors", str(len(suite.findall("testcase/error"))))
+    suite.set("skipped", "0")
+    return suite
+
+
+def _cases(
+    suite: Element, model: str, result: CheckedModel, root: Path, fail_on: Level
+) -> None:
+    names: Counter[str] = Counter()
+    for finding in result.findings:
+        name = title(finding) + (f": {one_line(finding.node)}" if finding.node else "")
+        names[name] += 1
+        if names[name] > 1:
+            # Readers tell cases apart by their names.
+            name = f"{name} ({names[name]})"
+        case = SubElement(suite, "testcase", classname=model, name=name)
+        _set_place(case, finding, root)
+        message = sentence(finding)
+        if not fails(finding, fail_on):
+            SubElement(case, "system-out").text = f"{finding.level.value}: {message}"
+            continue
+        failure = SubElement(case, "failure", type=finding.code, message=message)
+        known = CATALOGUE.get(finding.code)
+        if known is not None:
+            failure.text = f"{message}\n\nCause: {known.cause}\n\nCure: {known.cure}"
+
+
+def _set_place(case: Element, finding: Finding, root: Path) -> None:
+    source = finding.source
+    if source is None or source.file is None:
+        return
+    case.set("file", one_line(place_in(source.file, root)))
+    if source.line is not None:
+        case.set("line", str(source.line))

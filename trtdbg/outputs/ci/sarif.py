@@ -1,0 +1,240 @@
+"""Findings as SARIF 2.1.0, for code scanning and editors.
+
+Source: OASIS, Static Analysis Results Interchange Format (SARIF) 2.1.0, errata 01; and
+GitHub's documentation of the properties that its code scanning reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from trtdbg import __version__
+from trtdbg.analysis.catalogue import CATALOGUE, Explanation
+from trtdbg.analysis.checked import CheckedModel, Result
+from trtdbg.outputs.ci.places import place_in
+from trtdbg.plain import one_line
+from trtdbg.records import FailedReport, Finding
+
+SCHEMA_URI = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/"
+    "sarif-schema-2.1.0.json"
+)
+
+_RULE_INDEX = {code: index for index, code in enumerate(CATALOGUE)}
+
+
+class _Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Base of the objects of SARIF that trtdbg writes; names as in the standard."""
+
+
+class _Text(_Object, frozen=True):
+    text: str
+    markdown: str | None = None
+
+
+class _Configuration(_Object, frozen=True):
+    level: str
+
+
+class _Rule(_Object, frozen=True):
+    id: str
+    name: str
+    short_description: _Text
+    full_description: _Text
+    help: _Text
+    default_configuration: _Configuration
+    properties: dict[str, list[str]]
+
+
+class _Driver(_Object, frozen=True):
+    name: str
+    semantic_version: str
+    rules: list[_Rule]
+
+
+class _Tool(_Object, frozen=True):
+    driver: _Driver
+
+
+class _Artifact(_Object, frozen=True):
+    uri: str
+    uri_base_id: str | None = None
+
+
+class _Region(_Object, frozen=True):
+    start_line: int
+    snippet: _Text | None = None
+
+
+class _PhysicalLocation(_Object, frozen=True):
+    artifact_location: _Artifact
+    region: _Region | None = None
+
+
+class _LogicalLocation(_Object, frozen=True):
+    fully_qualified_name: str
+    kind: str
+
+
+class _Location(_Object, frozen=True):
+    physical_location: _PhysicalLocation
+    logical_locations: list[_LogicalLocation] | None = None
+
+
+class _Result(_Object, frozen=True, kw_only=True):
+    rule_id: str
+    rule_index: int | None = None
+    level: str
+    message: _Text
+    locations: list[_Location]
+    partial_fingerprints: dict[str, str]
+    baseline_state: str | None = None
+    properties: dict[str, str | int]
+
+
+class _Notification(_Object, frozen=True):
+    level: str
+    message: _Text
+    locations: list[_Location]
+
+
+class _Invocation(_Object, frozen=True):
+    execution_successful: bool
+    tool_execution_notifications: list[_Notification] | None = None
+
+
+class _Run(_Object, frozen=True):
+    tool: _Tool
+    invocations: list[_Invocation]
+    column_kind: str
+    results: list[_Result]
+
+
+class _Log(_Object, frozen=True):
+    schema: str = msgspec.field(name="$schema")
+    version: str
+    runs: list[_Run]
+
+
+def render(results: Sequence[Result], root: Path, *, baseline: bool) -> str:
+    """Returns a SARIF log with one run over all models.
+
+    Args:
+        results: What was found in each model.
+        root: The checkout, which paths are made relative to.
+        baseline: Whether there is a baseline to tell new findings from known ones.
+    """
+    failed = [_notification(each, root) for each in results if isinstance(each, FailedReport)]
+    run = _Run(
+        tool=_Tool(
+            driver=_Driver(
+                name="trtdbg",
+                semantic_version=__version__,
+                rules=[_rule(entry) for entry in CATALOGUE.values()],
+            )
+        ),
+        invocations=[
+            _Invocation(
+                execution_successful=not failed,
+                tool_execution_notifications=failed or None,
+            )
+        ],
+        column_kind="unicodeCodePoints",
+        results=[
+            result
+            for each in results
+            if isinstance(each, CheckedModel)
+            for result in _results(each, root, baseline)
+        ],
+    )
+    log = _Log(schema=SCHEMA_URI, version="2.1.0", runs=[run])
+    return msgspec.json.format(msgspec.json.encode(log), indent=2).decode() + "\n"
+
+
+def _rule(entry: Explanation) -> _Rule:
+    return _Rule(
+        id=entry.code,
+        name=entry.name,
+        short_description=_Text(text=entry.what),
+        full_description=_Text(text=entry.cause),
+        help=_Text(
+            text=f"{entry.cause}\n\nCure: {entry.cure}",
+            markdown=f"{entry.cause}\n\n**Cure:** {entry.cure}",
+        ),
+        default_configuration=_Configuration(level=entry.level.value),
+        properties={"tags": ["dtype", "tensorrt"]},
+    )
+
+
+def _results(checked: CheckedModel, root: Path, baseline: bool) -> list[_Result]:
+    states = ["new"] * len(checked.findings) + ["unchanged"] * len(checked.known)
+    return [
+        _result(checked, finding, fingerprint, state if baseline else None, root)
+        for finding, fingerprint, state in zip(
+            (*checked.findings, *checked.known), checked.fingerprints, states, strict=True
+        )
+    ]
+
+
+def _result(
+    checked: CheckedModel, finding: Finding, fingerprint: str, state: str | None, root: Path
+) -> _Result:
+    properties: dict[str, str | int] = {
+        "model": checked.model.path,
+        "policy": checked.policy.flags(),
+    }
+    if finding.node is not None:
+        properties["node"] = finding.node
+    if finding.engine is not None:
+        properties["engine"] = finding.engine
+    return _Result(
+        rule_id=finding.code,
+        rule_index=_RULE_INDEX.get(finding.code),
+        level=finding.level.value,
+        message=_Text(text=one_line(finding.message)),
+        locations=[_location(checked.model.path, finding, root)],
+        # GitHub's code scanning reads this name alone.
+        partial_fingerprints={"primaryLocationLineHash": fingerprint},
+        baseline_state=state,
+        properties=properties,
+    )
+
+
+def _location(model: str, finding: Finding, root: Path) -> _Location:
+    """Returns the source line; the model's file for a finding that no line brought about."""
+    source = finding.source
+    module = source.module if source is not None else None
+    logical = (
+        [_LogicalLocation(fully_qualified_name=module, kind="module")] if module else None
+    )
+    if source is None or source.file is None:
+        physical = _PhysicalLocation(artifact_location=_artifact(model, root))
+        return _Location(physical_location=physical, logical_locations=logical)
+    region = None
+    if source.line is not None and source.line >= 1:
+        snippet = _Text(text=source.code) if source.code else None
+        region = _Region(start_line=source.line, snippet=snippet)
+    physical = _PhysicalLocation(artifact_location=_artifact(source.file, root), region=region)
+    return _Location(physical_location=physical, logical_locations=logical)
+
+
+def _artifact(path: str, root: Path) -> _Artifact:
+    place = place_in(path, root)
+    if place.startswith("/"):
+        return _Artifact(uri=f"file://{quote(place)}")
+    if place[1:3] == ":/":
+        return _Artifact(uri=f"file:///{quote(place, safe='/:')}")
+    return _Artifact(uri=quote(place), uri_base_id="%SRCROOT%")
+
+
+def _notification(failed: FailedReport, root: Path) -> _Notification:
+    physical = _PhysicalLocation(artifact_location=_artifact(failed.model.path, root))
+    return _Notification(
+        level="error",
+        message=_Text(text=one_line(failed.error)),
+        locations=[_Location(physical_location=physical)],
+    )

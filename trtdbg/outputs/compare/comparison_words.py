@@ -1,0 +1,327 @@
+"""What a comparison says: its columns, the words in their cells, and what explains them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+
+from trtdbg.analysis.comparison import Comparison, NumericError, Row, policy_name
+from trtdbg.analysis.numerics import error_text
+from trtdbg.analysis.summary import (
+    base_name,
+    bytes_text,
+    count,
+    environment_line,
+    policy_line,
+    settings_line,
+)
+from trtdbg.errors import ExitCode
+from trtdbg.plain import one_line
+from trtdbg.records import Agreement, Level
+
+NONE = "-"
+
+
+class Column(StrEnum):
+    """The columns; the value is the heading."""
+
+    POLICY = "policy"
+    ENGINES = "engines"
+    TORCH_OPS = "PyTorch ops"
+    CASTS = "casts"
+    MOVED = "cast bytes"
+    FINDINGS = "findings"
+    BUILD = "build"
+    SIZE = "size"
+    RUN = "run"
+    ERROR = "max error"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence under a table."""
+
+    text: str
+    level: Level
+
+
+@dataclass(frozen=True)
+class Group:
+    """The rows of one model."""
+
+    model: str
+    rows: tuple[Row, ...]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that say something about any row."""
+        left_out = set()
+        if not any(row.numerics is not None for row in self.rows):
+            left_out.add(Column.ERROR)
+        if not any(row.build is not None for row in self.rows):
+            left_out |= {Column.BUILD, Column.SIZE}
+        if not any(row.run is not None and row.run.median_ms is not None for row in self.rows):
+            left_out.add(Column.RUN)
+        return tuple(column for column in Column if column not in left_out)
+
+
+def groups(comparison: Comparison) -> tuple[Group, ...]:
+    """Returns the rows by model, models of the same name with their folders."""
+    paths = dict.fromkeys(row.model for row in comparison.rows)
+    names = Counter(base_name(path) for path in paths)
+    return tuple(
+        Group(one_line(path if names[base_name(path)] > 1 else base_name(path)), tuple(rows))
+        for path, rows in groupby(comparison.rows, key=lambda row: row.model)
+    )
+
+
+def headline(group: Group) -> str:
+    """Returns the answer: how many engines at best, under which policies, and what fails."""
+    good, failed = _good(group), sum(bool(row.exit_code) for row in group.rows)
+    if not good:
+        if all(row.error is not None for row in group.rows):
+            return f"{group.model}: no row could be made"
+        if all(row.engines == 0 and row.broken is None for row in group.rows):
+            return f"{group.model}: no engines"
+        return f"{group.model}: it fails under every policy"
+    engines, torch_ops = min(map(_pieces, good))
+    text = count(engines, "engine")
+    if torch_ops:
+        text = f"{text} and {count(torch_ops, 'operator')} left to PyTorch"
+    best = best_rows(group)
+    if best:
+        names = [one_line(row.name) for row in good if row.name in best]
+        text = f"{text} at best, under {'; '.join(names)}"
+    else:
+        text = f"{text} under every policy"
+    most = max(row.engines or 0 for row in good)
+    if most > engines:
+        text = f"{text}. {most} at worst"
+    if failed:
+        verb = "fails" if failed == 1 else "fail"
+        text = f"{text}. {failed} of {len(group.rows)} {verb}"
+    return f"{group.model}: {text}"
+
+
+def best_rows(group: Group) -> frozenset[str]:
+    """Returns the names of the rows with the fewest engines, then operators left to PyTorch.
+
+    A row that fails is not among them. Empty if all are alike.
+    """
+    good = _good(group)
+    least = min(map(_pieces, good), default=None)
+    best = frozenset(row.name for row in good if _pieces(row) == least)
+    return best if len(best) < len(group.rows) else frozenset()
+
+
+def _good(group: Group) -> list[Row]:
+    return [row for row in group.rows if row.engines and row.exit_code != ExitCode.FAILED]
+
+
+def _pieces(row: Row) -> tuple[int, int]:
+    return row.engines or 0, row.torch_ops or 0
+
+
+def cell(row: Row, column: Column) -> str:
+    """Returns the text of a cell, `-` where there is nothing to say."""
+    match column:
+        case Column.POLICY:
+            return one_line(row.name)
+        case Column.ENGINES:
+            return _number(row, row.engines)
+        case Column.TORCH_OPS:
+            return _number(row, row.torch_ops)
+        case Column.CASTS:
+            return _number(row, row.casts.count if row.casts else None)
+        case Column.MOVED:
+            return _moved(row)
+        case Column.FINDINGS:
+            return _findings(row)
+        case Column.BUILD:
+            return _build(row)
+        case Column.SIZE:
+            return _size(row)
+        case Column.RUN:
+            return run_text(row)
+        case Column.ERROR:
+            return NONE if row.numerics is None else _numeric(row.numerics)
+
+
+def _number(row: Row, value: int | None) -> str:
+    return NONE if value is None or row.broken else f"{value:,}"
+
+
+def _moved(row: Row) -> str:
+    if row.casts is None or not row.casts.count:
+        return NONE
+    if not row.casts.unknown:
+        return bytes_text(row.casts.bytes)
+    return f"≥ {bytes_text(row.casts.bytes)}" if row.casts.bytes else "unknown"
+
+
+def _findings(row: Row) -> str:
+    if row.findings is None:
+        return NONE
+    by_level = (
+        (row.findings.error, "e"),
+        (row.findings.warning, "w"),
+        (row.findings.note, "n"),
+    )
+    return " ".join(f"{number}{sign}" for number, sign in by_level if number) or "none"
+
+
+def _build(row: Row) -> str:
+    if row.error is not None:
+        return "failed"
+    if row.build is None:
+        return NONE
+    made = row.build
+    total = made.built + made.failed + made.unavailable
+    if made.failed:
+        return f"{made.failed} of {total} failed"
+    if made.unavailable:
+        return "not available"
+    text = NONE if made.seconds is None else f"{made.seconds:.2f} s"
+    if made.cached == total:
+        return f"{text} (cached)"
+    return f"{text} ({made.cached} of {total} cached)" if made.cached else text
+
+
+def _size(row: Row) -> str:
+    # The sum of some engines would look like the smallest of all.
+    if row.build is None or row.build.error is not None:
+        return NONE
+    return bytes_text(row.build.bytes)
+
+
+def run_text(row: Row) -> str:
+    """Returns the run time of a row, or why there is none."""
+    if row.run is None:
+        return NONE
+    if row.run.median_ms is None:
+        return row.run.unavailable or NONE
+    return f"{row.run.median_ms:.3f} ms"
+
+
+def _numeric(error: NumericError) -> str:
+    if error.agreement is Agreement.NOT_COMPARED:
+        return "not compared"
+    worst = error_text(error.max_abs_error)
+    if error.nan_mismatches:
+        worst = "nan"
+    elif error.inf_mismatches:
+        worst = "inf"
+    return f"{worst} (beyond)" if error.agreement is Agreement.BEYOND else worst
+
+
+def remarks(group: Group) -> tuple[Remark, ...]:
+    """Returns what the table of a model has no room for, the worst first."""
+    found = [*_errors(group), *_builds(group), *_run_times(group), *_numerics(group)]
+    order = tuple(reversed(Level))
+    return tuple(sorted(found, key=lambda remark: order.index(remark.level)))
+
+
+def _errors(group: Group) -> Iterator[Remark]:
+    errors = {row.error for row in group.rows}
+    only = errors.pop() if len(errors) == 1 else None
+    if only is not None:
+        yield Remark(one_line(only), Level.ERROR)
+        return
+    for row in group.rows:
+        why = row.error or row.broken
+        if why is not None:
+            yield Remark(f"{one_line(row.name)}: {one_line(why)}", Level.ERROR)
+
+
+def _builds(group: Group) -> Iterator[Remark]:
+    said: dict[str, list[str]] = {}
+    for row in group.rows:
+        if row.build is not None and row.build.error is not None:
+            said.setdefault(one_line(row.build.error), []).append(one_line(row.name))
+    for sentence, names in said.items():
+        who = "" if len(names) == len(group.rows) else f"{'; '.join(names)}: "
+        yield Remark(f"{who}not built: {sentence}", Level.ERROR)
+
+
+def _run_times(group: Group) -> Iterator[Remark]:
+    reasons: dict[str, list[str]] = {}
+    for row in group.rows:
+        if row.build is None or row.build.error is not None:
+            continue
+        if row.run is not None and row.run.unavailable is not None:
+            reasons.setdefault(row.run.unavailable, []).append(one_line(row.name))
+    for reason, names in reasons.items():
+        whose = (
+            ""
+            if len(reasons) == 1 and Column.RUN not in group.columns
+            else (f" of {'; '.join(names)}")
+        )
+        yield Remark(f"Run time{whose} {one_line(reason)}", Level.NOTE)
+
+
+def _numerics(group: Group) -> Iterator[Remark]:
+    measured = [row for row in group.rows if row.numerics is not None]
+    for inputs in dict.fromkeys(row.numerics.inputs for row in measured if row.numerics):
+        yield Remark(f"max error: largest of any output, on {one_line(inputs)}", Level.NOTE)
+    for row in measured:
+        if row.numerics is not None and row.numerics.note is not None:
+            yield Remark(f"{one_line(row.name)}: {one_line(row.numerics.note)}", Level.NOTE)
+
+
+def conditions(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+    """Returns what was in force for all rows, and where rows differ, each as name and text."""
+    made = [row for row in comparison.rows if row.environment is not None]
+    found = [("settings", text) for text in _distinct(map(_settings, comparison.rows))]
+    found += [("made with", text) for text in _distinct(map(_environment, made))]
+    if len({_environment(row) for row in made}) > 1:
+        found.append(("beware", "rows were made with different versions or GPUs"))
+    targets = _distinct(row.build.target or "" for row in made if row.build)
+    found += [("built for", target) for target in targets if target]
+    found += _named_policies(comparison)
+    if comparison.side_by_side is not None:
+        text = (
+            f"{comparison.side_by_side} rows at a time: builds and runs slow each other down"
+        )
+        found.append(("beware", text))
+    return tuple(found)
+
+
+def _settings(row: Row) -> str:
+    return settings_line(row.settings)
+
+
+def _environment(row: Row) -> str:
+    return environment_line(row.environment) if row.environment is not None else ""
+
+
+def _distinct(texts: Iterator[str]) -> list[str]:
+    return list(dict.fromkeys(texts))
+
+
+def _named_policies(comparison: Comparison) -> list[tuple[str, str]]:
+    """Returns name and meaning of each policy that has a name of its own."""
+    policies = {row.name: row.policy for row in comparison.rows}
+    return [
+        (one_line(name), policy_line(policy))
+        for name, policy in policies.items()
+        if name != policy_name(policy)
+    ]
+
+
+def row_line(row: Row) -> str:
+    """Returns a finished row as one line."""
+    if row.error is not None or row.broken is not None:
+        return one_line(row.error or row.broken or "")
+    parts = [count(row.engines or 0, "engine"), count(row.torch_ops or 0, "PyTorch operator")]
+    if row.build is not None:
+        parts.append(f"build {_build(row)}")
+    return ", ".join(parts)
+
+
+def model_names(groups: Sequence[Group]) -> str:
+    """Returns what the comparison is of, as a title."""
+    names = [group.model for group in groups]
+    return names[0] if len(names) == 1 else f"{len(names)} models"

@@ -1,0 +1,297 @@
+"""Compares two sides: which nodes are the same node, and what happened to their dtypes."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Hashable, Iterable
+from enum import StrEnum
+
+from trtdbg.dtypes import NARROWED, SIZE_BYTES
+from trtdbg.outputs.picture.sides import Side, SideNode
+from trtdbg.records import BoundaryCast, Direction, Dtype, Record, Verdict
+
+
+class Change(StrEnum):
+    """What happened to a node between two sides; what its dtype did goes first."""
+
+    NARROWED = "narrowed"
+    WIDENED = "widened"
+    RETYPED = "retyped"
+    """Another dtype that is neither narrower nor wider."""
+    ADDED = "added"
+    REMOVED = "removed"
+    TURNED = "verdict turned"
+    """The same dtype, but the partitioner answers otherwise."""
+    SAME = "unchanged"
+
+
+class Pair(Record, frozen=True, kw_only=True):
+    """A node on both sides; one of them is None for an added or removed node."""
+
+    name: str
+    """Its name after, or before if it was removed."""
+    change: Change
+    before: SideNode | None
+    after: SideNode | None
+
+    @property
+    def shown(self) -> SideNode:
+        """The node as it is after, or was before if it was removed."""
+        node = self.after or self.before
+        assert node is not None
+        return node
+
+    @property
+    def turned(self) -> tuple[Verdict, Verdict] | None:
+        """The partitioner's two answers, where they differ."""
+        if self.before is None or self.after is None:
+            return None
+        first, second = self.before.verdict, self.after.verdict
+        return (first, second) if first and second and first is not second else None
+
+    @property
+    def breaks(self) -> bool:
+        """Whether the operator is left to PyTorch on either side."""
+        before, after = self.before, self.after
+        return bool((before and before.left) or (after and after.left))
+
+    @property
+    def engines(self) -> tuple[int | None, int | None]:
+        """The engines that hold it before and after."""
+        return (
+            self.before.engine if self.before else None,
+            self.after.engine if self.after else None,
+        )
+
+
+class Cast(Record, frozen=True, kw_only=True):
+    """A boundary cast between a value and one of its readers."""
+
+    value: str
+    reader: str
+    from_dtype: str
+    to_dtype: str
+    change: Change
+    """Added, removed or unchanged."""
+
+
+class Diff(Record, frozen=True, kw_only=True):
+    """Two sides as one graph."""
+
+    before: str
+    after: str
+    pairs: tuple[Pair, ...]
+    """In graph order: no node before what it reads."""
+    edges: tuple[tuple[str, str], ...]
+    """From a value to its reader, by `Pair.name`."""
+    casts: tuple[Cast, ...] = ()
+    engines: tuple[int, int] = (0, 0)
+    """Number of engines before and after."""
+    partitioned: bool = True
+
+
+def compare(before: Side, after: Side) -> Diff:
+    """Returns two sides as one graph, nodes matched by name, else by where they come from."""
+    earlier = {node.name: node for node in before.nodes}
+    later = {node.name: node for node in after.nodes}
+    match = _matches(earlier, later)
+    names = {old: new for new, old in match.items()}
+    pairs = {
+        node.name: _pair(earlier.get(match.get(node.name, "")), node) for node in after.nodes
+    }
+    for node in before.nodes:
+        if node.name not in names:
+            # A removed node may bear the name that another node has now.
+            name = node.name if node.name not in pairs else f"{node.name} (removed)"
+            names[node.name] = name
+            pairs[name] = Pair(name=name, change=Change.REMOVED, before=node, after=None)
+    edges = dict.fromkeys((o, n.name) for n in after.nodes for o in n.operands if o in later)
+    for node in before.nodes:
+        for operand in node.operands:
+            if operand not in earlier:
+                continue
+            edge = (names[operand], names[node.name])
+            if Change.REMOVED in (pairs[edge[0]].change, pairs[edge[1]].change):
+                edges[edge] = None
+    ordered = _ordered(list(pairs), list(edges))
+    return Diff(
+        before=before.label,
+        after=after.label,
+        pairs=tuple(pairs[name] for name in ordered),
+        edges=tuple(edges),
+        casts=_casts(before, after, names, set(edges)),
+        engines=(len(before.engines), len(after.engines)),
+        partitioned=before.partitioned or after.partitioned,
+    )
+
+
+def dtype_change(before: Dtype, after: Dtype) -> Change:
+    """Returns what happened to a dtype; of several outputs the first that changed decides."""
+    if before == after or before is None or after is None:
+        return Change.SAME
+    for one, other in zip(_each(before), _each(after), strict=False):
+        if one == other or one is None or other is None:
+            continue
+        if NARROWED.get(one) == other:
+            return Change.NARROWED
+        if NARROWED.get(other) == one:
+            return Change.WIDENED
+        sizes = SIZE_BYTES.get(one, 0), SIZE_BYTES.get(other, 0)
+        if sizes[0] == sizes[1]:
+            return Change.RETYPED
+        return Change.NARROWED if sizes[1] < sizes[0] else Change.WIDENED
+    # What one of them has more are results that nothing reads, of an operator's replacement.
+    return Change.SAME
+
+
+def _each(dtype: str | tuple[str | None, ...]) -> tuple[str | None, ...]:
+    return dtype if isinstance(dtype, tuple) else (dtype,)
+
+
+def _pair(before: SideNode | None, after: SideNode) -> Pair:
+    if before is None:
+        return Pair(name=after.name, change=Change.ADDED, before=None, after=after)
+    change = dtype_change(before.dtype, after.dtype)
+    pair = Pair(name=after.name, change=change, before=before, after=after)
+    if change is Change.SAME and pair.turned is not None:
+        return Pair(name=after.name, change=Change.TURNED, before=before, after=after)
+    return pair
+
+
+def _matches(earlier: dict[str, SideNode], later: dict[str, SideNode]) -> dict[str, str]:
+    """Returns the earlier name of each later node that is the same node.
+
+    By name first; then another name from the same node of the export; then what a pass put in
+    the place of a node (`_to_copy` for `to`), which says that it comes from it.
+    """
+    same = {
+        name: name
+        for name, node in later.items()
+        if name in earlier and _kind(node) == _kind(earlier[name])
+    }
+    for of_earlier, of_later in (
+        (_origin, _origin),
+        (_constant, _constant),
+        (lambda node: ("replaced", node.name), _replaces),
+    ):
+        waiting: dict[Hashable, deque[str]] = {}
+        taken = set(same.values())
+        for name, node in earlier.items():
+            if name not in taken:
+                waiting.setdefault(of_earlier(node), deque()).append(name)
+        for name, node in later.items():
+            key = of_later(node)
+            if name not in same and key is not None and waiting.get(key):
+                same[name] = waiting[key].popleft()
+    return same
+
+
+def _kind(node: SideNode) -> str:
+    """Returns what two nodes of one name have to share to be the same node."""
+    return node.target if node.op.startswith("call_") else node.op
+
+
+def _origin(node: SideNode) -> Hashable:
+    return _kind(node), node.from_node or node.name
+
+
+def _constant(node: SideNode) -> Hashable:
+    """Returns by what a parameter is known, lifted to an input (`p_weight`) or not."""
+    if node.op == "placeholder" and node.name[:2] in _LIFTED:
+        return "constant", node.name.split("_", 1)[1]
+    return ("constant", node.name) if node.op == "get_attr" else None
+
+
+_LIFTED = ("p_", "b_", "c_")
+"""How torch.export begins the names of lifted parameters, buffers and constants."""
+
+
+def _replaces(node: SideNode) -> Hashable:
+    if node.op != "call_function" or node.target == "operator.getitem":
+        return None
+    return ("replaced", node.from_node) if node.from_node is not None else None
+
+
+def _ordered(names: list[str], edges: Iterable[tuple[str, str]]) -> list[str]:
+    """Returns names so that none stands before what it reads, else as they were."""
+    place = {name: index for index, name in enumerate(names)}
+    readers: dict[str, list[str]] = {name: [] for name in names}
+    missing = Counter[str]()
+    for value, reader in edges:
+        readers[value].append(reader)
+        missing[reader] += 1
+    ready = deque(name for name in names if not missing[name])
+    ordered: dict[str, None] = {}
+    while len(ordered) < len(names):
+        if not ready:
+            # Two graphs in one can hold a circle: it is cut where the order began.
+            ready.append(min((n for n in names if n not in ordered), key=lambda n: place[n]))
+        name = ready.popleft()
+        if name in ordered:
+            continue
+        ordered[name] = None
+        for reader in readers[name]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                ready.append(reader)
+    return list(ordered)
+
+
+def _casts(
+    before: Side, after: Side, names: dict[str, str], edges: set[tuple[str, str]]
+) -> tuple[Cast, ...]:
+    same = {node.name: node.name for node in after.nodes}
+    earlier = _cast_edges(before, names)
+    later = _cast_edges(after, same)
+    casts = []
+    for found in sorted(earlier | later):
+        value, reader, from_dtype, to_dtype = found
+        if (value, reader) not in edges:
+            continue
+        change = Change.SAME
+        if found not in later:
+            change = Change.REMOVED
+        elif found not in earlier:
+            change = Change.ADDED
+        casts.append(
+            Cast(
+                value=value,
+                reader=reader,
+                from_dtype=from_dtype,
+                to_dtype=to_dtype,
+                change=change,
+            )
+        )
+    return tuple(casts)
+
+
+def _cast_edges(side: Side, names: dict[str, str]) -> set[tuple[str, str, str, str]]:
+    """Returns (value, reader, from, to) of each boundary cast, by the names of the diff."""
+    nodes = {node.name: node for node in side.nodes}
+    readers: dict[str, list[SideNode]] = {}
+    for node in side.nodes:
+        for operand in node.operands:
+            readers.setdefault(operand, []).append(node)
+    return {
+        (names[cast.value], names[reader.name], cast.from_dtype, cast.to_dtype)
+        for cast in side.casts
+        if cast.value in nodes
+        for reader in readers.get(cast.value, ())
+        if _asks(side, cast, nodes[cast.value], reader)
+    }
+
+
+def _asks(side: Side, cast: BoundaryCast, value: SideNode, reader: SideNode) -> bool:
+    """Tells whether a reader gets the value through the cast."""
+    asked = {text.split(" (", 1)[0] for text in cast.asked_by}
+    if reader.op == "output":
+        return cast.direction in (Direction.OUT_OF_ENGINE, Direction.PROGRAM_OUTPUT) and (
+            not asked or "program output" in asked
+        )
+    if cast.direction in (Direction.INTO_ENGINE, Direction.PROGRAM_INPUT):
+        if reader.engine is None or reader.engine == value.engine:
+            return reader.engine is None and reader.name in asked
+        known = reader.engine < len(side.engines)
+        name = side.engines[reader.engine] if known else f"engine {reader.engine}"
+        return reader.engine == cast.engine or name in asked
+    return reader.engine is None and (not asked or reader.name in asked)

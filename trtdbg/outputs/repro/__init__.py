@@ -1,0 +1,1 @@
+"""Reproducers and bug reports as text."""

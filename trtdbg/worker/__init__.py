@@ -1,0 +1,1 @@
+"""The torch-free side of the process split: worker, client, messages, limits."""
