@@ -1,4 +1,4 @@
-"""Tests of the rooms that own torch need torch_tensorrt; where it is missing they are skipped."""
+"""Tests of the rooms that own torch are skipped where torch_tensorrt is missing."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_a_folder_is_taken_empty_or_missing_or_forced(tmp_path: Path) -> None:
 def test_a_killed_write_leaves_nothing(tmp_path: Path) -> None:
     program = (
         "import os, sys\n"
-        "from trtdbg.outputs import files\n"
+        "from trtdbg import files\n"
         "files.os.fchmod = lambda *_: os.kill(os.getpid(), 9)\n"
         "files.replace(files.Path(sys.argv[1]), b'x' * 100_000)\n"
     )

@@ -67,7 +67,7 @@ def test_the_search_finds_the_modules_that_the_design_names(name):
     assert name in CORE + UI
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", [*CORE, "trtdbg.session.server"])
 def test_a_core_module_loads_neither_torch_nor_textual(name):
     assert not loaded_by(name) & {*HEAVY, "textual"}
 

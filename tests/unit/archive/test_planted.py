@@ -4,11 +4,11 @@ import contextlib
 import time
 import warnings
 
-from tests import planting
 import pytest
 import torch
-from tests.planting import IMPOSSIBLE, RUNNING, plant, with_a_false_size
 
+from tests import planting
+from tests.planting import IMPOSSIBLE, RUNNING, plant, with_a_false_size
 from trtdbg.archive.load import load
 from trtdbg.errors import ExitCode, ModelError
 

@@ -127,7 +127,7 @@ def is_tracker(pid: int) -> bool:
 SLEEPERS = """
 import sys
 sys.path[:0] = {path!r}
-from test_crews import task
+from test_executors import task
 from test_crews import rows
 from trtdbg.batch.executors import LocalCrew
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.breaking import OPERATORS
 
+from tests.breaking import OPERATORS
 from trtdbg.batch import reduction
 from trtdbg.batch.reduction import Outcome, Search, Smallest, Tried
 from trtdbg.errors import OutputError, StageError, WorkerError
@@ -15,7 +15,7 @@ from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.worker.deadline import Conversation, OutOfTimeError
 from trtdbg.worker.messages import Attempt, Job
 
-HANDLER = "breaking:Breaking"
+HANDLER = "tests.breaking:Breaking"
 
 
 def attempt(model: str) -> Attempt:

@@ -139,9 +139,7 @@ def test_a_hostile_name_or_message_stays_a_comment(kind: RecipeKind) -> None:
 @pytest.fixture
 def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the worker of a search answer as the model's name says: see `breaking.py`."""
-    folder = Path(__file__).parents[1] / "session"
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr(reduction, "HANDLER", "breaking:Breaking")
+    monkeypatch.setattr(reduction, "HANDLER", "tests.breaking:Breaking")
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.staging import torch
 from torch.fx.passes.infra import partitioner
 from torch.fx.passes.operator_support import OperatorSupportBase
 
+from tests.staging import torch
 from trtdbg.compat import dependencies
 from trtdbg.compat.dependencies import Downstream, answered_without_walks
 

@@ -4,8 +4,8 @@ import logging
 from typing import Any
 
 import pytest
-from tests.staging import export, lower, module, torch
 
+from tests.staging import export, lower, module, torch
 from trtdbg.graphs.graph import (
     captured_log,
     copy_graph,

@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.staging import torch
 from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from tests.staging import torch
 from trtdbg.graphs.kernels import refusal
 
 DOUBLE = torch.float64

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gc
 
 from tests.staging import torch
-
 from trtdbg.graphs.tensors import Narrowings
 
 DOUBLE = torch.float64

@@ -9,6 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch.fx import GraphModule  # noqa: E402
+from torch.utils._pytree import tree_leaves  # noqa: E402
+
 from tests.staging import (  # noqa: E402
     BOTH,
     Late,
@@ -19,9 +22,6 @@ from tests.staging import (  # noqa: E402
     module,
     options,
 )
-from torch.fx import GraphModule  # noqa: E402
-from torch.utils._pytree import tree_leaves  # noqa: E402
-
 from trtdbg.graphs.splits import Program, engine_dtype, placeholders  # noqa: E402
 from trtdbg.policy import Partitioner, Settings, TruncationPolicy  # noqa: E402
 from trtdbg.stages import network  # noqa: E402

@@ -5,8 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.staging import BOTH, assert_runs_like, export, late, lower, module, options, torch, typed
 
+from tests.staging import (
+    BOTH,
+    assert_runs_like,
+    export,
+    late,
+    lower,
+    module,
+    options,
+    torch,
+    typed,
+)
 from trtdbg.graphs.graph import engine_nodes
 from trtdbg.graphs.splits import Program
 from trtdbg.graphs.tensors import Narrowings

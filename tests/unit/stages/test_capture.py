@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.staging import export, lower, module, quiet, torch
 
+from tests.staging import export, lower, module, quiet, torch
 from trtdbg.policy import Settings
 from trtdbg.records import Phase
 from trtdbg.stages.capture import Recorder, capture, graph_node

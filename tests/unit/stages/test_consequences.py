@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.staging import export, lower, module, options, quiet, torch
 
+from tests.staging import export, lower, module, options, quiet, torch
 from trtdbg.policy import Partitioner, Settings
 from trtdbg.records import Consequence
 from trtdbg.stages.consequences import weigh

@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.staging import export, lower, module, options, torch, typed
 
 from tests.applied import accepts, accepts_changed, named
+from tests.staging import export, lower, module, options, torch, typed
 from trtdbg.graphs.graph import copy_graph_module
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import ChangePlace, Counterfactual, RefusalKind, TypingKind, Verdict

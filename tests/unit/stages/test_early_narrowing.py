@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tests.staging import BOTH, export, module, torch
-
 from trtdbg.graphs.tensors import Narrowings
 from trtdbg.policy import Timing, TruncationPolicy
 from trtdbg.stages.capture import copy_program

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.staging import export, late, module, options, torch
 
+from tests.staging import export, late, module, options, torch
 from trtdbg.compat import host
 from trtdbg.errors import OutputError
 from trtdbg.records import BuildRecord, BuildStatus, EngineRecord, Saved

@@ -4,8 +4,8 @@ import io
 from typing import Any
 
 import pytest
-from tests.staging import BOTH, export, lower, module, torch, typed
 
+from tests.staging import BOTH, export, lower, module, torch, typed
 from trtdbg.graphs.graph import dtype_name
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.stages.infer import infer, infer_truncated

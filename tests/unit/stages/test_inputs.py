@@ -10,7 +10,6 @@ torch = pytest.importorskip("torch")
 numpy = pytest.importorskip("numpy")
 
 from tests.staging import export, module  # noqa: E402
-
 from trtdbg.errors import UsageError  # noqa: E402
 from trtdbg.graphs.replay import ProgramInputs  # noqa: E402
 from trtdbg.stages.inputs import program_inputs  # noqa: E402

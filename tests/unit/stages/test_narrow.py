@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import pytest
-from tests.staging import assert_runs_like, export, late, module, torch, typed
 
+from tests.staging import assert_runs_like, export, late, module, torch, typed
 from trtdbg.policy import Partitioner, Settings, TruncationPolicy
 from trtdbg.records import ConstantRecord
 from trtdbg.stages import narrow

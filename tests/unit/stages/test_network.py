@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.staging import Late, export, late, module, options, torch
 
+from tests.staging import Late, export, late, module, options, torch
 from trtdbg.graphs.graph import source_of
 from trtdbg.policy import TruncationPolicy
 from trtdbg.stages.network import Network, define_network

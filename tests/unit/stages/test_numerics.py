@@ -8,10 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.staging import BOTH, export, late, lower, module, options, quiet  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 
+from tests.staging import BOTH, export, late, lower, module, options, quiet  # noqa: E402
 from trtdbg.graphs.deviations import Tolerance  # noqa: E402
 from trtdbg.graphs.replay import ProgramInputs  # noqa: E402
 from trtdbg.policy import TruncationPolicy  # noqa: E402

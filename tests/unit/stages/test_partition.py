@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 import pytest
-from tests.staging import export, lower, module, options, torch
 
+from tests.staging import export, lower, module, options, torch
 from trtdbg.policy import Partitioner, Settings
 from trtdbg.stages.infer import infer
 from trtdbg.stages.partition import partition, small_blocks

@@ -9,7 +9,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.staging import export, lower, module, options, quiet  # noqa: E402
-
 from trtdbg.compat import host  # noqa: E402
 from trtdbg.graphs.graph import engine_nodes  # noqa: E402
 from trtdbg.records import Verdict  # noqa: E402

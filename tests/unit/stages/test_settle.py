@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.staging import export, late, lower, module, options, torch
 
+from tests.staging import export, late, lower, module, options, torch
 from trtdbg.policy import Partitioner, Settings
 from trtdbg.stages.boundary import leave_unrepaired
 from trtdbg.stages.infer import infer

@@ -6,6 +6,7 @@ import operator
 from typing import Any
 
 import pytest
+
 from tests.staging import export, lower, module
 
 torch = pytest.importorskip("torch")

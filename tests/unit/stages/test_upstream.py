@@ -4,8 +4,8 @@ import importlib
 from typing import Any
 
 import pytest
-from tests.staging import export, module, quiet, torch
 
+from tests.staging import export, module, quiet, torch
 from trtdbg.errors import UnavailableError
 from trtdbg.graphs.graph import NODE_MARK
 from trtdbg.graphs.splits import CAST

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.staging import export, lower, module, options, torch, typed
 
+from tests.staging import export, lower, module, options, torch, typed
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Verdict
 from trtdbg.stages.infer import infer

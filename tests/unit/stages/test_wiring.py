@@ -7,7 +7,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.staging import export, late, module  # noqa: E402
-
 from trtdbg.policy import Partitioner, Settings  # noqa: E402
 from trtdbg.records.boundary_graph import BoundaryGraph, Call, CallKind, text  # noqa: E402
 from trtdbg.stages.wiring import Bindings, describe  # noqa: E402

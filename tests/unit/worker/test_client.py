@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests import worker_handlers
 
+from tests import worker_handlers
 from trtdbg.errors import (
     CancelledError,
     ModelError,

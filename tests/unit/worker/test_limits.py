@@ -4,8 +4,8 @@ import os
 import time
 
 import pytest
-from tests import worker_handlers
 
+from tests import worker_handlers
 from trtdbg.errors import ExitCode, LimitError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report

@@ -1,0 +1,215 @@
+"""The report as a whole, its findings, the machine it was made on, and what goes beside it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.records.engines import Binding, BoundaryCast, ConstantRecord, EngineRecord, Saved
+from trtdbg.records.graph import GraphNode, PassRecord, Record, Source
+from trtdbg.records.numerics import Execution, Numerics
+from trtdbg.records.verdicts import NodeRecord, ValidatorSource, Verdict
+
+SCHEMA = "trtdbg.report/1"
+
+
+class Level(StrEnum):
+    """How bad a finding is, mildest first."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """A coded, explained problem; `trtdbg explain CODE` tells cause and cure."""
+
+    code: str
+    level: Level
+    node: str | None
+    message: str
+    source: Source | None = None
+    engine: int | None = None
+
+
+class Gpu(Record, frozen=True, kw_only=True):
+    """The CUDA device of this machine."""
+
+    name: str
+    compute_capability: str
+    memory_bytes: int
+
+
+class Capability(Record, frozen=True, kw_only=True):
+    """One thing that this machine can do or not, and why."""
+
+    name: str
+    possible: bool
+    reason: str
+
+
+class Environment(Record, frozen=True, kw_only=True):
+    """Versions and abilities of the machine that made the record; None means not installed."""
+
+    trtdbg: str
+    python: str
+    platform: str
+    torch: str | None = None
+    torch_cuda: str | None = None
+    """CUDA version torch was built with; None for a CPU build."""
+    torch_tensorrt: str | None = None
+    tensorrt: str | None = None
+    flavour: str | None = None
+    """`rtx` for TensorRT-RTX, `standard` for TensorRT."""
+    gpu: Gpu | None = None
+    targets: tuple[str, ...] = ()
+    """Compute capabilities an engine can be built for without that GPU; empty if none."""
+    capabilities: tuple[Capability, ...] = ()
+    import_log: tuple[str, ...] = ()
+    """What importing torch_tensorrt printed or logged."""
+
+
+class ModelInfo(Record, frozen=True, kw_only=True):
+    """The program that was opened."""
+
+    path: str
+    sha256: str
+    nodes: int
+    """Nodes of the exported graph."""
+    inputs: tuple[Binding, ...] = ()
+    outputs: tuple[Binding, ...] = ()
+    """Output dtypes that the export promised (declared), and those in force (bound)."""
+    bytes: int = 0
+    moved_from: tuple[str, ...] = ()
+    """Devices of the export that this machine lacks; their tensors are on the CPU."""
+    trusted: bool = False
+    """The file was allowed to run code."""
+
+
+class Consequence(Record, frozen=True, kw_only=True):
+    """The partition if one refused node alone were accepted."""
+
+    node: str
+    engines: int
+    torch_ops: int
+    """Operators left to PyTorch."""
+    error: str | None = None
+    """What the partitioner raised with the node accepted; the numbers are then 0."""
+
+
+class Consequences(Record, frozen=True, kw_only=True):
+    """What accepting each refused node would change, the most useful one first."""
+
+    engines: int
+    """As it is, with every refused node refused."""
+    torch_ops: int
+    refused: int
+    """Refused nodes; only the first of them in graph order are tried if there are many."""
+    tried: tuple[Consequence, ...] = ()
+
+
+class Suggestion(Record, frozen=True, kw_only=True):
+    """The least truncation under which engines can hold the most nodes."""
+
+    policy: TruncationPolicy
+    accepted: int
+    """Operators that the validators accept and that hold nothing TensorRT has no dtype for."""
+    operators: int
+    engines: int
+    torch_ops: int
+    tried: int
+    """Policies that were compared."""
+    torch_executed_ops: tuple[str, ...] = ()
+    """Operators to keep in PyTorch by name: asking about them, or building them, fails."""
+    refused_upstream: int = 0
+    """Operators accepted under the policy that plain torch_tensorrt refuses as float64."""
+
+
+class RecipeKind(StrEnum):
+    """What a reproducer shows."""
+
+    REJECTED = "rejected"
+    CRASHED = "crashed"
+    FALSE_ACCEPT = "false_accept"
+    SCOPE_DEPENDENT = "scope_dependent"
+
+
+class RecipeGraph(Record, frozen=True, kw_only=True):
+    """One operator with what it reads, as lines of Python that build the graph."""
+
+    lines: tuple[str, ...]
+    expected: Verdict
+    """The partitioner's answer on the node."""
+    truncate_double: bool = False
+
+
+class Recipe(Record, frozen=True, kw_only=True):
+    """What a reproducer is made of: a node alone, under the typings that were judged."""
+
+    kind: RecipeKind
+    code: str | None
+    """Code of the finding; None for a refusal that is no finding."""
+    nodes: tuple[str, ...]
+    """Nodes of the lowered graph with this recipe; the first is the one it was taken from."""
+    target: str
+    message: str
+    source: Source | None = None
+    before: RecipeGraph
+    """In original dtypes; of a scope-dependent node in the whole graph."""
+    after: RecipeGraph
+    """In truncated dtypes; of a scope-dependent node alone, as in its engine."""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """Symbolic sizes with a value each."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Compilation settings that are not torch_tensorrt's defaults, as Python."""
+    sentence: str | None = None
+    """Of a false accept, what TensorRT or the converter says."""
+
+
+class Report(Record, frozen=True, kw_only=True):
+    """Everything known about one model under one policy."""
+
+    schema: str = SCHEMA
+    model: ModelInfo
+    environment: Environment
+    policy: TruncationPolicy
+    settings: Settings
+    passes: tuple[PassRecord, ...] = ()
+    graph_nodes: tuple[GraphNode, ...] = ()
+    """The pool that `PassRecord.graph` points into."""
+    nodes: tuple[NodeRecord, ...] = ()
+    engines: tuple[EngineRecord, ...] = ()
+    torch_ops: tuple[str, ...] = ()
+    """Operators left to PyTorch, one entry per node, in graph order."""
+    boundary_casts: tuple[BoundaryCast, ...] = ()
+    constants: tuple[ConstantRecord, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    validators: tuple[ValidatorSource, ...] = ()
+    """Source text of every validator in the nodes' verdicts, each once, found by its name."""
+    consequences: Consequences | None = None
+    """On request alone; None if nobody asked."""
+    suggestion: Suggestion | None = None
+    """On request alone; None if nobody asked."""
+    saved: Saved | None = None
+    """What this build wrote; None if nothing was to be saved."""
+    numerics: Numerics | None = None
+    """What truncation does to the numbers; on request alone, None if nobody asked."""
+    execution: Execution | None = None
+    """What a build on a GPU timed; None if it was not to, or nothing could run."""
+    recipes: tuple[Recipe, ...] | None = None
+    """What reproducers are made of; on request alone, None if nobody asked."""
+
+
+class FailedReport(Record, frozen=True, kw_only=True):
+    """The entry of a model that could not be analysed, among others that could."""
+
+    schema: str = SCHEMA
+    model: ModelPath
+    error: str
+    exit_code: int
+
+
+class ModelPath(Record, frozen=True, kw_only=True):
+    """The path of a model that could not be opened."""
+
+    path: str
