@@ -128,7 +128,7 @@ SLEEPERS = """
 import sys
 sys.path[:0] = {path!r}
 from test_executors import task
-from test_crews import rows
+from test_executors import rows
 from trtdbg.batch.executors import LocalCrew
 if __name__ == "__main__":
     with LocalCrew(2) as crew:
