@@ -224,7 +224,7 @@ def test_a_traceback_that_cannot_be_written_hides_nothing(
         (["report", "x.pt2", "--probe-seconds", "-1"], "-1.0 is not in the range x>=0"),
         (["check", "x.pt2", "--select", "TD9"], "'TD9' begins no code"),
         (["explain", "TD999"], "there is no finding 'TD999'"),
-        (["missing.pt2"], "cannot read missing.pt2: No such file or directory"),
+        (["missing.pt2"], "missing.pt2 does not exist"),
         (["reprot"], "did you mean the command `repro` or `report`?"),
         (["a.pt2", "b.pt2"], "see `trtdbg --help`"),
     ],

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from trtdbg import foreign
 from trtdbg.errors import ModelError
-
-EXPORT: Final = "export the model with torch.export.export and torch.export.save"
+from trtdbg.foreign import EXPORT, HEAD_BYTES
 
 DAMAGED: Final = "copy or export the file again"
 
@@ -29,8 +29,6 @@ _LEGACY_PROGRAM: Final = "serialized_exported_program.json"
 """Written by torch up to 2.7, still read by torch 2.13."""
 
 TRUST: Final = "--trust opens it all the same: only for files whose author you trust"
-
-_HEAD_BYTES: Final = 512
 
 _MOST_ENTRIES: Final = 200_000
 
@@ -95,9 +93,17 @@ def inspect(path: str | Path, *, trust: bool = False) -> Archive:
     if not head:
         raise ModelError(f"{path} is empty", remedy=DAMAGED)
     if not head.startswith(b"PK"):
-        raise _not_an_archive(path, head)
+        raise foreign.of_head(path, head)
     root, entries, compressed = _entries(path, trust=trust)
-    _refuse_other_archives(path, entries)
+    problem = foreign.of_entries(path, entries)
+    if problem is not None:
+        raise problem
+    if _PROGRAM not in entries and _LEGACY_PROGRAM not in entries:
+        programs = sorted(name for name in entries if name.startswith("models/"))
+        raise ModelError(
+            f"{path} holds no program called 'model' but {', '.join(programs)}",
+            remedy="save one program with torch.export.save",
+        )
     strange = sorted(name for name in entries if not _KNOWN_ENTRIES.fullmatch(name))
     if strange and not trust:
         raise ModelError(
@@ -136,7 +142,7 @@ def _read_through(path: str | Path) -> tuple[str, int, bytes]:
         if not stat.S_ISREG(mode):
             raise ModelError(f"{path} is not a regular file", remedy="name a .pt2 file")
         with open(path, "rb") as file:
-            head = file.read(_HEAD_BYTES)
+            head = file.read(HEAD_BYTES)
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest(), file.tell(), head
     except FileNotFoundError as cause:
@@ -152,30 +158,6 @@ def _read_through(path: str | Path) -> tuple[str, int, bytes]:
         ) from cause
     except ValueError as cause:
         raise ModelError(f"{str(path)!r} is not a path", remedy="check the path") from cause
-
-
-def _not_an_archive(path: str | Path, head: bytes) -> ModelError:
-    if re.match(rb"\x80[\x02-\x05]", head):
-        return ModelError(
-            f"{path} is a pickle or an old checkpoint of torch.save, without the program",
-            remedy=f"load it in Python and {EXPORT}",
-        )
-    if head.startswith(b"\x7fELF"):
-        return ModelError(f"{path} is a compiled library, without the program", remedy=EXPORT)
-    if head.startswith(b"version https://git-lfs"):
-        return ModelError(f"{path} is a Git LFS pointer", remedy="fetch it with git lfs pull")
-    kind = "a text file" if _is_text(head) else "of another kind"
-    return ModelError(f"{path} is {kind}, not a torch.export archive", remedy=EXPORT)
-
-
-def _is_text(head: bytes) -> bool:
-    # The read may have cut the last character.
-    cut = re.sub(rb"[\xc0-\xff][\x80-\xbf]*\Z", b"", head)
-    try:
-        text = cut.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return re.search(r"[\x00-\x08\x0e-\x1a]", text) is None
 
 
 def _entries(path: str | Path, *, trust: bool) -> tuple[str, frozenset[str], frozenset[str]]:
@@ -264,37 +246,3 @@ def bomb_in(entries: Sequence[zipfile.ZipInfo]) -> str | None:
                 f"{entry.file_size:,}"
             )
     return None
-
-
-def _refuse_other_archives(path: str | Path, entries: frozenset[str]) -> None:
-    """Raises ModelError for what looks like a .pt2 and is not an exported program."""
-    if any(name.startswith("data/aotinductor/") for name in entries):
-        # torch.export.load would load, and so run, the compiled code.
-        raise ModelError(
-            f"{path} is an AOTInductor package: compiled code instead of the program",
-            remedy="save the exported program itself with torch.export.save",
-        )
-    if _PROGRAM in entries or _LEGACY_PROGRAM in entries:
-        return
-    if "data/weights/model_weights_config.json" in entries:
-        raise ModelError(
-            f"{path} holds weights and no program: torch.export.save did not finish it",
-            remedy="see what it raised, and save the program again",
-        )
-    programs = sorted(name for name in entries if re.fullmatch(r"models/.+\.json", name))
-    if programs:
-        raise ModelError(
-            f"{path} holds no program called 'model' but {', '.join(programs)}",
-            remedy="save one program with torch.export.save",
-        )
-    if "constants.pkl" in entries or any(name.startswith("code/") for name in entries):
-        raise ModelError(
-            f"{path} is a TorchScript archive",
-            remedy="export the model again with torch.export.export and torch.export.save",
-        )
-    if "data.pkl" in entries:
-        raise ModelError(
-            f"{path} is a checkpoint of torch.save, without the program",
-            remedy=f"load it into its model in Python and {EXPORT}",
-        )
-    raise ModelError(f"{path} is a zip archive, but not one of torch.export", remedy=EXPORT)

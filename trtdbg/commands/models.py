@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from trtdbg import foreign
 from trtdbg.analysis.summary import broken_end
 from trtdbg.commands.options import Choices
 from trtdbg.commands.shell import Shell
@@ -139,20 +140,23 @@ def check(shell: Shell, job: Job) -> None:
 
 
 def check_readable(path: str) -> None:
-    """Checks without torch what it need not be asked: that there is a file, and not empty.
+    """Checks a file before torch is imported: that it is there, and of the right kind.
 
     Raises:
-        ModelError: there is not.
+        ModelError: it is not.
     """
+    if is_saved_report(path):
+        _check_report(path)
+    else:
+        foreign.check(path)
+
+
+def _check_report(path: str) -> None:
     try:
-        if os.path.isdir(path):
-            raise ModelError(f"{path} is a folder", remedy="name a .pt2 file in it")
-        with open(path, "rb") as file:
-            empty = not file.read(1)
+        if not os.path.getsize(path):
+            raise ModelError(f"{path} is empty", remedy="make the report again")
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    if empty:
-        raise ModelError(f"{path} is empty", remedy="export the model again")
 
 
 def each(

@@ -246,7 +246,7 @@ def test_a_git_lfs_pointer_says_how_to_fetch_the_file(tmp_path):
 
 def test_a_binary_file_of_another_kind_says_so(tmp_path):
     path = tmp_path / "model.pt2"
-    path.write_bytes(b"\x08\x07\x12\x00onnx-like\xff\xfe" * 99)
+    path.write_bytes(b"\x09\x07\x12\x00something\xff\xfe" * 99)
     assert "is of another kind" in refusal(path)
 
 

@@ -215,7 +215,7 @@ def test_a_build_that_fails_ends_in_4_as_build_does(model: str, crew: FakeCrew) 
 def test_an_interrupted_run_takes_up_the_rows_that_it_has(
     model: str, other: str, crew: FakeCrew, tmp_path: Path
 ) -> None:
-    Path(other).write_bytes(b"another")
+    Path(other).write_bytes(b"PK another")
     kept = str(tmp_path / "rows")
 
     def interrupted(task: Task) -> Row:
