@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import os
 import re
 import stat
@@ -14,16 +13,13 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from trtdbg import foreign
 from trtdbg.errors import ModelError
 from trtdbg.foreign import EXPORT, HEAD_BYTES
 
 DAMAGED: Final = "copy or export the file again"
-
-_PROGRAM: Final = "models/model.json"
-"""What torch.export.save writes; torch.export.load takes no other program of an archive."""
 
 _LEGACY_PROGRAM: Final = "serialized_exported_program.json"
 """Written by torch up to 2.7, still read by torch 2.13."""
@@ -41,11 +37,21 @@ _DENSEST: Final = 20
 """Times that a larger entry may be smaller in the file. torch compresses nothing (2.13)."""
 
 _KNOWN_ENTRIES: Final = re.compile(
-    r"(data/(weights|constants|sample_inputs)|models|extra|extra_files|executorch|\.data)/"
-    r"[^/].*|archive_format|archive_version|byteorder|version"
-    r"|serialized_\w+\.(json|pt)"
+    r"models/[A-Za-z_]\w*\.json"
+    r"|data/(weights|constants)/(?P<owner>[A-Za-z_]\w*)_(weights|constants)_config\.json"
+    r"|data/(weights|constants)/(weight|tensor|custom_obj|opaque_obj)_\d+"
+    r"|data/(weights|constants|sample_inputs)/[A-Za-z_]\w*\.pt"
+    r"|(extra|extra_files|executorch)/[^/].*"
+    r"|\.data/(serialization_id|version)"
+    r"|archive_format|archive_version|byteorder|version"
+    r"|serialized_(exported_program|state_dict|constants)\.json"
+    r"|serialized_(state_dict|constants|example_inputs)\.pt",
+    re.ASCII,
 )
-"""What torch.export.save writes in 2.5 to 2.13, inside its folder."""
+"""What torch.export.save and package_pt2 write in 2.5 to 2.13, inside their folder.
+
+torch itself reads every entry below models/, whatever it ends in (2.13).
+"""
 
 ZIP_ERRORS: Final = (
     zipfile.BadZipFile,
@@ -69,12 +75,12 @@ class Archive:
     bytes: int
     legacy: bool
     """Written by torch 2.7 or earlier."""
-    program_entry: str
-    """Full name of the entry with the serialized program."""
     root: str
     """The folder that all entries are in, with its slash; empty in old archives."""
     entries: frozenset[str]
     """Names inside the root."""
+    programs: tuple[str, ...]
+    """Names of the programs in it, sorted; `model` is what torch.export.save calls its one."""
     compressed: frozenset[str]
     """Those of them that are not stored as they are."""
 
@@ -98,39 +104,41 @@ def inspect(path: str | Path, *, trust: bool = False) -> Archive:
     problem = foreign.of_entries(path, entries)
     if problem is not None:
         raise problem
-    if _PROGRAM not in entries and _LEGACY_PROGRAM not in entries:
-        programs = sorted(name for name in entries if name.startswith("models/"))
+    strange = sorted(name for name in entries if not _KNOWN_ENTRIES.fullmatch(name))
+    if strange and not trust:
+        raise ModelError(
+            f"{path} is refused: it holds {strange[0]!r}, which torch.export.save does not write",
+            remedy=TRUST,
+        )
+    programs = tuple(
+        sorted(name[len("models/") : -len(".json")] for name in entries if _is_program(name))
+    )
+    legacy = not programs
+    if not legacy and _LEGACY_PROGRAM in entries and not trust:
+        raise ModelError(
+            f"{path} is refused: it holds programs of two formats, which torch.export.save "
+            "does not write",
+            remedy=TRUST,
+        )
+    if not legacy and "model" not in programs:
         raise ModelError(
             f"{path} holds no program called 'model' but {', '.join(programs)}",
             remedy="save one program with torch.export.save",
         )
-    strange = sorted(name for name in entries if not _KNOWN_ENTRIES.fullmatch(name))
-    if strange and not trust:
-        raise ModelError(
-            f"{path} holds {strange[0]!r}, which torch.export.save does not write",
-            remedy=TRUST,
-        )
-    legacy = _PROGRAM not in entries
     return Archive(
         path=str(path),
         sha256=sha256,
         bytes=size,
         legacy=legacy,
-        program_entry=root + (_LEGACY_PROGRAM if legacy else _PROGRAM),
         root=root,
         entries=entries,
+        programs=programs,
         compressed=compressed,
     )
 
 
-def serialized_program(archive: Archive) -> dict[str, Any]:
-    """Returns the program's JSON, or {} if even that cannot be read."""
-    try:
-        with zipfile.ZipFile(archive.path) as opened:
-            program = json.loads(opened.read(archive.program_entry))
-    except ZIP_ERRORS:
-        return {}
-    return program if isinstance(program, dict) else {}
+def _is_program(name: str) -> bool:
+    return name.startswith("models/") and name.endswith(".json")
 
 
 def _read_through(path: str | Path) -> tuple[str, int, bytes]:

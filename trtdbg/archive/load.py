@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import pickle
 import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Final
 
 import torch
-from torch._export.serde import serialize
+from torch._export.serde import schema, serialize
 from torch._export.serde.schema import SCHEMA_VERSION
 from torch.export import ExportedProgram
-from torch.export.pt2_archive import _package
 from torch.utils._pytree import tree_leaves
 
 from trtdbg.archive import container as archives
-from trtdbg.archive import payloads
+from trtdbg.archive import operators, payloads, tensors, vetting
 from trtdbg.archive.container import Archive
 from trtdbg.archive.custom import how_to_register
-from trtdbg.archive.mapping import mapped_weights
+from trtdbg.archive.entries import Entries, opened
+from trtdbg.archive.symbols import patched_sympify
 from trtdbg.compat.devices import absent_devices_on_cpu, move_autocast
 from trtdbg.errors import ModelError
 from trtdbg.graphs.graph import first_line
+
+ExampleInputs = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional and keyword arguments."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class LoadedProgram:
     sha256: str
     bytes: int
     """Size of the file."""
-    example_inputs: tuple[tuple[Any, ...], dict[str, Any]] | None
-    """Positional and keyword arguments of the export; None if the archive holds none."""
+    example_inputs: ExampleInputs | None
+    """Arguments of the export; None if the archive holds none."""
     moved_from: tuple[str, ...] = ()
     """Devices such as `cuda:0` whose tensors are on the CPU now; () if none was moved."""
 
@@ -56,20 +58,17 @@ def load(path: str | Path, *, trust: bool = False) -> LoadedProgram:
             run code and is not trusted.
     """
     archive = archives.inspect(path, trust=trust)
-    payloads.check(archive, trust=trust)
-    unpickling = contextlib.nullcontext() if trust else payloads.restricted_unpickling()
-    quick = _types_looked_up_once()
-    with absent_devices_on_cpu() as moved, unpickling, mapped_weights(archive), quick:
-        try:
-            program = _deserialize(archive)
-            move_autocast(program, moved)
-            example_inputs = _example_inputs(program)
-        except (MemoryError, RecursionError):
-            raise
-        except Exception as cause:
-            if "DefaultCPUAllocator" in str(cause):  # torch 2.13 raises a plain RuntimeError.
-                raise MemoryError(str(cause)) from cause
-            raise _explain(archive, cause) from cause
+    with opened(archive) as entries:
+        vetted = payloads.vetted(entries, "model", trust=trust)
+        if not trust:
+            _refuse_unsafe_operators(archive, vetting.operators(vetted.program))
+        with contextlib.ExitStack() as scope:
+            moved = scope.enter_context(absent_devices_on_cpu())
+            scope.enter_context(_types_looked_up_once())
+            if not trust:
+                scope.enter_context(payloads.restricted_unpickling())
+                scope.enter_context(patched_sympify())
+            program, example_inputs = _read(entries, vetted, moved, trust=trust)
     return LoadedProgram(
         program=program,
         path=archive.path,
@@ -80,15 +79,64 @@ def load(path: str | Path, *, trust: bool = False) -> LoadedProgram:
     )
 
 
-def _deserialize(archive: Archive) -> ExportedProgram:
-    if archive.legacy:
-        with _without_logged_tracebacks("torch.export"):
-            return torch.export.load(archive.path)
-    # torch.export.load calls this, but logs a RuntimeError and raises another in its place.
-    with _readable(archive.path) as source:
-        contents = _package.load_pt2(source)
-    program: ExportedProgram = contents.exported_programs["model"]
+def _read(
+    entries: Entries, vetted: payloads.Vetted, moved: set[str], *, trust: bool
+) -> tuple[ExportedProgram, ExampleInputs | None]:
+    """Returns the program and its example inputs, whatever torch raises as a ModelError."""
+    try:
+        program = _deserialize(entries, vetted, trust=trust)
+        move_autocast(program, moved)
+        return program, _example_inputs(program)
+    except (MemoryError, RecursionError, ModelError):
+        raise
+    except Exception as cause:
+        if "DefaultCPUAllocator" in str(cause):  # torch 2.13 raises a plain RuntimeError.
+            raise MemoryError(str(cause)) from cause
+        raise _explain(entries.archive, vetted.program, cause) from cause
+
+
+def _deserialize(entries: Entries, vetted: payloads.Vetted, *, trust: bool) -> ExportedProgram:
+    """Hands torch what was vetted: records of its schema and tensors, no archive and no bytes."""
+    reader = tensors.Reader(entries, trust=trust)
+    if vetted.weights is None or vetted.constants is None:
+        names = _LEGACY_FILES if entries.archive.legacy else _SINGLE_FILES
+        weights, constants = (reader.unpickled(name, dict) for name in names[:2])
+    else:
+        weights = reader.weights(tensors.config_of(vetted.weights))
+        constants = reader.constants(tensors.config_of(vetted.constants))
+    sample = _LEGACY_FILES[2] if entries.archive.legacy else _SINGLE_FILES[2]
+    inputs = reader.unpickled(sample, tuple) if entries.size_of(sample) else None
+    serialized = serialize._dict_to_dataclass(schema.ExportedProgram, vetted.program)
+    program: ExportedProgram = serialize.ExportedProgramDeserializer().deserialize(
+        serialized, weights, constants, inputs
+    )
     return program
+
+
+_LEGACY_FILES: Final = (
+    "serialized_state_dict.pt",
+    "serialized_constants.pt",
+    "serialized_example_inputs.pt",
+)
+"""Weights, constants and example inputs in an archive of torch 2.7 and before."""
+
+_SINGLE_FILES: Final = (
+    "data/weights/model.pt",
+    "data/constants/model.pt",
+    "data/sample_inputs/model.pt",
+)
+"""The same in torch 2.8; later releases write one file a tensor, and the same inputs."""
+
+
+def _refuse_unsafe_operators(archive: Archive, names: set[str]) -> None:
+    """Refuses operators that trust their arguments: the analysis runs some on real weights."""
+    unsafe = sorted(name for name in names if operators.is_unsafe(name))
+    if unsafe:
+        raise ModelError(
+            f"{archive.path} is refused: it calls torch.ops.{unsafe[0]}, which reads memory "
+            "without checking its bounds or is not known to check them",
+            remedy=archives.TRUST,
+        )
 
 
 @contextlib.contextmanager
@@ -121,34 +169,7 @@ def _types_looked_up_once() -> Iterator[None]:
         serialize.typing = looking_up
 
 
-@contextlib.contextmanager
-def _without_logged_tracebacks(logger_name: str) -> Iterator[None]:
-    """Hides that torch.export.load tries the newer format first and logs how that failed."""
-
-    def is_plain(record: logging.LogRecord) -> bool:
-        return not record.exc_info
-
-    logger = logging.getLogger(logger_name)
-    logger.addFilter(is_plain)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_plain)
-
-
-@contextlib.contextmanager
-def _readable(path: str) -> Iterator[str | BinaryIO]:
-    """Yields what load_pt2 reads without a warning; of paths it wants those in `.pt2`."""
-    if path.endswith(".pt2"):
-        yield path
-        return
-    with open(path, "rb") as file:
-        yield file
-
-
-def _example_inputs(
-    program: ExportedProgram,
-) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+def _example_inputs(program: ExportedProgram) -> ExampleInputs | None:
     if not program.example_inputs:
         return None
     args, kwargs = program.example_inputs
@@ -160,9 +181,8 @@ def _example_inputs(
     return tuple(args), dict(kwargs)
 
 
-def _explain(archive: Archive, cause: Exception) -> ModelError:
+def _explain(archive: Archive, serialized: dict[str, Any], cause: Exception) -> ModelError:
     """Returns what is wrong with an archive that torch could not deserialize."""
-    serialized = archives.serialized_program(archive)
     missing = sorted(set(_unregistered_operators(serialized)))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

@@ -1,4 +1,4 @@
-"""Checks what an archive holds before torch.export reads it: programs, sizes, pickles.
+"""Parses and vets what an archive holds of a program: its JSON, sizes, pickles.
 
 torch.export.load unpickles freely where an archive says so, and for the rest falls back to
 unpickling freely when the restricted way fails (2.13). Here each pickle is read as text first,
@@ -8,57 +8,74 @@ and `restricted_unpickling` keeps torch from any other way.
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
-import json
 import os
 import pickletools
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 
 from trtdbg.archive import container as archives
-from trtdbg.archive import vetting
+from trtdbg.archive import trees, vetting
 from trtdbg.archive.container import Archive
+from trtdbg.archive.entries import Entries
+from trtdbg.archive.tensors import OBJECT_PREFIXES
 from trtdbg.errors import ModelError
 
 _FORCE: Final = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _FORCE_NOT: Final = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 """Environment variables that torch.load obeys (2.13)."""
 
-_CONFIG: Final = re.compile(r"data/(weights|constants)/.+_config\.json")
-_PROGRAM: Final = re.compile(r"models/.+\.json|serialized_exported_program\.json")
-_PICKLE: Final = re.compile(
-    r"data/(weights|constants|sample_inputs)/.+\.pt|serialized_\w+\.pt"
-)
-
-_OBJECT_PREFIXES: Final = ("custom_obj_", "opaque_obj_")
-"""Constants that are not tensors; torch unpickles them freely (2.13)."""
-
-Read = Callable[[str], bytes]
+LEGACY_PROGRAM: Final = "serialized_exported_program.json"
 
 
-def check(archive: Archive, *, trust: bool) -> None:
-    """Reads what torch is about to read, and runs nothing.
+@dataclass(frozen=True)
+class Vetted:
+    """What torch is handed of a program: parsed by trtdbg, vetted, written anew."""
+
+    program: dict[str, Any]
+    weights: dict[str, Any] | None
+    """The configuration of the weights; None where one file of torch.save holds them all."""
+    constants: dict[str, Any] | None
+
+
+def vetted(entries: Entries, name: str, *, trust: bool) -> Vetted:
+    """Reads the JSON and the pickles of a program, and runs nothing.
 
     Args:
-        archive: the file, whose structure is sound.
+        entries: the file, whose structure is sound.
+        name: the program's name in the archive; not looked at in an archive of torch 2.7.
         trust: let code pass; sizes that cannot be are refused all the same.
 
     Raises:
         ModelError: something in it would run code, or cannot be what an export wrote.
     """
-    read = _reader(archive)
-    for name in sorted(archive.entries):
-        if _PROGRAM.fullmatch(name):
-            _check_program(archive, name, _json(archive, name, read), trust=trust)
-        elif _CONFIG.fullmatch(name):
-            _check_payloads(archive, name, _json(archive, name, read), read, trust=trust)
-        elif _PICKLE.fullmatch(name) and not trust:
-            _check_pickle(archive, name, read(name))
+    program = f"models/{name}.json" if entries.archive.programs else LEGACY_PROGRAM
+    parsed = _json(entries, program, required=True)
+    _check_program(entries.archive, program, parsed, trust=trust)
+    configs = [_config(entries, kind, name, trust=trust) for kind in ("weights", "constants")]
+    if not trust:
+        for pickled in sorted(filter(_PICKLE.fullmatch, entries.archive.entries)):
+            _check_pickle(entries.archive, pickled, entries.read(pickled))
+    return Vetted(parsed, *configs)
+
+
+def _config(entries: Entries, kind: str, name: str, *, trust: bool) -> dict[str, Any] | None:
+    entry = f"data/{kind}/{name}_{kind}_config.json"
+    if f"data/{kind}/{name}.pt" in entries or not entries.archive.programs:
+        return None
+    parsed = _json(entries, entry, required=True)
+    _check_payloads(entries, entry, parsed, trust=trust)
+    return parsed
+
+
+_PICKLE: Final = re.compile(
+    r"data/(weights|constants|sample_inputs)/\w+\.pt|serialized_\w+\.pt", re.ASCII
+)
 
 
 @contextlib.contextmanager
@@ -77,49 +94,14 @@ def restricted_unpickling() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _reader(archive: Archive) -> Read:
-    """Returns what reads an entry, with the reader that torch itself will read it with."""
-    read: Read
-    if archive.legacy:
-        read = functools.partial(_read_with_zipfile, archive)
-    else:
-        read = _intact(archive, lambda: torch._C.PyTorchFileReader(archive.path)).get_record
-    return lambda name: bytes(_intact(archive, lambda: read(name)))
-
-
-def _read_with_zipfile(archive: Archive, name: str) -> bytes:
-    with zipfile.ZipFile(archive.path) as opened:
-        return opened.read(archive.root + name)
-
-
-def _intact(archive: Archive, opened: Callable[[], Any]) -> Any:
-    """Returns what a reader yields, or says that the archive is damaged."""
+def _json(entries: Entries, name: str, *, required: bool) -> dict[str, Any]:
+    archive = entries.archive
+    if required and name not in entries:
+        raise _refused(archive, f"{name} is missing")
     try:
-        return opened()
-    except (MemoryError, RecursionError):
-        raise
-    except Exception as cause:  # Each reader raises what it likes on a damaged archive.
-        raise ModelError(
-            f"{archive.path} is a truncated or damaged archive ({_sentence(cause)})",
-            remedy=archives.DAMAGED,
-        ) from cause
-
-
-def _sentence(cause: Exception) -> str:
-    lines = str(cause).splitlines() or [type(cause).__name__]
-    return lines[0].partition(". ")[0]
-
-
-def _json(archive: Archive, name: str, read: Read) -> Any:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"it holds the number {constant}")
-
-    try:
-        value = json.loads(read(name), parse_constant=refuse)
-    except RecursionError as cause:
-        raise _refused(archive, f"{name} is nested too deeply") from cause
+        value = trees.loads(entries.read(name).decode("utf-8"))
     except ValueError as cause:
-        raise _refused(archive, f"{name} is not what torch writes: {cause}") from cause
+        raise _refused(archive, f"{name} is not what torch writes: {cause}"[:200]) from cause
     if not isinstance(value, dict):
         raise _refused(archive, f"{name} holds no object")
     if _depth(value) > vetting.MOST_NESTED:
@@ -148,14 +130,18 @@ def _check_program(archive: Archive, name: str, program: Any, *, trust: bool) ->
     impossible = vetting.first_impossible_value(program)
     if impossible is not None:
         raise _refused(archive, f"{name}: {impossible}")
-    code = None if trust else vetting.first_code(program)
-    if code is not None:
-        raise _refused(archive, f"{name}: {code}, which could run code", archives.TRUST)
+    if trust:
+        return
+    try:
+        vetting.clean(program)
+    except vetting.CodeError as cause:
+        raise _refused(
+            archive, f"{name}: {cause}, which could run code", archives.TRUST
+        ) from cause
 
 
-def _check_payloads(
-    archive: Archive, name: str, config: Any, read: Read, *, trust: bool
-) -> None:
+def _check_payloads(entries: Entries, name: str, config: Any, *, trust: bool) -> None:
+    archive = entries.archive
     payloads = config.get("config") if isinstance(config, dict) else None
     if not isinstance(payloads, dict):
         raise _refused(archive, f"{name} lists no payloads")
@@ -171,7 +157,7 @@ def _check_payloads(
             raise _refused(archive, f"{name}: {owner!r} is in {file!r}, which is no entry")
         if trust:
             continue
-        if file.startswith(_OBJECT_PREFIXES):
+        if file.startswith(OBJECT_PREFIXES):
             raise _refused(
                 archive,
                 f"the constant {owner!r} ({entry}) is an object that unpickles itself",
@@ -180,7 +166,7 @@ def _check_payloads(
         if payload.get("use_pickle"):
             pickled.add(entry)
     for entry in sorted(pickled):
-        _check_pickle(archive, entry, read(entry))
+        _check_pickle(archive, entry, entries.read(entry))
 
 
 def _check_pickle(archive: Archive, name: str, data: bytes) -> None:
