@@ -107,7 +107,8 @@ def inspect(path: str | Path, *, trust: bool = False) -> Archive:
     strange = sorted(name for name in entries if not _KNOWN_ENTRIES.fullmatch(name))
     if strange and not trust:
         raise ModelError(
-            f"{path} is refused: it holds {strange[0]!r}, which torch.export.save does not write",
+            f"{path} is refused: it holds {strange[0]!r}, which torch.export.save does not "
+            "write",
             remedy=TRUST,
         )
     programs = tuple(
@@ -120,11 +121,6 @@ def inspect(path: str | Path, *, trust: bool = False) -> Archive:
             "does not write",
             remedy=TRUST,
         )
-    if not legacy and "model" not in programs:
-        raise ModelError(
-            f"{path} holds no program called 'model' but {', '.join(programs)}",
-            remedy="save one program with torch.export.save",
-        )
     return Archive(
         path=str(path),
         sha256=sha256,
@@ -135,6 +131,32 @@ def inspect(path: str | Path, *, trust: bool = False) -> Archive:
         programs=programs,
         compressed=compressed,
     )
+
+
+def choose_program(archive: Archive, wanted: str | None) -> str:
+    """Returns the name of the program to open.
+
+    Args:
+        archive: the file.
+        wanted: the user's choice; None is `model`, as torch.export.load takes it, or the only
+            program.
+
+    Raises:
+        ModelError: there is no such program, or several to choose from.
+    """
+    names = archive.programs or ("model",)
+    chosen = wanted or ("model" if "model" in names else names[0])
+    if chosen not in names:
+        listed = ", ".join(names)
+        raise ModelError(
+            f"{archive.path} holds no program {chosen!r}", remedy=f"it has {listed}"
+        )
+    if wanted is None and len(names) > 1 and chosen != "model":
+        raise ModelError(
+            f"{archive.path} holds no program called 'model' but {', '.join(names)}",
+            remedy="choose one with --program NAME",
+        )
+    return chosen
 
 
 def _is_program(name: str) -> bool:

@@ -1,11 +1,11 @@
 """The grammar of symbolic expressions that torch writes: parsed, bounded, printed anew.
 
-torch evaluates the text of sizes and guards as Python. Here such a text is only parsed. What is
-in the grammar becomes a tree of five kinds of nodes; anything else is refused. The tree is
+torch evaluates the text of sizes and guards as Python. Here such a text is only parsed. What
+is in the grammar becomes a tree of five kinds of nodes; anything else is refused. The tree is
 printed anew or made into sympy objects, so no text of a file is ever evaluated.
 
-Source: torch 2.13, `_export/serde/serialize.py` (_print_sympy, which is sympy's srepr, and before
-2.6 str; _parse_sym_expr), `utils/_sympy/functions.py`, `export/_unlift.py` (guards).
+Source: torch 2.13, `_export/serde/serialize.py` (_print_sympy, which is sympy's srepr, and
+before 2.6 str; _parse_sym_expr), `utils/_sympy/functions.py`, `export/_unlift.py` (guards).
 """
 
 from __future__ import annotations
@@ -188,6 +188,10 @@ class GrammarError(ValueError):
     """A text is not an expression that torch writes, or costs too much to evaluate."""
 
 
+class CostError(GrammarError):
+    """An expression is in the grammar, and evaluating it could take too long."""
+
+
 @dataclass(frozen=True)
 class Number:
     """A Python number or truth value."""
@@ -313,7 +317,7 @@ def _python(text: object) -> ast.AST:
     if not isinstance(text, str) or not text.isascii() or "#" in text:
         raise GrammarError("it is no text of ASCII characters")
     if len(text) > LONGEST_TEXT:
-        raise GrammarError(f"it has {len(text)} characters")
+        raise CostError(f"it has {len(text)} characters")
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as cause:
@@ -322,7 +326,7 @@ def _python(text: object) -> ast.AST:
 
 def _converted(node: ast.AST, levels: int) -> Tree:
     if not levels:
-        raise GrammarError(f"it is nested more than {_DEEPEST} levels deep")
+        raise CostError(f"it is nested more than {_DEEPEST} levels deep")
     match node:
         case ast.Constant(bool() | int() | float() as value):
             return Number(_small(value))
@@ -361,7 +365,7 @@ def _small(value: int | float | bool) -> int | float | bool:
     if isinstance(value, float) and not math.isfinite(value):
         raise GrammarError(f"{value} is no size")
     if abs(value) >= _LARGEST_INTEGER and not isinstance(value, float):
-        raise GrammarError("it holds an integer of more than 64 bits")
+        raise CostError("it holds an integer of more than 64 bits")
     return value
 
 
@@ -412,16 +416,16 @@ def _exact_argument(node: ast.expr) -> int | float | str:
 def _check_cost(tree: Tree) -> None:
     nodes = list(_nodes(tree))
     if len(nodes) > _MOST_NODES:
-        raise GrammarError(f"it has {len(nodes)} parts")
+        raise CostError(f"it has {len(nodes)} parts")
     chosen = sum(
         len(node.arguments)
         for node in nodes
         if isinstance(node, Call) and node.function in _CHOICES
     )
     if chosen > _MOST_CHOICES:
-        raise GrammarError(f"its Max and Min choose between {chosen} values")
+        raise CostError(f"its Max and Min choose between {chosen} values")
     if _bits(tree) > _MOST_BITS:
-        raise GrammarError("it computes a number that is too large")
+        raise CostError("it computes a number that is too large")
     _terms(tree)
 
 
@@ -459,7 +463,7 @@ def _bits(tree: Tree) -> float:
     children = [_bits(child) for child in _children(tree)]
     if _is_power(tree) and len(children) == 2:
         exponent = _magnitude(_children(tree)[1])
-        return children[0] * max(1.0, exponent) if exponent is not None else sum(children)
+        return sum(children) if exponent is None else children[0] * max(1.0, exponent)
     return max([sum(children), 1])
 
 
@@ -478,7 +482,7 @@ def _magnitude(tree: Tree) -> float | None:
         return abs(float(tree.value))
     if isinstance(tree, Exact) and tree.kind == "Integer":
         return abs(float(tree.arguments[0]))
-    return 2.0 ** min(bits, 60)
+    return float(2 ** min(int(bits), 60))
 
 
 def _terms(tree: Tree) -> int:
@@ -493,7 +497,7 @@ def _terms(tree: Tree) -> int:
         isinstance(tree, Operation) and tree.sign in ("/", "//", "%")
     )
     if found > _MOST_TERMS or (divides and math.prod(children) > _MOST_TERMS_DIVIDED):
-        raise GrammarError("it has too many terms when it is multiplied out")
+        raise CostError("it has too many terms when it is multiplied out")
     return found
 
 
@@ -536,7 +540,7 @@ def printed_guard(text: object) -> str:
     tree = _python(text)
     parts = list(ast.walk(tree))
     if len(parts) > _MOST_NODES:
-        raise GrammarError(f"it has {len(parts)} parts")
+        raise CostError(f"it has {len(parts)} parts")
     for part in parts:
         if not _is_guard_part(part):
             raise GrammarError(f"torch writes no {type(part).__name__} in a guard")

@@ -36,6 +36,8 @@ class LoadedProgram:
     """A program as it was exported, apart from devices that this machine lacks."""
 
     program: ExportedProgram
+    name: str
+    """The program's name in the file; `model` where torch.export.save wrote it."""
     path: str
     sha256: str
     bytes: int
@@ -46,37 +48,51 @@ class LoadedProgram:
     """Devices such as `cuda:0` whose tensors are on the CPU now; () if none was moved."""
 
 
-def load(path: str | Path, *, trust: bool = False) -> LoadedProgram:
+def load(
+    path: str | Path, *, trust: bool = False, program: str | None = None
+) -> LoadedProgram:
     """Opens a `.pt2`; tensors of devices that this machine lacks go to the CPU.
 
     Args:
         path: the file.
         trust: let the file run code: objects in it may be pickled in any way.
+        program: the program's name, where the file holds several; None is `model`.
 
     Raises:
         ModelError: the file cannot be read, is not what `torch.export.save` writes, or would
             run code and is not trusted.
     """
     archive = archives.inspect(path, trust=trust)
+    name = archives.choose_program(archive, program)
     with opened(archive) as entries:
-        vetted = payloads.vetted(entries, "model", trust=trust)
-        if not trust:
-            _refuse_unsafe_operators(archive, vetting.operators(vetted.program))
+        vetted = _vetted(entries, name, trust=trust)
         with contextlib.ExitStack() as scope:
             moved = scope.enter_context(absent_devices_on_cpu())
             scope.enter_context(_types_looked_up_once())
             if not trust:
                 scope.enter_context(payloads.restricted_unpickling())
                 scope.enter_context(patched_sympify())
-            program, example_inputs = _read(entries, vetted, moved, trust=trust)
+            made, example_inputs = _read(entries, vetted, moved, trust=trust)
     return LoadedProgram(
-        program=program,
+        program=made,
+        name=name,
         path=archive.path,
         sha256=archive.sha256,
         bytes=archive.bytes,
         example_inputs=example_inputs,
         moved_from=tuple(sorted(moved)),
     )
+
+
+def _vetted(entries: Entries, name: str, *, trust: bool) -> payloads.Vetted:
+    """Returns a program that was vetted, with all others that the file holds."""
+    others = [each for each in entries.archive.programs if each != name]
+    for each in others:
+        payloads.vetted(entries, each, trust=trust)
+    vetted = payloads.vetted(entries, name, trust=trust)
+    if not trust:
+        _refuse_unsafe_operators(entries.archive, vetting.operators(vetted.program))
+    return vetted
 
 
 def _read(
@@ -96,16 +112,16 @@ def _read(
 
 
 def _deserialize(entries: Entries, vetted: payloads.Vetted, *, trust: bool) -> ExportedProgram:
-    """Hands torch what was vetted: records of its schema and tensors, no archive and no bytes."""
+    """Hands torch what was vetted: records of its schema and tensors, no bytes."""
     reader = tensors.Reader(entries, trust=trust)
+    legacy = entries.archive.legacy
+    files = _LEGACY_FILES if legacy else [each.format(vetted.name) for each in _SINGLE_FILES]
     if vetted.weights is None or vetted.constants is None:
-        names = _LEGACY_FILES if entries.archive.legacy else _SINGLE_FILES
-        weights, constants = (reader.unpickled(name, dict) for name in names[:2])
+        weights, constants = (reader.unpickled(file, dict) for file in files[:2])
     else:
         weights = reader.weights(tensors.config_of(vetted.weights))
         constants = reader.constants(tensors.config_of(vetted.constants))
-    sample = _LEGACY_FILES[2] if entries.archive.legacy else _SINGLE_FILES[2]
-    inputs = reader.unpickled(sample, tuple) if entries.size_of(sample) else None
+    inputs = reader.unpickled(files[2], tuple) if entries.size_of(files[2]) else None
     serialized = serialize._dict_to_dataclass(schema.ExportedProgram, vetted.program)
     program: ExportedProgram = serialize.ExportedProgramDeserializer().deserialize(
         serialized, weights, constants, inputs
@@ -121,9 +137,9 @@ _LEGACY_FILES: Final = (
 """Weights, constants and example inputs in an archive of torch 2.7 and before."""
 
 _SINGLE_FILES: Final = (
-    "data/weights/model.pt",
-    "data/constants/model.pt",
-    "data/sample_inputs/model.pt",
+    "data/weights/{}.pt",
+    "data/constants/{}.pt",
+    "data/sample_inputs/{}.pt",
 )
 """The same in torch 2.8; later releases write one file a tensor, and the same inputs."""
 
@@ -133,8 +149,8 @@ def _refuse_unsafe_operators(archive: Archive, names: set[str]) -> None:
     unsafe = sorted(name for name in names if operators.is_unsafe(name))
     if unsafe:
         raise ModelError(
-            f"{archive.path} is refused: it calls torch.ops.{unsafe[0]}, which reads memory "
-            "without checking its bounds or is not known to check them",
+            f"{archive.path} is refused: the program has a node of 'torch.ops.{unsafe[0]}', which "
+            "may read memory beyond its tensors",
             remedy=archives.TRUST,
         )
 

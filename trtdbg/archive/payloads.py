@@ -37,6 +37,7 @@ LEGACY_PROGRAM: Final = "serialized_exported_program.json"
 class Vetted:
     """What torch is handed of a program: parsed by trtdbg, vetted, written anew."""
 
+    name: str
     program: dict[str, Any]
     weights: dict[str, Any] | None
     """The configuration of the weights; None where one file of torch.save holds them all."""
@@ -61,7 +62,7 @@ def vetted(entries: Entries, name: str, *, trust: bool) -> Vetted:
     if not trust:
         for pickled in sorted(filter(_PICKLE.fullmatch, entries.archive.entries)):
             _check_pickle(entries.archive, pickled, entries.read(pickled))
-    return Vetted(parsed, *configs)
+    return Vetted(name, parsed, *configs)
 
 
 def _config(entries: Entries, kind: str, name: str, *, trust: bool) -> dict[str, Any] | None:
@@ -135,9 +136,7 @@ def _check_program(archive: Archive, name: str, program: Any, *, trust: bool) ->
     try:
         vetting.clean(program)
     except vetting.CodeError as cause:
-        raise _refused(
-            archive, f"{name}: {cause}, which could run code", archives.TRUST
-        ) from cause
+        raise _refused(archive, f"{name}: {cause}", archives.TRUST) from cause
 
 
 def _check_payloads(entries: Entries, name: str, config: Any, *, trust: bool) -> None:

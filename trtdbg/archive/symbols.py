@@ -24,8 +24,8 @@ _FUNCTIONS = {
 def patched_sympify() -> Iterator[None]:
     """Replaces sympify in torch's deserializer: texts are parsed, not evaluated as Python.
 
-    Source: torch 2.13, `_export/serde/serialize.py` (_parse_sym_expr), the one place there that
-    calls sympify. Only the name `sympy` inside that module is replaced.
+    Source: torch 2.13, `_export/serde/serialize.py` (_parse_sym_expr), the one place there
+    that calls sympify. Only the name `sympy` inside that module is replaced.
     """
     before = serialize.sympy
     patched = types.SimpleNamespace(**vars(sympy) | {"sympify": _sympify})

@@ -116,7 +116,7 @@ class Reader:
             ) from cause
 
     def _object(self, file: str) -> Any:
-        """Returns a constant that is no tensor; it unpickles itself, so the file is trusted."""
+        """Returns a constant that is no tensor, from a trusted file: it unpickles itself."""
         assert self.trust
         data = self.entries.read(f"data/constants/{file}")
         if file.startswith(OBJECT_PREFIXES[0]):
@@ -161,7 +161,8 @@ class Reader:
     def _strided(self, owner: str, flat: torch.Tensor, meta: Any) -> torch.Tensor:
         sizes = serialize.deserialize_size(meta.sizes)
         if not flat.numel():
-            if 0 not in sizes:
+            # Tensors of the device meta have sizes and no values.
+            if 0 not in sizes and meta.device.type != "meta":
                 raise self._impossible(owner, "its file is empty")
             return torch.zeros(sizes, dtype=flat.dtype, device=flat.device)
         strides = serialize.deserialize_stride(meta.strides)

@@ -72,6 +72,9 @@ def first_impossible_value(program: object) -> str | None:
     return None
 
 
+_RUNS: Final = "could run code"
+
+
 class CodeError(ValueError):
     """Something in a program would run, or could, when torch reads it; says where and what."""
 
@@ -105,11 +108,12 @@ def _clean_member(at: str, found: dict[str, Any], key: str) -> None:
         try:
             found[key] = cleaned(value)
         except ValueError as cause:
-            raise CodeError(f"{at}: {key} holds {_shown(value)}") from cause
+            harm = "may take too long" if isinstance(cause, expressions.CostError) else _RUNS
+            raise CodeError(f"{at}: {key} holds {_shown(value)}, which {harm}") from cause
     if isinstance(value, dict) and key.endswith(("_values", "_to_argument")):
         wrong = next((name for name in value if not _is_name(name)), None)
         if wrong is not None:
-            raise CodeError(f"{at}: {key} names {_shown(wrong)}")
+            raise CodeError(f"{at}: {key} names {_shown(wrong)}, which {_RUNS}")
 
 
 def operators(program: dict[str, Any]) -> set[str]:

@@ -52,6 +52,7 @@ def compile_program(
         )
     loaded = LoadedProgram(
         program=program,
+        name="model",
         path="the exported program",
         sha256="",
         bytes=0,

@@ -354,7 +354,7 @@ def test_an_archive_of_other_programs_names_them(saved, tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("encoder", "decoder"):
             archive.writestr(f"m/models/{name}.json", reader.get_record("models/model.json"))
-    assert "models/decoder.json, models/encoder.json" in refusal(path)
+    assert "decoder, encoder" in refusal(path)
 
 
 def test_an_unregistered_operator_is_named(saved, tmp_path):
@@ -398,7 +398,7 @@ def test_running_out_of_memory_is_not_called_a_bad_model(saved, monkeypatch, err
     def fail(*_args, **_kwargs):
         raise error
 
-    monkeypatch.setattr("torch.export.pt2_archive._package.load_pt2", fail)
+    monkeypatch.setattr("torch._export.serde.serialize._dict_to_dataclass", fail)
     with pytest.raises(MemoryError):
         load(saved)
 

@@ -142,8 +142,13 @@ def test_several_programs_open_if_one_is_called_model(tmp_path):
     x = torch.randn(2, 4)
     programs = {name: torch.export.export(torch.nn.Linear(4, 4), (x,)) for name in "ab"}
     package_pt2(tmp_path / "ab.pt2", exported_programs=programs)
-    with pytest.raises(ModelError, match=r"called 'model' but models/a.json, models/b.json"):
+    with pytest.raises(
+        ModelError, match=r"called 'model' but a, b; choose one with --program"
+    ):
         load(tmp_path / "ab.pt2")
+    assert load(tmp_path / "ab.pt2", program="b").name == "b"
+    with pytest.raises(ModelError, match=r"no program 'c'; it has a, b"):
+        load(tmp_path / "ab.pt2", program="c")
     package_pt2(
         tmp_path / "model.pt2", exported_programs={"model": programs["a"], "b": programs["b"]}
     )
