@@ -9,12 +9,14 @@ os.environ["TRTDBG_ENGINE_CACHE_MIB"] = "0"
 
 
 def pytest_collection_modifyitems(config, items):
-    if "slow" in (config.option.markexpr or ""):
-        return
-    skip = pytest.mark.skip(reason="takes minutes; run with `pytest -m slow`")
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(skip)
+    chosen = config.option.markexpr or ""
+    for mark in ("slow", "deep"):
+        if mark in chosen:
+            continue
+        skip = pytest.mark.skip(reason=f"takes minutes; run with `pytest -m {mark}`")
+        for item in items:
+            if mark in item.keywords:
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")

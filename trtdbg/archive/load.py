@@ -6,7 +6,7 @@ import contextlib
 import pickle
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from trtdbg.archive.container import Archive
 from trtdbg.archive.custom import how_to_register
 from trtdbg.archive.entries import Entries, opened
 from trtdbg.archive.symbols import patched_sympify
+from trtdbg.compat.backstop import refused_events
 from trtdbg.compat.devices import absent_devices_on_cpu, move_autocast
 from trtdbg.errors import ModelError
 from trtdbg.graphs.graph import first_line
@@ -49,7 +50,11 @@ class LoadedProgram:
 
 
 def load(
-    path: str | Path, *, trust: bool = False, program: str | None = None
+    path: str | Path,
+    *,
+    trust: bool = False,
+    program: str | None = None,
+    imports: Sequence[str] = (),
 ) -> LoadedProgram:
     """Opens a `.pt2`; tensors of devices that this machine lacks go to the CPU.
 
@@ -57,6 +62,7 @@ def load(
         path: the file.
         trust: let the file run code: objects in it may be pickled in any way.
         program: the program's name, where the file holds several; None is `model`.
+        imports: the libraries that the user imported; they may import more while torch reads.
 
     Raises:
         ModelError: the file cannot be read, is not what `torch.export.save` writes, or would
@@ -72,7 +78,10 @@ def load(
             if not trust:
                 scope.enter_context(payloads.restricted_unpickling())
                 scope.enter_context(patched_sympify())
-            made, example_inputs = _read(entries, vetted, moved, trust=trust)
+            if trust:
+                made, example_inputs = _read(entries, vetted, moved, trust=True)
+            else:
+                made, example_inputs = _read_watched(entries, vetted, moved, imports)
     return LoadedProgram(
         program=made,
         name=name,
@@ -93,6 +102,28 @@ def _vetted(entries: Entries, name: str, *, trust: bool) -> payloads.Vetted:
     if not trust:
         _refuse_unsafe_operators(entries.archive, vetting.operators(vetted.program))
     return vetted
+
+
+def _read_watched(
+    entries: Entries, vetted: payloads.Vetted, moved: set[str], imports: Sequence[str]
+) -> tuple[ExportedProgram, ExampleInputs | None]:
+    """Reads a program as `_read` does, and refuses it where that tried what it should not."""
+    made = None
+    failed: Exception | None = None
+    with refused_events({name.partition(".")[0] for name in imports}) as watch:
+        try:
+            made = _read(entries, vetted, moved, trust=False)
+        except Exception as error:
+            failed = error
+    if watch.refused is not None:
+        raise ModelError(
+            f"{entries.archive.path} is refused: reading it tried to {watch.refused}",
+            remedy=archives.TRUST,
+        )
+    if failed is not None:
+        raise failed
+    assert made is not None
+    return made
 
 
 def _read(
@@ -149,8 +180,8 @@ def _refuse_unsafe_operators(archive: Archive, names: set[str]) -> None:
     unsafe = sorted(name for name in names if operators.is_unsafe(name))
     if unsafe:
         raise ModelError(
-            f"{archive.path} is refused: the program has a node of 'torch.ops.{unsafe[0]}', which "
-            "may read memory beyond its tensors",
+            f"{archive.path} is refused: a node of 'torch.ops.{unsafe[0]}' may read memory "
+            "beyond its tensors",
             remedy=archives.TRUST,
         )
 

@@ -28,6 +28,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from trtdbg.errors import TrtdbgError, UnavailableError, UsageError, WorkerError
 from trtdbg.plain import one_line
+from trtdbg.worker import safe_path
 
 MOST_LOSSES: Final = 3
 """How often a task may lose what runs it before it is given up."""
@@ -138,7 +139,7 @@ class LocalCrew:
 
     def submit(self, work: Callable[[Given], Made], task: Given) -> Future[Made]:
         """Hands out a task, to a fresh pool if this one is broken."""
-        with _uninterrupted():
+        with _uninterrupted(), safe_path.spawning():
             try:
                 return self._pool.submit(work, task)
             except BrokenProcessPool:
@@ -170,6 +171,7 @@ def _begin() -> None:
     What it has to say is in its futures. A worker that it is just spawning then would tell the
     terminal that the pipe to it ended: until it listens, it has the stderr of this process.
     """
+    safe_path.forget()
     with open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), 2)
     parent = multiprocessing.parent_process()

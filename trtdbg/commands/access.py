@@ -23,11 +23,13 @@ _SIZE: Final = re.compile(
 def make_access(raw: dict[str, Any]) -> Access:
     """Makes of the raw option values how far files are trusted, and the limits."""
     limit, seconds = raw.get("memory_limit"), raw.get("time_limit")
+    loading = raw.get("load_limit")
     return Access(
         trust=bool(raw.get("trust")),
         imports=tuple(raw.get("import") or ()),
         memory_limit=None if limit is None else parse_size(limit),
         time_limit=None if seconds is None else float(seconds),
+        load_limit=PLAIN_ACCESS.load_limit if loading is None else float(loading) or None,
     )
 
 

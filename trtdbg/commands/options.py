@@ -221,6 +221,13 @@ _ANALYSIS_OPTIONS: Final = (
         metavar="SECONDS",
         help="End the worker when one model takes longer.  [default: no limit]",
     ),
+    _access(
+        "--load-limit",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="End the worker when reading and vetting one file takes longer; 0 is no limit.  "
+        "[default: 300]",
+    ),
 )
 
 
@@ -251,7 +258,7 @@ _ANALYSIS_NAMES: Final = (
     "as_compiled",
     "settings_file",
     "target",
-    *("trust", "import", "memory_limit", "time_limit"),
+    *("trust", "import", "memory_limit", "time_limit", "load_limit"),
 )
 
 

@@ -19,15 +19,16 @@ def opened(job: Job) -> LoadedProgram:
         ModelError: the file cannot be read.
     """
     import_libraries(job.access.imports)
+    trust, imports = job.access.trust, job.access.imports
     path = native_path(job.model)
     if path == job.model:
-        return load(path, trust=job.access.trust)
+        return load(path, trust=trust, imports=imports)
     # torch opens no name that is not UTF-8, and no such name can be reported.
     shown = readable_path(path)
     try:
         with open(path, "rb") as file:
             descriptor = f"/proc/self/fd/{file.fileno()}"
-            loaded = load(descriptor, trust=job.access.trust)
+            loaded = load(descriptor, trust=trust, imports=imports)
     except ModelError as error:
         message = error.message.replace(descriptor, shown)
         raise ModelError(message, remedy=error.remedy) from error

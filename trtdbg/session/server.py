@@ -30,6 +30,7 @@ import msgspec
 from trtdbg import errors
 from trtdbg.errors import StageError, TrtdbgError, WorkerBugError, WorkerError
 from trtdbg.policy import Settings
+from trtdbg.worker import safe_path
 from trtdbg.worker.messages import (
     Analyze,
     Ask,
@@ -192,6 +193,7 @@ def serve(
         handler: Dotted name `module:Class` of a `RequestHandler`.
     """
     _leave_terminal()
+    safe_path.forget()
     _redirect(stdout, stderr)
     _share_no_semaphores()
     channel = _Channel(connection)

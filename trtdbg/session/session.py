@@ -43,6 +43,7 @@ from trtdbg.session.steps import Analysed, Context, Steps
 from trtdbg.stages import infer, validate
 from trtdbg.stages.capture import Captured, capture, compilation_settings
 from trtdbg.stages.inputs import program_inputs
+from trtdbg.worker.limits import LOAD_STAGE
 from trtdbg.worker.messages import (
     DEFAULT_ATOL,
     DEFAULT_RTOL,
@@ -92,7 +93,7 @@ class Session:
         self._emit = emit
         self._settings = job.settings
         self._probe_seconds = job.probe_seconds
-        self._progress("load", job.model)
+        self._progress(LOAD_STAGE, job.model)
         host.prepare()
         self.environment = host.describe()
         self._target = host.resolve_target(job.target, self.environment)

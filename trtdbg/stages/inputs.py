@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 import zipfile
@@ -109,8 +110,13 @@ def _read(path: str) -> Any:
             f"{path} holds more than tensors, and is not unpickled",
             remedy="save a tuple or a dict of tensors with torch.save",
         ) from error
-    except (RuntimeError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} holds no inputs: {first_line(error)}") from error
+    except (MemoryError, RecursionError, UnavailableError):
+        raise
+    except Exception as error:  # Each reader raises what it comes upon in a damaged file.
+        raise UsageError(
+            f"{path} holds no inputs: {type(error).__name__}: {first_line(error)[:200]}",
+            remedy="save tensors with torch.save, or arrays with numpy.savez",
+        ) from error
 
 
 def _read_npz(path: str) -> Any:
@@ -121,6 +127,7 @@ def _read_npz(path: str) -> Any:
             f"numpy is not installed, which {path} needs",
             remedy="install numpy, or save the inputs with torch.save to a .pt file",
         ) from error
+    _check_npz(path)
     loaded = numpy.load(path, allow_pickle=False)
     if isinstance(loaded, numpy.ndarray):
         return torch.from_numpy(loaded)
@@ -130,6 +137,30 @@ def _read_npz(path: str) -> Any:
     if tensors and len(places) == len(tensors):
         return [tensors[name] for name in sorted(places, key=lambda n: int(places[n][1]))]
     return tensors
+
+
+def _check_npz(path: str) -> None:
+    """Refuses arrays that say they hold more than the file does, before numpy makes them.
+
+    Raises:
+        ValueError: one does.
+    """
+    from numpy.lib import format as npy
+
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                version = npy.read_magic(file)
+                read = (
+                    npy.read_array_header_1_0
+                    if version == (1, 0)
+                    else npy.read_array_header_2_0
+                )
+                shape, _, dtype = read(file)
+            if dtype.hasobject or not dtype.itemsize:
+                raise ValueError(f"{entry.filename} has the dtype {dtype}")
+            if math.prod(shape) * dtype.itemsize > entry.file_size:
+                raise ValueError(f"{entry.filename} holds fewer values than it says")
 
 
 class _Arguments:

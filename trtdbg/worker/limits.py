@@ -12,6 +12,9 @@ from trtdbg.worker.messages import Access, Describe, Request, Shutdown
 WATCH_SECONDS: Final = 0.2
 """How often a worker with a limit is looked at."""
 
+LOAD_STAGE: Final = "load"
+"""The stage of progress in which a file is read and vetted."""
+
 _HELD: Final = re.compile(rb"^(?:RssAnon|RssShmem|VmSwap):\s*(\d+) kB$", re.MULTILINE)
 """Memory that cannot be dropped. Mapped files, such as large weights, are not in it."""
 
@@ -20,9 +23,24 @@ def access_of(request: Request | None) -> Access | None:
     """Returns the limits that hold for a request; None if there are none."""
     if request is None or isinstance(request, Describe | Shutdown):
         return None
-    access = request.job.access
-    limited = access.memory_limit is not None or access.time_limit is not None
-    return access if limited else None
+    return request.job.access
+
+
+def loading_too_long(access: Access, seconds: float, doing: str) -> LimitError | None:
+    """Returns the error of a worker that reads a file for too long.
+
+    Args:
+        access: the limits.
+        seconds: how long it has been reading.
+        doing: what it is doing, for the message.
+    """
+    if access.load_limit is None or seconds <= access.load_limit:
+        return None
+    return LimitError(
+        f"the worker was ended while {doing}: reading the file took longer than --load-limit "
+        f"{access.load_limit:g} seconds",
+        remedy="raise the limit if the file is healthy and the disk is slow",
+    )
 
 
 def exceeded(access: Access, pid: int, seconds: float, doing: str) -> LimitError | None:

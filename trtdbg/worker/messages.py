@@ -40,6 +40,8 @@ class Access(Message, frozen=True, kw_only=True):
     """Bytes that the worker may hold; mapped files do not count."""
     time_limit: float | None = None
     """Seconds that one request may take."""
+    load_limit: float | None = 300.0
+    """Seconds that reading and vetting the file may take, lowering not included."""
 
 
 class Job(Message, frozen=True, kw_only=True):

@@ -27,7 +27,14 @@ from typing import Final, assert_never
 import msgspec
 
 from trtdbg.errors import LimitError, TrtdbgError, WorkerBugError, WorkerError
-from trtdbg.worker.limits import WATCH_SECONDS, access_of, exceeded
+from trtdbg.worker import safe_path
+from trtdbg.worker.limits import (
+    LOAD_STAGE,
+    WATCH_SECONDS,
+    access_of,
+    exceeded,
+    loading_too_long,
+)
 from trtdbg.worker.messages import (
     Analyze,
     Attempt,
@@ -94,6 +101,8 @@ class Worker:
         self._since: float | None = None
         """When the request was sent that is not answered yet."""
         self._progress: Progress | None = None
+        self._loading_since: float | None = None
+        """When the worker began to read the file that it is reading."""
         self._thread = threading.Thread(target=self._run, name="trtdbg-worker", daemon=True)
         self._thread.start()
 
@@ -225,17 +234,30 @@ class Worker:
                 if isinstance(message, Done | Failed):
                     self._since = None
                 if not isinstance(message, Log):
-                    self._progress = message if isinstance(message, Progress) else None
+                    self._follow(message if isinstance(message, Progress) else None)
                 self._on_message(self, message)
             elif process.sentinel in ready:
                 return None
+
+    def _follow(self, progress: Progress | None) -> None:
+        """Remembers what the worker is doing, and since when it has been reading a file."""
+        self._progress = progress
+        if progress is None or progress.stage != LOAD_STAGE:
+            self._loading_since = None
+        elif self._loading_since is None:
+            self._loading_since = time.monotonic()
 
     def _excess(self, process: SpawnProcess) -> LimitError | None:
         with self._lock:
             access, since = access_of(self._request), self._since
         if access is None or since is None or process.pid is None:
             return None
-        return exceeded(access, process.pid, time.monotonic() - since, self._doing())
+        now = time.monotonic()
+        if self._loading_since is not None:
+            slow = loading_too_long(access, now - self._loading_since, self._doing())
+            if slow is not None:
+                return slow
+        return exceeded(access, process.pid, now - since, self._doing())
 
     def _pass_on_printed(self, *, end: bool = False) -> None:
         for printed in self._printed:
@@ -333,7 +355,8 @@ def _start(process: SpawnProcess) -> None:
     # left the terminal's process group.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process.start()
+        with safe_path.spawning():
+            process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -358,7 +381,8 @@ def _start_resource_tracker() -> None:
         usable = sys.stderr.fileno() >= 0
     except (AttributeError, OSError, ValueError):
         usable = True  # CPython catches these itself.
-    with contextlib.nullcontext() if usable else contextlib.redirect_stderr(sys.__stderr__):
+    stream = contextlib.nullcontext() if usable else contextlib.redirect_stderr(sys.__stderr__)
+    with stream, safe_path.spawning():
         resource_tracker.ensure_running()
 
 

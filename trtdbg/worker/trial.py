@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from trtdbg.worker.safe_path import SAFE
+
 TRIAL_SECONDS = 180.0
 """Importing torch and torch_tensorrt takes seconds, a build of one operator less."""
 
@@ -88,7 +90,7 @@ def _command(folder: str, name: str, text: str) -> list[str]:
     file = Path(folder, name)
     file.write_text(text, encoding="utf-8")
     # -P: a file beside it cannot stand in for a module that it imports.
-    return [sys.executable, "-P", str(file)]
+    return [sys.executable, SAFE, str(file)]
 
 
 def _ended(code: int, out: str, err: str) -> Trial:

@@ -17,6 +17,7 @@ from textual_serve.app_service import AppService
 from textual_serve.server import Server, to_int
 
 from trtdbg.errors import ExitCode, UsageError
+from trtdbg.worker.safe_path import SAFE
 from trtdbg_ui.web_guard import Guard, is_loopback
 
 _MOST_TABS: Final = 8
@@ -123,7 +124,7 @@ def serve(
     loopback = is_loopback(host)
     secret = secrets.token_urlsafe(24) if token or not loopback else None
     # The shell that textual-serve starts gives its place to the app.
-    command = "exec " + shlex.join([sys.executable, "-m", "trtdbg", *arguments, model])
+    command = "exec " + shlex.join([sys.executable, SAFE, "-m", "trtdbg", *arguments, model])
     server = _Server(command, f"trtdbg {model}", Guard(loopback=loopback, token=secret))
     with _listening(host, port) as listener:
         address = _address(host, listener.getsockname()[1], secret)
