@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import assert_never
 
 import msgspec
 
@@ -20,6 +21,21 @@ class Timing(StrEnum):
     """As the installed torch_tensorrt does it with `truncate_double=True`."""
     LATE = "late"
     """After lowering and inside engines alone; validators judge the truncated dtypes."""
+
+    @property
+    def is_upstream(self) -> bool:
+        """Whether torch_tensorrt itself truncates, and is told so."""
+        return self is Timing.UPSTREAM
+
+    @property
+    def follows_lists(self) -> bool:
+        """Whether the lists of a policy say what is narrowed."""
+        match self:
+            case Timing.EARLY | Timing.LATE:
+                return True
+            case Timing.OFF | Timing.UPSTREAM:
+                return False
+        assert_never(self)
 
 
 class VerdictSource(StrEnum):
@@ -52,7 +68,7 @@ class TruncationPolicy(msgspec.Struct, frozen=True):
         Under timing `off` nothing is. Under `upstream` torch_tensorrt decides, not this
         policy.
         """
-        if self.timing in (Timing.OFF, Timing.UPSTREAM):
+        if not self.timing.follows_lists:
             return False
         named: tuple[str, ...] = getattr(self, path)
         return policy_dtype(dtype) in named
@@ -125,5 +141,6 @@ def converters_truncate(policy: TruncationPolicy) -> bool:
             return False
         case Timing.UPSTREAM:
             return True
-        case _:
+        case Timing.EARLY | Timing.LATE:
             return "float64" in policy.constants
+    assert_never(policy.timing)

@@ -53,7 +53,7 @@ class Watch:
                     with NothingRuns(watch.executed):
                         program, inputs = super()._repair(*args)
                 watch.programs[self.policy] = program
-                watch.early[self.policy] = self.early
+                watch.early[self.policy] = getattr(self.timing, "narrowed", None)
                 return program, inputs
 
         return WatchedSteps

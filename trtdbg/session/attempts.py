@@ -13,7 +13,7 @@ from trtdbg.errors import OutputError, StageError, UsageError
 from trtdbg.graphs.graph import engine_nodes, first_line, target_name
 from trtdbg.policy import converters_truncate
 from trtdbg.records import BuildRecord
-from trtdbg.session.steps import Analysed
+from trtdbg.session.analysed import Analysed
 from trtdbg.stages import engine, network, subgraph
 from trtdbg.worker.messages import Attempt, Attempted, native_path
 

@@ -8,9 +8,9 @@ import msgspec
 
 from trtdbg.errors import UnavailableError, UsageError
 from trtdbg.records import BuildRecord, BuildStatus, Capability, EngineRecord, Environment
+from trtdbg.session.analysed import Analysed
 from trtdbg.session.engine_cache import EngineCache
 from trtdbg.session.runnable import Built
-from trtdbg.session.steps import Analysed
 from trtdbg.stages import engine
 from trtdbg.worker.messages import EngineBuilt, News, Progress
 

@@ -21,8 +21,8 @@ from trtdbg.graphs.graph import first_line
 from trtdbg.graphs.replay import ProgramInputs
 from trtdbg.policy import Timing
 from trtdbg.records import Comparison, Contender, EngineRecord, Execution, Report
+from trtdbg.session.analysed import Analysed
 from trtdbg.session.runnable import assembled, engine_device
-from trtdbg.session.steps import Analysed
 from trtdbg.stages.timing import (
     Call,
     Clock,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from torch.fx import GraphModule
 
 from trtdbg.graphs.graph import Typing
 from trtdbg.graphs.tensors import Narrowings
@@ -14,6 +15,18 @@ from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import Counterfactual
 from trtdbg.stages import infer, validate
 from trtdbg.stages.capture import Captured
+
+
+@dataclass(frozen=True)
+class FailedLowering:
+    """A program whose lowering raised in one of its passes."""
+
+    captured: Captured
+    """Its `module` is None."""
+
+    def error(self) -> str:
+        """Returns which pass raised, and what."""
+        return f"lowering pass {self.captured.failed_pass} raised {self.captured.error}"
 
 
 @dataclass
@@ -24,9 +37,11 @@ class Lowered:
     """
 
     captured: Captured
-    inferred: Typing | None = None
-    original: Mapping[str, validate.Judgement] = field(default_factory=dict)
-    refreshed: Mapping[str, validate.Judgement] = field(default_factory=dict)
+    module: GraphModule
+    """The captured graph."""
+    inferred: Typing
+    original: Mapping[str, validate.Judgement]
+    refreshed: Mapping[str, validate.Judgement]
     narrowings: Narrowings = field(default_factory=Narrowings, kw_only=True)
     """Narrow copies of constants, shared by the engines of all policies."""
     why_original: Mapping[str, Counterfactual] = field(default_factory=dict)
@@ -40,7 +55,6 @@ class Lowered:
 
     def truncated(self, policy: TruncationPolicy) -> Typing:
         """Returns the typing with what the lists of a policy narrow, whatever its timing."""
-        assert self.inferred is not None
         lists = _lists(policy)
         if lists not in self.typings:
             self.typings[lists] = infer.infer_truncated(self.inferred, lists)

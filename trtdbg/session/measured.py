@@ -9,9 +9,9 @@ from trtdbg.graphs.graph import Emit
 from trtdbg.graphs.replay import ProgramInputs
 from trtdbg.policy import Timing
 from trtdbg.records import Agreement, NodeError, Numerics, Report
-from trtdbg.session.lowered import Lowered
+from trtdbg.session.analysed import Analysed
+from trtdbg.session.lowered import FailedLowering, Lowered
 from trtdbg.session.runnable import obstacle
-from trtdbg.session.steps import Analysed
 from trtdbg.stages.numerics import Truncated, measure_programs, same_nodes
 
 SCALAR_COERCED = "TD403"
@@ -19,7 +19,7 @@ SCALAR_COERCED = "TD403"
 
 
 def measure(
-    original: Lowered,
+    original: Lowered | FailedLowering,
     analysed: Analysed,
     report: Report,
     given: ProgramInputs,
@@ -34,9 +34,8 @@ def measure(
         inputs=given.origin, seed=given.seed, atol=tolerance.atol, rtol=tolerance.rtol
     )
     why = obstacle(analysed)
-    if original.inferred is None:
-        captured = original.captured
-        why = f"lowering pass {captured.failed_pass} raised {captured.error}"
+    if isinstance(original, FailedLowering):
+        return msgspec.structs.replace(blank, note=f"not measured: {original.error()}")
     if why is not None:
         return msgspec.structs.replace(blank, note=f"not measured: {why}")
     coerced = {f.node for f in report.findings if f.code == SCALAR_COERCED}
@@ -45,7 +44,6 @@ def measure(
         return msgspec.structs.replace(
             blank, note="nothing is truncated", outputs=_without_error(report)
         )
-    assert original.inferred is not None
     assert analysed.captured.module is not None
     assert analysed.program is not None
     truncated = Truncated(
@@ -53,7 +51,7 @@ def measure(
         nodes=tuple(node.name for node in report.nodes if node.op != "output"),
         same_node=same_nodes(original.inferred.module, analysed.captured.module),
         float64_in_engines=nothing_truncated,
-        engine_typing=analysed.truncated if report.policy.timing is Timing.UPSTREAM else None,
+        engine_typing=analysed.truncated if report.policy.timing.is_upstream else None,
         coerced=frozenset(name for name in coerced if name is not None),
     )
     return measure_programs(

@@ -19,7 +19,7 @@ from trtdbg.archive.load import LoadedProgram
 from trtdbg.errors import UsageError
 from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
 from trtdbg.records import BuildStatus, EngineRecord, Environment, Report, Saved
-from trtdbg.session.steps import Analysed
+from trtdbg.session.analysed import Analysed
 from trtdbg.stages import engine
 from trtdbg.stages.assemble import assemble, engine_module, move, save_module
 from trtdbg.stages.wiring import Bindings, describe

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import torch
-from torch.fx import GraphModule
 
 from trtdbg.analysis.findings import Evidence, find
 from trtdbg.archive.load import LoadedProgram
@@ -20,7 +19,7 @@ from trtdbg.compat import host
 from trtdbg.errors import StageError, UnavailableError, UsageError
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import first_line, recorded_dtype
-from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
+from trtdbg.policy import TruncationPolicy, VerdictSource
 from trtdbg.records import (
     Binding,
     Capability,
@@ -30,16 +29,17 @@ from trtdbg.records import (
     TypingKind,
 )
 from trtdbg.session import advice, execution, reasons, recipes, runnable
+from trtdbg.session.analysed import Analysed, Context
 from trtdbg.session.attempts import attempt
 from trtdbg.session.builder import Builder
 from trtdbg.session.engine_cache import EngineCache
-from trtdbg.session.lowered import Lowered
+from trtdbg.session.lowered import FailedLowering, Lowered
 from trtdbg.session.measured import measure
 from trtdbg.session.opening import opened
 from trtdbg.session.probe_cache import ProbeCache
 from trtdbg.session.rows import last_rows
 from trtdbg.session.runnable import Built
-from trtdbg.session.steps import Analysed, Context, Steps
+from trtdbg.session.steps import Steps
 from trtdbg.stages import infer, validate
 from trtdbg.stages.capture import Captured, capture, compilation_settings
 from trtdbg.stages.inputs import program_inputs
@@ -104,7 +104,7 @@ class Session:
         }
         self._builder = Builder(self.environment, self._target, self._capability, emit)
         self._cache = ProbeCache(self.environment, self._target)
-        self._lowered: dict[bool, Lowered] = {}
+        self._lowered: dict[bool, Lowered | FailedLowering] = {}
         self._analyses: dict[TruncationPolicy, _Analysis] = {}
 
     def sibling(self, job: Job) -> Session:
@@ -244,7 +244,7 @@ class Session:
 
     def _options(self, policy: TruncationPolicy) -> Any:
         """Returns torch_tensorrt's settings that engines run with."""
-        truncates = policy.timing is Timing.UPSTREAM
+        truncates = policy.timing.is_upstream
         return compilation_settings(self._settings, truncate_double=truncates)
 
     def numerics(
@@ -296,23 +296,23 @@ class Session:
             suggestion: search the least truncation that accepts the most nodes.
         """
         analysis = self._analysis(policy)
-        lowered = self._lower(policy.timing is Timing.UPSTREAM)
-        if analysis.analysed.captured.module is None or lowered.inferred is None:
+        graph = analysis.analysed.partitioned
+        if graph is None:
             return analysis.report
         report = analysis.report
         if consequences:
             weighed = advice.weigh_refusals(
                 report,
-                self._partitioned(policy, analysis.analysed, lowered),
-                compilation_settings(self._settings, policy.timing is Timing.UPSTREAM),
+                graph,
+                compilation_settings(self._settings, policy.timing.is_upstream),
                 self._progress,
             )
             report = msgspec.structs.replace(report, consequences=weighed)
         if suggestion:
-            plain = self._lower(truncate_double=False).inferred
-            assert plain is not None
+            plain = self._lower(truncate_double=False)
+            assert isinstance(plain, Lowered)
             suggested = advice.suggest(
-                plain,
+                plain.inferred,
                 compilation_settings(self._settings, truncate_double=False),
                 policy.verdicts,
                 self.analyze,
@@ -336,9 +336,9 @@ class Session:
             UsageError: there is no such node.
         """
         analysis = self._analysis(policy)
-        lowered = self._lower(policy.timing is Timing.UPSTREAM)
+        lowered = self._lower(policy.timing.is_upstream)
         original = analysis.analysed.captured.module
-        if original is None or lowered.inferred is None:
+        if original is None or isinstance(lowered, FailedLowering):
             return msgspec.structs.replace(analysis.report, recipes=())
         truncated = lowered.truncated(policy).module
         made = recipes.recipes(
@@ -359,22 +359,6 @@ class Session:
         analysed = self._analysis(request.policy).analysed
         return attempt(request, analysed, self._options(request.policy), self._target)
 
-    def _partitioned(
-        self, policy: TruncationPolicy, analysed: Analysed, lowered: Lowered
-    ) -> GraphModule:
-        """Returns the graph that is partitioned under a policy, in its typing."""
-        assert lowered.inferred is not None
-        assert analysed.captured.module is not None
-        match policy.timing:
-            case Timing.UPSTREAM:
-                return analysed.captured.module
-            case Timing.EARLY:
-                return infer.infer(analysed.captured.module).module
-            case Timing.LATE:
-                return lowered.truncated(policy).module
-            case Timing.OFF:
-                return lowered.inferred.module
-
     def _capability(self, name: str) -> Capability:
         return next(c for c in self.environment.capabilities if c.name == name)
 
@@ -392,7 +376,7 @@ class Session:
     def _check(self, policy: TruncationPolicy) -> None:
         if policy.verdicts is not VerdictSource.TENSORRT:
             return
-        if policy.timing is Timing.UPSTREAM:
+        if policy.timing.is_upstream:
             raise UsageError(
                 "timing upstream does what torch_tensorrt does, and it asks validators only",
                 remedy="use --verdicts validators, or another --timing",
@@ -402,8 +386,8 @@ class Session:
             raise UnavailableError(f"TensorRT cannot be asked here: {networks.reason}")
 
     def _analyze(self, policy: TruncationPolicy) -> _Analysis:
-        lowered = self._lower(policy.timing is Timing.UPSTREAM)
-        if lowered.captured.module is None:
+        lowered = self._lower(policy.timing.is_upstream)
+        if isinstance(lowered, FailedLowering):
             return self._failed_lowering(policy, lowered.captured)
         context = Context(
             program=self._loaded.program,
@@ -435,7 +419,7 @@ class Session:
         model = msgspec.structs.replace(report.model, outputs=analysed.outputs)
         return _Analysis(msgspec.structs.replace(report, model=model), analysed)
 
-    def _lower(self, truncate_double: bool) -> Lowered:
+    def _lower(self, truncate_double: bool) -> Lowered | FailedLowering:
         """Captures the program, again for `upstream` if a pass decides by its setting."""
         other = self._lowered.get(not truncate_double)
         if other is not None and not other.captured.asks_truncate_double:
@@ -450,9 +434,9 @@ class Session:
             self._lowered[truncate_double] = self._judge_lowered(captured)
         return self._lowered[truncate_double]
 
-    def _judge_lowered(self, captured: Captured) -> Lowered:
+    def _judge_lowered(self, captured: Captured) -> Lowered | FailedLowering:
         if captured.module is None:
-            return Lowered(captured)
+            return FailedLowering(captured)
         self._progress("infer", "with nothing truncated")
         inferred = infer.infer(captured.module)
         self._progress("validate", "on original dtypes")
@@ -463,6 +447,7 @@ class Session:
         values = reasons.values_of(inferred.module)
         return Lowered(
             captured,
+            captured.module,
             inferred,
             original,
             refreshed,
