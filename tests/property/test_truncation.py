@@ -25,6 +25,7 @@ from oracle import (  # noqa: E402
     fingerprint,
 )
 from programs import Recipe, recipes  # noqa: E402
+from told import check_rows  # noqa: E402
 
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy  # noqa: E402
 from trtdbg.session import session as sessions  # noqa: E402
@@ -105,6 +106,7 @@ def check(recipe: Recipe, plan: Plan) -> None:
             assert fingerprint(loaded) == before, "the loaded program has changed"
             assert watch.executed == [], "repair has run something"
             check_outputs(report, loaded)
+            check_rows(report)
             if policy not in watch.programs:
                 assert {f.code for f in report.findings} & {"TD501", "TD502"}
                 continue

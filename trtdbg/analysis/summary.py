@@ -18,6 +18,7 @@ from trtdbg.records import (
     TypingKind,
     ValidatorVerdict,
     Verdict,
+    dtype_text,
 )
 
 FLAVOURS = {"rtx": "TensorRT-RTX", "standard": "TensorRT"}
@@ -226,7 +227,8 @@ def _accepted_but_left(settings: Settings) -> str:
 def is_retyped(node: NodeRecord) -> bool:
     """Tells whether the three dtypes of a node disagree."""
     known = [d for d in (node.original, node.inferred, node.truncated) if d is not None]
-    return any(dtype != known[0] for dtype in known)
+    # An older report says one name for an operator of several outputs with that dtype.
+    return len({dtype_text(dtype) for dtype in known}) > 1
 
 
 def nodes_that_matter(report: Report) -> tuple[NodeRecord, ...]:

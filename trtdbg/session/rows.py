@@ -37,7 +37,7 @@ from trtdbg.records import (
     Verdict,
     Widened,
 )
-from trtdbg.session import verdicts
+from trtdbg.session import promises, verdicts
 from trtdbg.stages import engine, partition, probe, validate
 from trtdbg.stages.network import Network
 
@@ -97,16 +97,7 @@ class NodeRows:
 
     def promised(self, node: Node) -> Dtype:
         """Returns what export promises for the value that a node descends from."""
-        if node.op == "output":
-            return None
-        promised = self.exported.get(origin_name(node) or node.name)
-        own = recorded_dtype(node)
-        if isinstance(promised, tuple) and isinstance(own, str):
-            # A node behind one of several outputs: its own place says which.
-            index = node.args[1] if len(node.args) > 1 else None
-            if isinstance(index, int) and index < len(promised):
-                return promised[index]
-        return promised if promised is not None else own
+        return promises.promised(node, self.exported, self.plain.dtypes)
 
     def _verdict(self, node: Node) -> Verdict:
         if node.op != "call_function":
@@ -166,7 +157,9 @@ def last_rows(
             op=node.op,
             target=node.target,
             shape=node.shape,
-            original=exported.get(node.from_node or node.name),
+            original=promises.in_form_of(
+                node.dtype, exported.get(node.from_node or node.name)
+            ),
             recorded=node.dtype,
             source=node.source,
             from_node=node.from_node,
