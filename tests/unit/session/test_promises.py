@@ -15,7 +15,12 @@ from trtdbg.records import NodeRecord
         # Which of the promised outputs an operator inside a GRU makes, nobody knows.
         ("float32", ("float32", "int64"), None, "float32"),
         ("int64", ("float32", "int64"), 1, "int64"),
-        (("float16", "float32", "float32"), "float16", None, ("float16", "float32", "float32")),
+        (
+            ("float16", "float32", "float32"),
+            "float16",
+            None,
+            ("float16", "float32", "float32"),
+        ),
         (("float32", "int64"), ("float64", "int64"), None, ("float64", "int64")),
         (("float32",), ("float64", "int64"), None, ("float32",)),
         (None, "float32", None, None),
