@@ -25,6 +25,7 @@ from trtdbg.archive.entries import Entries, opened
 from trtdbg.archive.symbols import patched_sympify
 from trtdbg.compat.backstop import refused_events
 from trtdbg.compat.devices import absent_devices_on_cpu, move_autocast
+from trtdbg.compat.ranges import drop_derived_ranges
 from trtdbg.errors import ModelError
 from trtdbg.graphs.graph import first_line
 
@@ -133,6 +134,7 @@ def _read(
     try:
         program = _deserialize(entries, vetted, trust=trust)
         move_autocast(program, moved)
+        drop_derived_ranges(program)
         return program, _example_inputs(program)
     except (MemoryError, RecursionError, ModelError):
         raise

@@ -1,0 +1,41 @@
+"""Repairs what torch.export.load writes of derived sizes, which torch itself cannot read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sympy
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+
+def drop_derived_ranges(program: ExportedProgram) -> None:
+    """Forgets the ranges of expressions such as `2*s0` in a loaded program, in place.
+
+    A saved program has a range for each size of an input, and loading enters all of them as
+    if each were a symbol. Whatever traces the program anew (`run_decompositions`) then
+    raises "expected sympy.Symbol". The range of an expression follows from that of its symbols,
+    so nothing is lost.
+
+    Source: torch 2.13, `_export/serde/serialize.py` (GraphModuleDeserializer.deserialize) and
+    `export/exported_program.py` (_get_updated_range_constraints).
+    """
+    for env in _shape_envs(program.graph_module):
+        ranges = env.var_to_range
+        for key in [key for key in ranges if not isinstance(key, sympy.Symbol)]:
+            del ranges[key]
+    constraints = program.range_constraints
+    for key in [key for key in constraints if not isinstance(key, sympy.Symbol)]:
+        del constraints[key]
+
+
+def _shape_envs(module: GraphModule) -> Iterator[ShapeEnv]:
+    seen: set[int] = set()
+    for node in module.graph.nodes:
+        value = node.meta.get("val")
+        env = value.fake_mode.shape_env if isinstance(value, FakeTensor) else None
+        if env is not None and id(env) not in seen:
+            seen.add(id(env))
+            yield env
