@@ -16,7 +16,7 @@ def drop_derived_ranges(program: ExportedProgram) -> None:
 
     A saved program has a range for each size of an input, and loading enters all of them as
     if each were a symbol. Whatever traces the program anew (`run_decompositions`) then
-    raises "expected sympy.Symbol". The range of an expression follows from that of its symbols,
+    raises "expected sympy.Symbol". The range of an expression follows from its symbols,
     so nothing is lost.
 
     Source: torch 2.13, `_export/serde/serialize.py` (GraphModuleDeserializer.deserialize) and
