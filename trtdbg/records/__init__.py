@@ -4,6 +4,16 @@ Every closed choice is an enum whose value is its JSON. A value of a node with s
 is a tuple with one entry per output. Keys may be added to a record, never renamed.
 """
 
+from trtdbg.records.causes import (
+    Cause,
+    CauseKind,
+    Cost,
+    Counts,
+    Cure,
+    CureKind,
+    Headline,
+    OtherFlavour,
+)
 from trtdbg.records.engines import (
     Binding,
     BoundaryCast,
@@ -77,6 +87,8 @@ __all__ = [
     "BuildRecord",
     "BuildStatus",
     "Capability",
+    "Cause",
+    "CauseKind",
     "Change",
     "ChangePlace",
     "Comparison",
@@ -84,7 +96,11 @@ __all__ = [
     "Consequences",
     "ConstantRecord",
     "Contender",
+    "Cost",
     "Counterfactual",
+    "Counts",
+    "Cure",
+    "CureKind",
     "Direction",
     "Dtype",
     "EngineRecord",
@@ -94,6 +110,7 @@ __all__ = [
     "Finding",
     "Gpu",
     "GraphNode",
+    "Headline",
     "LayerRecord",
     "LayerTime",
     "Level",
@@ -102,6 +119,7 @@ __all__ = [
     "NodeError",
     "NodeRecord",
     "Numerics",
+    "OtherFlavour",
     "PassRecord",
     "Phase",
     "Recipe",

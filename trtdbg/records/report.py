@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.records.causes import Cause, Headline
 from trtdbg.records.engines import Binding, BoundaryCast, ConstantRecord, EngineRecord, Saved
 from trtdbg.records.graph import GraphNode, PassRecord, Record, Source
 from trtdbg.records.numerics import Execution, Numerics
@@ -184,6 +185,10 @@ class Report(Record, frozen=True, kw_only=True):
     boundary_casts: tuple[BoundaryCast, ...] = ()
     constants: tuple[ConstantRecord, ...] = ()
     findings: tuple[Finding, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    """Why the model is not one engine: breaks first, then by number of places."""
+    headline: Headline | None = None
+    """On request only; None if nobody asked."""
     validators: tuple[ValidatorSource, ...] = ()
     """Source text of every validator in the nodes' verdicts, each once, found by its name."""
     consequences: Consequences | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from trtdbg.records.causes import OtherFlavour
 from trtdbg.records.graph import Dtype, Record, Shape, Source
 
 
@@ -168,3 +169,5 @@ class NodeRecord(Record, frozen=True, kw_only=True):
     """The dtype written in the call, by keyword or position, before any truncation."""
     counterfactual: Counterfactual | None = None
     """Why it is refused under some typing; None if it is refused under none."""
+    other_flavour: OtherFlavour | None = None
+    """What validators say for the other build of TensorRT; None where it was not asked."""
