@@ -98,9 +98,9 @@ class Cause(Record, frozen=True, kw_only=True):
     target: str | None = None
     """The operator; None of a cause that is not of one operator."""
     reason: str
-    """One sentence, the same for all nodes of the cause, and the answer of `why` for each."""
+    """One sentence, the same for all nodes of the cause and the answer of `why`."""
     then: tuple[str, ...] = ()
-    """What would keep these operators out next, were the first reason gone; as far as known."""
+    """What would keep these operators out next if the first reason were gone, where known."""
     nodes: tuple[str, ...] = ()
     """Operators of the lowered graph, in graph order."""
     engines: tuple[int, ...] = ()
@@ -135,7 +135,7 @@ class Counts(Record, frozen=True, kw_only=True):
 
 
 class Headline(Record, frozen=True, kw_only=True):
-    """The first line: what the user runs, what is analysed here, and what `late` would bring."""
+    """The first line: what the user runs, what is analysed, what `late` would bring."""
 
     compiled: Counts
     """As `torch_tensorrt.compile` does with its own settings, or with the recorded ones."""
