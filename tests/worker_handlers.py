@@ -14,7 +14,7 @@ import time
 from trtdbg.errors import ModelError, StageError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, ModelInfo, Report
-from trtdbg.worker.messages import Describe, Log, LogLevel, Progress
+from trtdbg.worker.messages import Asking, Describe, Log, LogLevel, Progress
 
 
 class PrivateStageError(StageError):
@@ -22,11 +22,17 @@ class PrivateStageError(StageError):
 
 
 class Scripted:
+    lessons = None
+
     def __init__(self, emit):
         self.emit = emit
 
     def prepare(self):
         self.emit(Progress(stage="prepare", detail="nothing"))
+
+    def learn(self, lessons):
+        self.lessons = lessons
+        self.emit(Log(source="lessons", level=LogLevel.INFO, text=repr(lessons)))
 
     def handle(self, request):
         if isinstance(request, Describe):
@@ -60,6 +66,20 @@ class Scripted:
     def do_probe(self, seconds):
         self.emit(Progress(stage="probe"))
         time.sleep(float(seconds))
+
+    def do_asking(self, name):
+        """Ends while two questions are asked, unless an earlier worker did."""
+        self.emit(Asking(questions=("a", "b")))
+        if not self.lessons:
+            if name == "bad_alloc":
+                os.write(
+                    2, b"terminate called after throwing an instance of 'std::bad_alloc'\n"
+                )
+                os.abort()
+            if name == "exit":
+                os._exit(3)
+            os.kill(os.getpid(), getattr(signal, name))
+            time.sleep(60)
 
     def do_hold(self, megabytes):
         self.held = b"x" * (int(megabytes) << 20)

@@ -40,7 +40,7 @@ from trtdbg.errors import (
 from trtdbg.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.viewing import Viewing
-from trtdbg.worker.messages import Access, Ask, Log, News, Progress, Reply
+from trtdbg.worker.messages import Access, Ask, Log, LogLevel, News, Progress, Reply
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -138,6 +138,8 @@ class Terminal:
 
     def __init__(self) -> None:
         self.verbose = False
+        self.terminated = False
+        """Whether SIGTERM came."""
         self._client: Client | None = None
         self._console: Console | None = None
         self._subject = ""
@@ -276,7 +278,9 @@ class Terminal:
     def _heard(self, event: News) -> None:
         """Shows progress; called from the client's thread."""
         if isinstance(event, Log):
-            if self.verbose:
+            if event.source == "trtdbg" and event.level in (LogLevel.WARNING, LogLevel.ERROR):
+                self.note(event.text)
+            elif self.verbose:
                 self._line(f"{event.source} {event.level.value}: {event.text}")
             return
         if not isinstance(event, Progress):
@@ -313,11 +317,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A character that the terminal's encoding lacks is no reason to fail.
         sys.stdout.reconfigure(errors="replace")
     try:
-        with _sigterm_interrupts():
+        with _sigterm_interrupts(terminal):
             code = _run(terminal, list(sys.argv[1:] if argv is None else argv))
     finally:
         with _deaf_to_interrupts():
-            terminal.close(kill=code is ExitCode.INTERRUPTED)
+            terminal.close(kill=code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED))
     return int(code)
 
 
@@ -339,8 +343,8 @@ def _run(terminal: Terminal, arguments: list[str]) -> ExitCode:
         terminal.error(f"{error.format_message().rstrip('.')}; see `{command} --help`")
         return ExitCode.USAGE
     except (KeyboardInterrupt, CancelledError, click.Abort):
-        terminal.note("interrupted")
-        return ExitCode.INTERRUPTED
+        terminal.note("ended by SIGTERM" if terminal.terminated else "interrupted")
+        return ExitCode.TERMINATED if terminal.terminated else ExitCode.INTERRUPTED
     except WorkerBugError as error:
         terminal.fail(error, "")
         return error.exit_code
@@ -392,10 +396,11 @@ def _discard_stdout() -> None:
 
 
 @contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def _sigterm_interrupts(terminal: Terminal) -> Iterator[None]:
     """Ends the program on SIGTERM as on Ctrl-C, so that the worker goes with it."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        terminal.terminated = True
         raise KeyboardInterrupt
 
     with _signal(signal.SIGTERM, interrupt):

@@ -23,6 +23,8 @@ class ExitCode(IntEnum):
     """Lowering, partitioning or a build failed."""
     BUG = 70
     INTERRUPTED = 130
+    TERMINATED = 143
+    """Ended by SIGTERM, as a scheduler or `timeout` does."""
 
 
 class TrtdbgError(Exception):

@@ -249,7 +249,8 @@ def test_a_comparison_ends_with_its_pool_and_keeps_its_rows(
             process.send_signal(number)
         out, said = process.communicate(timeout=SECONDS)
         assert time.monotonic() - began < 2
-    assert process.returncode == (130 if number is not signal.SIGKILL else -9)
+    expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
+    assert process.returncode == expected[number]
     assert out == b""
     assert b"Traceback" not in said
     assert are_gone(below)

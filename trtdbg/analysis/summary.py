@@ -33,6 +33,8 @@ VERDICT_WORDS = {
 }
 
 PROBE = "tensorrt"
+
+_UNASKED_NAMED = 3
 """Name of the verdict row that holds TensorRT's own answer."""
 
 _FATAL_PHASES = frozenset(
@@ -182,6 +184,25 @@ def answer_in_force(policy: TruncationPolicy, verdict: ValidatorVerdict) -> Verd
     if policy.timing is Timing.UPSTREAM:
         return verdict.original
     return verdict.truncated
+
+
+def unasked_line(report: Report) -> str | None:
+    """Returns which nodes TensorRT could not be asked about, and why; None if none."""
+    reasons = {
+        node.name: verdict.reason
+        for node in report.nodes
+        for verdict in node.verdicts
+        if verdict.validator == PROBE
+        and verdict.truncated is Verdict.NOT_CHECKED
+        and verdict.reason
+    }
+    if not reasons:
+        return None
+    names = list(reasons)[:_UNASKED_NAMED]
+    names += ["..."] * (len(reasons) > _UNASKED_NAMED)
+    why = "; ".join(dict.fromkeys(filter(None, reasons.values())))
+    nodes = f"{count(len(reasons), 'node')} ({', '.join(names)})"
+    return f"TensorRT was not asked about {nodes}: {why}"
 
 
 def refusal(report: Report, node: NodeRecord) -> str:

@@ -20,6 +20,10 @@ _SIZE: Final = re.compile(
 )
 
 
+_LEAST: Final = 1 << 20
+"""A smaller limit lacks its unit: a worker needs hundreds of times as much to start."""
+
+
 def make_access(raw: dict[str, Any]) -> Access:
     """Makes of the raw option values how far files are trusted, and the limits."""
     limit, seconds = raw.get("memory_limit"), raw.get("time_limit")
@@ -27,10 +31,20 @@ def make_access(raw: dict[str, Any]) -> Access:
     return Access(
         trust=bool(raw.get("trust")),
         imports=tuple(raw.get("import") or ()),
-        memory_limit=None if limit is None else parse_size(limit),
+        memory_limit=None if limit is None else _memory_limit(limit),
         time_limit=None if seconds is None else float(seconds),
         load_limit=PLAIN_ACCESS.load_limit if loading is None else float(loading) or None,
     )
+
+
+def _memory_limit(text: str) -> int:
+    size = parse_size(text)
+    if size < _LEAST:
+        raise UsageError(
+            f"--memory-limit: {text.strip()} is {size} bytes, in which no worker starts",
+            remedy="write it like 8G",
+        )
+    return size
 
 
 def parse_size(text: str) -> int:

@@ -32,6 +32,7 @@ EXIT_CODES: Final = (
     (ExitCode.FAILED, "lowering, partitioning or a build failed, or the worker died"),
     (ExitCode.BUG, "a bug of trtdbg"),
     (ExitCode.INTERRUPTED, "interrupted"),
+    (ExitCode.TERMINATED, "ended by SIGTERM"),
 )
 """Exit codes as `--help` prints them."""
 

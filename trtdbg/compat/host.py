@@ -26,8 +26,10 @@ from trtdbg.records import Capability, Environment, Gpu
 LINE_SOURCES = {
     "torch_tensorrt [TensorRT Conversion Context]": "tensorrt",
     "torch_tensorrt": "torch_tensorrt",
+    "trtdbg": "trtdbg",
 }
-"""Logger to the source under which its lines are shown; the first is TensorRT's own log."""
+"""Logger to the source under which its lines are shown; the first is TensorRT's own log,
+the last is ours."""
 
 TENSORRT_LOGGER = "torch_tensorrt [TensorRT Conversion Context]"
 
@@ -149,7 +151,7 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def attach_log(emit: Callable[[str, int, str], None]) -> None:
-    """Sends each line of TensorRT's and torch_tensorrt's logs to `emit(source, level, text)`.
+    """Sends each line of three logs to `emit(source, level, text)`.
 
     `level` is a level of the logging module. The root logger is not touched.
     """

@@ -115,6 +115,9 @@ def header(report: Report, headline: str) -> RenderableType:
     lines.add_row("policy", Text(summary.policy_line(report.policy)))
     lines.add_row("settings", Text(summary.settings_line(report.settings)))
     lines.add_row("made with", Text(summary.environment_line(report.environment)))
+    unasked = summary.unasked_line(report)
+    if unasked is not None:
+        lines.add_row("not asked", Text(unasked, style="yellow"))
     for record in report.passes:
         if record.error:
             lines.add_row("error", Text(f"pass {record.index} {record.name}: {record.error}"))

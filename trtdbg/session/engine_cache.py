@@ -1,13 +1,13 @@
 """Keeps built engines on disk by content, so that the same engine is built once.
 
 One file per engine, named by its fingerprint. A file appears whole or not at all, is checked
-against its own digest when it is read, and the engines longest unused make room for new ones.
+against its own digest when it is read, record included, and the engines longest unused make
+room for new ones.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from pathlib import Path
 from typing import Final
@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 import platformdirs
 
-from trtdbg import files
 from trtdbg.errors import UsageError
 from trtdbg.records import BuildRecord, BuildStatus
+from trtdbg.session import sealed
 
 LIMIT_VARIABLE: Final = "TRTDBG_ENGINE_CACHE_MIB"
 """Names the environment variable that bounds the cache; 0 turns it off."""
@@ -27,8 +27,8 @@ _SUFFIX: Final = ".engine"
 
 
 class _Entry(msgspec.Struct, frozen=True):
+    fingerprint: str
     build: BuildRecord
-    sha256: str
     serialized: bytes
 
 
@@ -47,20 +47,22 @@ class EngineCache:
     def find(self, fingerprint: str) -> tuple[BuildRecord, bytes] | None:
         """Returns the record and the engine built of the same; None if there is none.
 
-        A damaged file is removed. The seconds in the record are those of the real build.
+        A damaged file is not used and replaced when the engine is built. The seconds in the
+        record are those of the real build.
         """
         if self._limit == 0:
             return None
         path = self._path(fingerprint)
+        payload = sealed.read(path)
+        if payload is None:
+            return None
         try:
-            entry = msgspec.msgpack.decode(path.read_bytes(), type=_Entry)
-        except OSError:
+            entry = msgspec.msgpack.decode(payload, type=_Entry)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            sealed.refuse(path, f"is unreadable ({type(error).__name__})")
             return None
-        except msgspec.MsgspecError:
-            _remove(path)
-            return None
-        if hashlib.sha256(entry.serialized).hexdigest() != entry.sha256:
-            _remove(path)
+        if entry.fingerprint != fingerprint:
+            sealed.refuse(path, "holds another engine")
             return None
         with contextlib.suppress(OSError):
             os.utime(path)  # What was used last is dropped last.
@@ -70,11 +72,9 @@ class EngineCache:
         """Writes an engine; a cache that cannot be written is no reason to stop."""
         if build.status is not BuildStatus.BUILT or len(serialized) > self._limit:
             return
-        digest = hashlib.sha256(serialized).hexdigest()
-        entry = _Entry(build=build, sha256=digest, serialized=serialized)
+        entry = _Entry(fingerprint=fingerprint, build=build, serialized=serialized)
         with contextlib.suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            files.replace(self._path(fingerprint), msgspec.msgpack.encode(entry))
+            sealed.write(self._path(fingerprint), msgspec.msgpack.encode(entry))
             self._make_room()
 
     def _path(self, fingerprint: str) -> Path:

@@ -1,12 +1,12 @@
-"""Keeps TensorRT's answers about nodes on disk, and what it was asked when it died.
+"""Keeps TensorRT's answers about nodes on disk, one file per TensorRT, target and GPU.
 
-One file per TensorRT, target and torch_tensorrt; a journal per asking process beside it. A
-journal whose process is gone says which questions ended it: a single one is a verdict
-(`crashed`), several become suspects and are asked one by one.
+What ended a worker is not decided here: only its parent knows how it ended, and says so with
+the next request (`trtdbg.worker.history`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -15,11 +15,12 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
-from trtdbg import files
 from trtdbg.records import Dtype, Environment, Verdict
+from trtdbg.session import sealed
 from trtdbg.stages.probe import Answer, Memory
+from trtdbg.worker.messages import Lessons
 
-CRASH_SENTENCE = "TensorRT ended the process when it was asked about this node"
+CRASH_SENTENCE = "TensorRT ended the process each time it was asked about this node"
 MOST_ANSWERS = 20_000
 """Oldest answers beyond this number are dropped, which bounds the file to some megabytes."""
 
@@ -33,8 +34,16 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
 class ProbeCache:
     """The answers of one TensorRT for one target, shared by every model."""
 
-    def __init__(self, environment: Environment, target: str | None) -> None:
-        """Reads the answers and the journals of processes that are gone."""
+    def __init__(
+        self, environment: Environment, target: str | None, lessons: Lessons | None = None
+    ) -> None:
+        """Reads the answers.
+
+        Args:
+            environment: says which TensorRT answers.
+            target: compute capability that is built for; None is the GPU of this machine.
+            lessons: what earlier workers ended on, as their parent tells it.
+        """
         gpu = environment.gpu.compute_capability if environment.gpu is not None else "none"
         words = (
             environment.flavour,
@@ -45,65 +54,63 @@ class ProbeCache:
         name = re.sub(r"[^\w.]+", "_", "-".join(str(word) for word in words))
         self._folder = Path(platformdirs.user_cache_dir("trtdbg")) / "probe"
         self._path = self._folder / f"{name}.msgpack"
-        # Machines may share the folder, and tell nothing of each other's processes.
-        self._stem = f"{name}.{platform.node()}"
-        self._journal = self._folder / f"{self._stem}.{os.getpid()}.asking"
-        self.memory = Memory(self._read(), self._announce)
-        self._learn_from_crashes()
+        self.memory = Memory(self._read())
+        self.memory.suspects |= _old_suspects(self._folder, f"{name}.{platform.node()}")
+        if lessons is not None:
+            self._learn(lessons)
 
     def save(self) -> None:
         """Writes the answers; a cache that cannot be written is no reason to stop."""
+        answers = {**self._read(say=False), **self.memory.answers}
         entries = {
             key: _Entry(answer.verdict, answer.reason, answer.dtype)
-            for key, answer in list({**self._read(), **self.memory.answers}.items())[
-                -MOST_ANSWERS:
-            ]
+            for key, answer in list(answers.items())[-MOST_ANSWERS:]
         }
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            files.replace(self._path, msgspec.msgpack.encode(entries))
-            self._journal.unlink(missing_ok=True)
-        except OSError:
-            return
+        with contextlib.suppress(OSError):
+            sealed.write(self._path, msgspec.msgpack.encode(entries))
 
-    def _read(self) -> dict[str, Answer]:
+    def _read(self, *, say: bool = True) -> dict[str, Answer]:
+        payload = sealed.read(self._path, say=say)
+        if payload is None:
+            return {}
         try:
-            entries = msgspec.msgpack.decode(self._path.read_bytes(), type=dict[str, _Entry])
-        except (OSError, msgspec.MsgspecError):
-            # No cache, or one of another version: it is made anew.
+            entries = msgspec.msgpack.decode(payload, type=dict[str, _Entry])
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            if say:
+                sealed.refuse(self._path, f"is unreadable ({type(error).__name__})")
             return {}
         return {key: Answer(e.verdict, e.reason, e.dtype) for key, e in entries.items()}
 
-    def _announce(self, signatures: list[str]) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._journal.write_text("\n".join(signatures))
-        except OSError:
-            return
-
-    def _learn_from_crashes(self) -> None:
-        for journal in self._folder.glob(f"{self._stem}.*.asking"):
-            pid = journal.name.split(".")[-2]
-            if not pid.isdigit() or _is_alive(int(pid)):
-                continue
-            try:
-                signatures = journal.read_text().split()
-                journal.unlink()
-            except OSError:
-                continue
-            if len(signatures) == 1:
-                crash = Answer(Verdict.CRASHED, CRASH_SENTENCE)
-                self.memory.answers[signatures[0]] = crash
-            else:
-                self.memory.suspects.update(signatures)
-        if self.memory.answers:
+    def _learn(self, lessons: Lessons) -> None:
+        self.memory.suspects.update(lessons.suspects)
+        self.memory.left_out.update(dict.fromkeys(lessons.left_out, lessons.why_left_out))
+        for signature in lessons.crashed:
+            self.memory.answers[signature] = Answer(Verdict.CRASHED, CRASH_SENTENCE)
+        if lessons.crashed:
             self.save()
+
+
+def _old_suspects(folder: Path, stem: str) -> set[str]:
+    """Returns what older versions left of questions that were open as a process ended.
+
+    They do not say how it ended, so the questions are only asked one by one.
+    """
+    found: set[str] = set()
+    for journal in folder.glob(f"{stem}.*.asking"):
+        pid = journal.name.split(".")[-2]
+        if not pid.isdigit() or _is_alive(int(pid)):
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            if journal.is_file():
+                found.update(journal.read_text(encoding="ascii").split())
+            journal.unlink()
+    return found
 
 
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -23,7 +23,7 @@ from trtdbg.session.analysed import Analysed
 from trtdbg.stages import engine
 from trtdbg.stages.assemble import assemble, engine_module, move, save_module
 from trtdbg.stages.wiring import Bindings, describe
-from trtdbg.worker.messages import Job, Log, News, Progress
+from trtdbg.worker.messages import Asking, Job, Log, News, Progress
 
 _logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def compile_program(
     return Session(job, _log, loaded).compile(policy)
 
 
-def _log(event: News) -> None:
+def _log(event: News | Asking) -> None:
     if isinstance(event, Progress):
         _logger.debug("%s %s", event.stage, event.detail)
     elif isinstance(event, Log):

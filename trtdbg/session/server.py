@@ -34,6 +34,7 @@ from trtdbg.worker import safe_path
 from trtdbg.worker.messages import (
     Analyze,
     Ask,
+    Asking,
     Attempt,
     Build,
     Describe,
@@ -41,6 +42,7 @@ from trtdbg.worker.messages import (
     Event,
     Failed,
     Job,
+    Lessons,
     Log,
     LogLevel,
     Measure,
@@ -48,7 +50,7 @@ from trtdbg.worker.messages import (
     Progress,
     Reply,
     Reproduce,
-    Request,
+    Sent,
     Shutdown,
     Weigh,
     native_path,
@@ -85,6 +87,9 @@ class RequestHandler(Protocol):
     def prepare(self) -> None:
         """Does the slow imports, before the first request is looked at; must not raise."""
 
+    def learn(self, lessons: Lessons) -> None:
+        """Takes what earlier workers ended on, before the request that they ended on."""
+
     def handle(self, request: Ask) -> Reply:
         """Returns the record that answers `request`."""
 
@@ -92,11 +97,16 @@ class RequestHandler(Protocol):
 class Handler:
     """Answers requests with one cached `Session` per job."""
 
-    def __init__(self, emit: Callable[[News], None]) -> None:
+    def __init__(self, emit: Callable[[News | Asking], None]) -> None:
         """Remembers where progress and log lines go; imports nothing."""
         self._emit = emit
         self._sessions: OrderedDict[tuple[Job, _FileState], Session] = OrderedDict()
         self._missing: Exception | None = None
+        self._lessons: Lessons | None = None
+
+    def learn(self, lessons: Lessons) -> None:
+        """Takes what earlier workers ended on, for sessions opened from now on."""
+        self._lessons = lessons
 
     def prepare(self) -> None:
         """Imports torch and torch_tensorrt; a failure comes with the first that needs them."""
@@ -160,7 +170,10 @@ class Handler:
         kin = next((s for k, s in self._sessions.items() if _kin(k, key)), None)
         while len(self._sessions) >= _KEPT_SESSIONS:
             self._sessions.popitem(last=False)
-        self._sessions[key] = Session(job, self._emit) if kin is None else kin.sibling(job)
+        if kin is None:
+            self._sessions[key] = Session(job, self._emit, lessons=self._lessons)
+        else:
+            self._sessions[key] = kin.sibling(job)
         return self._sessions[key]
 
 
@@ -197,14 +210,18 @@ def serve(
     _redirect(stdout, stderr)
     _share_no_semaphores()
     channel = _Channel(connection)
-    requests: queue.SimpleQueue[Ask] = queue.SimpleQueue()
+    requests: queue.SimpleQueue[Ask | Lessons] = queue.SimpleQueue()
     threading.Thread(
         target=_receive, args=(connection, requests), name="trtdbg-requests", daemon=True
     ).start()
     answering = _load(handler)(channel.send)
     answering.prepare()
     while True:
-        channel.send(_answer(answering, requests.get()))
+        sent = requests.get()
+        if isinstance(sent, Lessons):
+            answering.learn(sent)
+        else:
+            channel.send(_answer(answering, sent))
 
 
 class _Channel:
@@ -224,9 +241,9 @@ class _Channel:
                 _follow_parent()
 
 
-def _receive(connection: Connection, requests: queue.SimpleQueue[Ask]) -> None:
+def _receive(connection: Connection, requests: queue.SimpleQueue[Ask | Lessons]) -> None:
     """Reads requests while another is answered, so that the parent's end is always noticed."""
-    decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+    decoder: msgspec.msgpack.Decoder[Sent] = msgspec.msgpack.Decoder(Sent)
     while True:
         try:
             request = decoder.decode(connection.recv_bytes())
@@ -296,9 +313,9 @@ def _buffer_c_stdout_by_line() -> None:
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, line_buffered, 0)
 
 
-def _load(handler: str) -> Callable[[Callable[[News], None]], RequestHandler]:
+def _load(handler: str) -> Callable[[Callable[[News | Asking], None]], RequestHandler]:
     module, _, name = handler.partition(":")
-    made: Callable[[Callable[[News], None]], RequestHandler] = getattr(
+    made: Callable[[Callable[[News | Asking], None]], RequestHandler] = getattr(
         importlib.import_module(module), name
     )
     return made

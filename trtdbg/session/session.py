@@ -14,6 +14,7 @@ import msgspec
 import torch
 
 from trtdbg.analysis.findings import Evidence, find
+from trtdbg.analysis.summary import unasked_line
 from trtdbg.archive.load import LoadedProgram
 from trtdbg.compat import host
 from trtdbg.errors import StageError, UnavailableError, UsageError
@@ -47,9 +48,13 @@ from trtdbg.worker.limits import LOAD_STAGE
 from trtdbg.worker.messages import (
     DEFAULT_ATOL,
     DEFAULT_RTOL,
+    Asking,
     Attempt,
     Attempted,
     Job,
+    Lessons,
+    Log,
+    LogLevel,
     News,
     Progress,
 )
@@ -75,8 +80,9 @@ class Session:
     def __init__(
         self,
         job: Job,
-        emit: Callable[[News], None],
+        emit: Callable[[News | Asking], None],
         loaded: LoadedProgram | None = None,
+        lessons: Lessons | None = None,
     ) -> None:
         """Prepares torch_tensorrt and loads the program.
 
@@ -84,6 +90,7 @@ class Session:
             job: the program and how it is to be compiled.
             emit: takes progress and log lines.
             loaded: the job's program where it is not in a file; `job.model` then names it.
+            lessons: what earlier workers ended on.
 
         Raises:
             UnavailableError: torch_tensorrt is missing.
@@ -103,7 +110,8 @@ class Session:
             node.name: recorded_dtype(node) for node in self._loaded.program.graph.nodes
         }
         self._builder = Builder(self.environment, self._target, self._capability, emit)
-        self._cache = ProbeCache(self.environment, self._target)
+        self._cache = ProbeCache(self.environment, self._target, lessons)
+        self._cache.memory.announce = lambda asked: emit(Asking(questions=tuple(asked)))
         self._lowered: dict[bool, Lowered | FailedLowering] = {}
         self._analyses: dict[TruncationPolicy, _Analysis] = {}
 
@@ -416,6 +424,9 @@ class Session:
             constants=analysed.constants,
             validators=validate.validator_sources(analysed.captured.module),
         )
+        unasked = unasked_line(report)
+        if unasked is not None:
+            self._emit(Log(source="trtdbg", level=LogLevel.WARNING, text=unasked))
         model = msgspec.structs.replace(report.model, outputs=analysed.outputs)
         return _Analysis(msgspec.structs.replace(report, model=model), analysed)
 

@@ -93,7 +93,7 @@ class Steps:
                 refused.add(culprit)
                 reason = net.error or "TensorRT refuses it in its engine"
                 self.answers.setdefault(culprit, probe.Answer(Verdict.REJECT, reason))
-                if self.answers[culprit].verdict is Verdict.ACCEPT:
+                if self.answers[culprit].verdict in (Verdict.ACCEPT, Verdict.NOT_CHECKED):
                     self.answers[culprit] = probe.Answer(Verdict.REJECT, reason)
         return frozenset(refused & set(split.engine_of))
 

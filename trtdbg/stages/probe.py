@@ -61,9 +61,12 @@ class Memory:
 
     answers: dict[str, Answer] = field(default_factory=dict)
     announce: Callable[[list[str]], None] = lambda _: None
-    """Told before TensorRT is asked, so that a crash can be laid at these questions' door."""
+    """Told before TensorRT is asked, so that the parent knows what a worker died of; told of
+    nothing when TensorRT has answered."""
     suspects: set[str] = field(default_factory=set)
     """Signatures that were being asked when TensorRT crashed: asked one by one."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Signatures that are not asked in this run, each with the reason."""
 
 
 @dataclass
@@ -97,7 +100,7 @@ def probe(
     have the dtypes that TensorRT gives the operands, and whose constants are the real ones.
     The network is built, many questions at a time, because some refusals come only then;
     questions with a symbolic size among their operands are defined, not built. Equal
-    questions are asked once. What there was no time for has no entry.
+    questions are asked once. What could not be asked is `not_checked`, with the reason.
 
     Args:
         engines: subgraphs in truncated dtypes, as they would be converted.
@@ -114,14 +117,24 @@ def probe(
         asked = list(_ask_engine(engine, options, memory, deadline))
         pending: dict[str, _Question] = {}
         for question in asked:
-            if question.answer is None and question.signature not in memory.answers:
+            if question.answer is None and _is_open(question, memory):
                 pending.setdefault(question.signature, question)
         _build_all(list(pending.values()), options, target, memory, deadline)
+        memory.announce([])
         for question in asked:
             answer = question.answer or memory.answers.get(question.signature)
-            if answer is not None:
-                found[question.mark] = answer
+            found[question.mark] = answer or _unasked(question, memory, seconds)
     return found
+
+
+def _is_open(question: _Question, memory: Memory) -> bool:
+    known = question.signature in memory.answers
+    return not known and question.signature not in memory.left_out
+
+
+def _unasked(question: _Question, memory: Memory, seconds: float) -> Answer:
+    late = f"the {seconds:g} seconds for questions to TensorRT were over"
+    return Answer(Verdict.NOT_CHECKED, memory.left_out.get(question.signature, late))
 
 
 def _ask_engine(
@@ -149,7 +162,8 @@ def _ask_engine(
             continue
         answer = memory.answers.get(question.signature) or defined.get(question.signature)
         if answer is None:
-            if time.monotonic() > deadline:
+            if question.signature in memory.left_out or time.monotonic() > deadline:
+                yield question
                 continue
             answer = _define(question, options, memory)
             defined[question.signature] = answer

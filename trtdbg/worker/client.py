@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,16 +21,20 @@ import msgspec
 from trtdbg import errors
 from trtdbg.errors import CancelledError, LimitError, TrtdbgError, WorkerBugError
 from trtdbg.records import Environment, Report
+from trtdbg.worker.history import History
 from trtdbg.worker.messages import (
     Ask,
+    Asking,
     Attempt,
     Attempted,
     Describe,
     Done,
     Event,
     Failed,
+    Lessons,
+    Log,
+    LogLevel,
     News,
-    Progress,
     Reply,
 )
 from trtdbg.worker.process import Worker
@@ -39,9 +44,6 @@ _logger = logging.getLogger(__name__)
 _GRACE_SECONDS: Final = 0.5
 """How long `close` lets a worker end by itself; importing torch can keep it from listening."""
 
-_PROBE_STAGE: Final = "probe"
-_MOST_PROBE_CRASHES: Final = 8
-
 
 @dataclass(eq=False)
 class _Pending:
@@ -49,10 +51,10 @@ class _Pending:
 
     request: Ask
     future: Future[Reply]
-    stage: str = ""
-    """What the worker said last that it was doing for it."""
-    crashes: int = 0
-    """Times TensorRT ended the worker while it was asked about single nodes."""
+    since: float | None = None
+    """When it was sent to a worker first, by `time.monotonic`."""
+    history: History = field(default_factory=History)
+    """What workers ended on while TensorRT was asked about single nodes for it."""
 
 
 class Client:
@@ -154,9 +156,19 @@ class Client:
         while self._waiting and self._running is None:
             pending = self._waiting.popleft()
             if pending.future.set_running_or_notify_cancel():
-                worker = self._living_worker()
-                self._running = pending
-                worker.send(pending.request)
+                self._send(pending)
+
+    def _send(self, pending: _Pending) -> None:
+        worker = self._living_worker()
+        self._running = pending
+        if pending.since is None:
+            pending.since = time.monotonic()
+        lessons = pending.history.lessons
+        worker.send(
+            pending.request,
+            since=pending.since,
+            lessons=None if lessons == Lessons() else lessons,
+        )
 
     def _heard(self, worker: Worker, message: Event) -> None:
         if isinstance(message, Done | Failed):
@@ -164,9 +176,15 @@ class Client:
             return
         with self._lock:
             deaf = worker is not self._worker
-            if not deaf and self._running is not None and isinstance(message, Progress):
-                self._running.stage = message.stage
-        if deaf or self._on_event is None:
+            if isinstance(message, Asking):
+                if not deaf and self._running is not None:
+                    self._running.history.asking = message.questions
+                return
+        if not deaf:
+            self._tell(message)
+
+    def _tell(self, message: News) -> None:
+        if self._on_event is None:
             return
         try:
             self._on_event(message)
@@ -192,23 +210,19 @@ class Client:
             self._dismissed.append(worker)
             self._worker = None
             pending, self._running = self._running, None
-            again = pending is not None and not isinstance(error, LimitError)
-            if pending is not None and again and self._may_ask_again(pending):
-                self._running = pending
-                self._living_worker().send(pending.request)
-                return
-            self._send_next()
-        if pending is not None:
+            again = None
+            if pending is not None and not isinstance(error, LimitError | WorkerBugError):
+                again = pending.history.worker_ended(
+                    worker.how_it_ended, by_itself=worker.ended_by_itself
+                )
+            if pending is None or again is None:
+                self._send_next()
+            else:
+                self._send(pending)
+        if again is not None:
+            self._tell(Log(source="trtdbg", level=LogLevel.WARNING, text=again))
+        elif pending is not None:
             pending.future.set_exception(error)
-
-    def _may_ask_again(self, pending: _Pending) -> bool:
-        """Tells whether a request whose worker died is sent once more.
-
-        The probe keeps a journal: each time TensorRT dies on a question, the next worker knows
-        more of what not to ask, so that a crash becomes a verdict.
-        """
-        pending.crashes += 1
-        return pending.stage == _PROBE_STAGE and pending.crashes <= _MOST_PROBE_CRASHES
 
 
 def _unpack(request: Ask, answer: Done | Failed) -> Reply:

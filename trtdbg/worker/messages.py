@@ -146,10 +146,25 @@ class Shutdown(Message, frozen=True, kw_only=True):
     """Asks the worker to end."""
 
 
+class Lessons(Message, frozen=True, kw_only=True):
+    """Tells a fresh worker which questions to TensorRT earlier ones ended on, by signature."""
+
+    suspects: tuple[str, ...] = ()
+    """To be asked one by one: a worker died of itself while it asked them."""
+    crashed: tuple[str, ...] = ()
+    """Not to be asked again: each time a worker died of itself."""
+    left_out: tuple[str, ...] = ()
+    """Not to be asked for this request."""
+    why_left_out: str = ""
+
+
 Ask = Describe | Analyze | Build | Measure | Weigh | Reproduce | Attempt
 """What is answered, with a `Reply`."""
 
 Request = Ask | Shutdown
+
+Sent = Request | Lessons
+"""What a worker is sent."""
 
 
 class Attempted(Message, frozen=True, kw_only=True):
@@ -201,6 +216,12 @@ class EngineBuilt(Message, frozen=True, kw_only=True):
     build: BuildRecord
 
 
+class Asking(Message, frozen=True, kw_only=True):
+    """Which questions TensorRT is being asked now, by signature; none when it has answered."""
+
+    questions: tuple[str, ...] = ()
+
+
 News = Progress | Log | EngineBuilt
 """What a worker tells while it works on a request."""
 
@@ -222,4 +243,5 @@ class Failed(Message, frozen=True, kw_only=True):
     traceback: str = ""
 
 
-Event = News | Done | Failed
+Event = News | Asking | Done | Failed
+"""What a worker sends."""

@@ -37,12 +37,14 @@ from trtdbg.worker.limits import (
 )
 from trtdbg.worker.messages import (
     Analyze,
+    Asking,
     Attempt,
     Build,
     Describe,
     Done,
     Event,
     Failed,
+    Lessons,
     Log,
     LogLevel,
     Measure,
@@ -63,6 +65,24 @@ _END_SECONDS: Final = 1.0
 """How long a worker that hung up may take to be gone before it is killed."""
 
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
+
+_OWN_DEATHS: Final = frozenset(
+    -number
+    for number in (
+        signal.SIGSEGV,
+        signal.SIGABRT,
+        signal.SIGFPE,
+        signal.SIGBUS,
+        signal.SIGILL,
+        signal.SIGTRAP,
+    )
+)
+"""Exit statuses of a process that nobody ended: what the program itself does wrong."""
+
+_NO_MEMORY: Final = re.compile(
+    r"bad_alloc|out of memory|cannot allocate memory", re.IGNORECASE
+)
+"""Last words of a process that ended for want of memory, by whatever signal."""
 
 _FATAL_SIGNAL: Final = "Fatal Python error: "
 """Start of what faulthandler writes on a fatal signal; the cause stands before it."""
@@ -96,6 +116,11 @@ class Worker:
         self._connection: Connection | None = None
         self._printed: tuple[_Printed, ...] = ()
         self._killed = False
+        self._lessons: Lessons | None = None
+        self.how_it_ended = ""
+        """Words for it, like `died of SIGSEGV`; set before `on_end` is called."""
+        self.ended_by_itself = False
+        """Whether it died of what it did, and not of a signal, a limit or lack of memory."""
         self._gone = False
         self._request: Request | None = None
         self._since: float | None = None
@@ -117,15 +142,28 @@ class Worker:
         """Tells whether process and thread are gone."""
         return not self._thread.is_alive()
 
-    def send(self, request: Request) -> None:
-        """Sends a request; if the worker is dead or dies of it, `on_end` says so."""
+    def send(
+        self,
+        request: Request,
+        *,
+        since: float | None = None,
+        lessons: Lessons | None = None,
+    ) -> None:
+        """Sends a request; if the worker is dead or dies of it, `on_end` says so.
+
+        Args:
+            request: what is asked.
+            since: when it was first asked, by `time.monotonic`, for its limit; None is now.
+            lessons: what the worker is told before it.
+        """
         with self._lock:
             self._request = request
-            self._since = time.monotonic()
+            self._lessons = lessons
+            self._since = time.monotonic() if since is None else since
             for printed in self._printed:
                 printed.last_line = None
             if self._connection is not None:
-                self._transmit(self._connection, request)
+                self._transmit(self._connection)
 
     def kill(self) -> None:
         """Ends the worker and what it started at once, without waiting for its death."""
@@ -184,11 +222,20 @@ class Worker:
         # A process that hung up is about to be gone; its exit status tells why.
         died = bool(wait([process.sentinel], _END_SECONDS))
         with self._lock:
+            was_killed = self._killed
             _kill_group(process)
             self._gone = True
         process.join()
         self._pass_on_printed(end=True)
-        return self._explain_death(process.exitcode if died else None)
+        status = process.exitcode if died else None
+        self.how_it_ended = _cause_of_death(status)
+        self.ended_by_itself = not was_killed and self._was_its_own_death(status)
+        return self._explain_death(status)
+
+    def _was_its_own_death(self, status: int | None) -> bool:
+        if status is None or _NO_MEMORY.search(self._printed[-1].last_line or ""):
+            return False
+        return status >= 0 or status in _OWN_DEATHS
 
     def _spawn(self) -> tuple[SpawnProcess, Connection]:
         """Starts the process and sends it what was asked meanwhile; the lock is held."""
@@ -207,14 +254,14 @@ class Worker:
         for end in child_ends:
             end.close()
         self._process, self._connection, self._printed = process, connection, tuple(printed)
-        if self._request is not None:
-            self._transmit(connection, self._request)
+        self._transmit(connection)
         return process, connection
 
-    def _transmit(self, connection: Connection, request: Request) -> None:
+    def _transmit(self, connection: Connection) -> None:
         # That the worker is dead is found and told by the thread that listens.
         with contextlib.suppress(OSError):
-            connection.send_bytes(msgspec.msgpack.encode(request))
+            for message in filter(None, (self._lessons, self._request)):
+                connection.send_bytes(msgspec.msgpack.encode(message))
 
     def _listen(self, process: SpawnProcess, connection: Connection) -> LimitError | None:
         """Passes on what the worker says until it hangs up, dies or takes too much."""
@@ -233,7 +280,7 @@ class Worker:
                     return None
                 if isinstance(message, Done | Failed):
                     self._since = None
-                if not isinstance(message, Log):
+                if not isinstance(message, Log | Asking):
                     self._follow(message if isinstance(message, Progress) else None)
                 self._on_message(self, message)
             elif process.sentinel in ready:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from trtdbg.errors import ExitCode, OutputError
 from trtdbg.files import refuse_existing, write_atomically
@@ -88,11 +89,15 @@ def run(
             note(f"wrote {picture.file}")
             return ExitCode.CLEAN
         code = _run(app)
-        if code == ExitCode.INTERRUPTED:
+        if code in _ENDED:
             app.abandon()
     if not alone:
         _remember(model, app, note)
     return code
+
+
+_ENDED: Final = (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
+"""Codes of an app that was ended from outside, amid whatever it did."""
 
 
 @contextlib.contextmanager
@@ -113,7 +118,7 @@ def _clients() -> Iterator[Callable[[Callable[[News], None]], Client]]:
 
 def _run(app: TrtdbgApp) -> int:
     code = app.run()
-    if code == ExitCode.INTERRUPTED:
+    if code is not None and code in _ENDED:
         return code
     failure = app.state.failure
     if app.state.loaded is None and failure is not None and failure.error is not None:

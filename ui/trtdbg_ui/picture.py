@@ -44,7 +44,7 @@ async def _idle(app: TrtdbgApp, pilot: Pilot[int]) -> None:
     while not app.idle and app.return_value is None:
         await asyncio.sleep(_LOOK_SECONDS)
     await _settled(pilot)
-    if app.return_value == ExitCode.INTERRUPTED:
+    if app.return_value in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise CancelledError("interrupted")
     if app.return_value is not None:
         raise UsageError(

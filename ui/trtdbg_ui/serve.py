@@ -128,21 +128,29 @@ def serve(
     server = _Server(command, f"trtdbg {model}", Guard(loopback=loopback, token=secret))
     with _listening(host, port) as listener:
         address = _address(host, listener.getsockname()[1], secret)
-        asyncio.run(_run(server, listener, lambda: note(f"open {address} ; ctrl+c ends")))
-    return ExitCode.INTERRUPTED
+        hint = f"open {address} ; ctrl+c ends"
+        return asyncio.run(_run(server, listener, lambda: note(hint)))
 
 
-async def _run(server: _Server, listener: socket.socket, ready: Callable[[], None]) -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+async def _run(
+    server: _Server, listener: socket.socket, ready: Callable[[], None]
+) -> ExitCode:
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[ExitCode] = loop.create_future()
+
+    def stop(code: ExitCode) -> None:
+        if not stopped.done():
+            stopped.set_result(code)
+
+    loop.add_signal_handler(signal.SIGINT, stop, ExitCode.INTERRUPTED)
+    loop.add_signal_handler(signal.SIGTERM, stop, ExitCode.TERMINATED)
     app = await server.app()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()
         ready()
-        await stopped.wait()
+        return await stopped
     finally:
         await runner.cleanup()
 

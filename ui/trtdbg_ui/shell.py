@@ -216,7 +216,9 @@ class Shell(App[int]):
     def on_load(self) -> None:
         """Ends the app on SIGINT too, of which Textual (8.2) makes an end without a code."""
         if threading.current_thread() is threading.main_thread():
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self.action_interrupt)
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGINT, self.action_interrupt)
+            loop.add_signal_handler(signal.SIGTERM, self.exit, int(ExitCode.TERMINATED))
 
     def action_interrupt(self) -> None:
         """Ends the app as Ctrl-C ends a program."""

@@ -9,7 +9,7 @@ from test_options import choose
 
 from tests import canned
 from trtdbg.commands import report
-from trtdbg.commands.access import parse_size
+from trtdbg.commands.access import make_access, parse_size
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.worker.messages import Access, Analyze
 
@@ -82,3 +82,9 @@ def test_a_saved_report_takes_none_of_these_flags(tmp_path) -> None:  # type: ig
     shell = FakeShell()
     assert report.run(shell, (str(path),), choose("--import", "x")) is ExitCode.USAGE
     assert "--import does not go with the saved report" in shell.failures[0][1]
+
+
+@pytest.mark.parametrize("text", ["1", "8", "512k"])
+def test_a_limit_in_which_no_worker_starts_is_refused(text):
+    with pytest.raises(UsageError, match="bytes, in which no worker starts"):
+        make_access({"memory_limit": text})

@@ -1,8 +1,9 @@
-"""TensorRT's answers survive processes; one that dies of a question tells the next."""
+"""TensorRT's answers survive processes; a parent tells what workers ended on."""
 
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from trtdbg.compat import host  # noqa: E402
 from trtdbg.policy import Settings, TruncationPolicy  # noqa: E402
 from trtdbg.records import Report, Verdict  # noqa: E402
 from trtdbg.worker.client import Client  # noqa: E402
-from trtdbg.worker.messages import Analyze, Job  # noqa: E402
+from trtdbg.worker.messages import Analyze, Job, Lessons  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +29,10 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def open_cache() -> Any:
+def open_cache(lessons: Lessons | None = None) -> Any:
     from trtdbg.session.probe_cache import ProbeCache
 
-    return ProbeCache(host.describe(), "sm86")
+    return ProbeCache(host.describe(), "sm86", lessons)
 
 
 def dead_pid() -> int:
@@ -40,12 +41,13 @@ def dead_pid() -> int:
     return process.pid
 
 
-def leave_journal(cache: Any, text: str) -> None:
-    journal = Path(cache._journal)
-    cache.memory.announce(["x"])
-    journal.rename(
-        journal.with_name(journal.name.replace(f".{os.getpid()}.", f".{dead_pid()}."))
-    ).write_text(text)
+def leave_journal(text: str, pid: int) -> Path:
+    """Leaves what an older version left of a process that ended while it asked."""
+    path: Path = open_cache()._path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    journal = path.with_name(f"{path.stem}.{platform.node()}.{pid}.asking")
+    journal.write_text(text)
+    return journal
 
 
 def test_answers_are_read_back() -> None:
@@ -64,22 +66,34 @@ def test_a_broken_cache_is_no_cache() -> None:
     assert open_cache().memory.answers == {}
 
 
-def test_the_one_question_that_ended_a_process_is_a_crash() -> None:
-    leave_journal(open_cache(), "fatal")
-    assert open_cache().memory.answers["fatal"].verdict is Verdict.CRASHED
-    assert open_cache().memory.answers["fatal"].verdict is Verdict.CRASHED, "it is remembered"
+def test_lessons_become_suspects_verdicts_and_what_is_not_asked() -> None:
+    cache = open_cache(Lessons(suspects=("s",), crashed=("c",), left_out=("l",)))
+    assert cache.memory.suspects == {"s"}
+    assert set(cache.memory.left_out) == {"l"}
+    assert open_cache().memory.answers["c"].verdict is Verdict.CRASHED, "it is remembered"
+    assert set(open_cache().memory.answers) == {"c"}
+    assert not open_cache().memory.suspects
 
 
-def test_several_questions_that_ended_a_process_become_suspects() -> None:
-    leave_journal(open_cache(), "one\ntwo")
+@pytest.mark.parametrize("text", ["one", "one\ntwo"])
+def test_journals_of_older_versions_are_suspects_and_no_verdict(text: str) -> None:
+    journal = leave_journal(text, dead_pid())
     memory = open_cache().memory
-    assert memory.suspects == {"one", "two"}
+    assert memory.suspects == set(text.split())
     assert not memory.answers
+    assert not journal.exists()
 
 
 def test_the_journal_of_a_living_process_is_left_alone() -> None:
-    cache = open_cache()
-    cache.memory.announce(["asked", "now"])
+    journal = leave_journal("asked\nnow", os.getpid())
+    assert not open_cache().memory.suspects
+    assert journal.exists()
+
+
+def test_a_damaged_journal_is_removed() -> None:
+    journal = leave_journal("", dead_pid())
+    journal.write_bytes(b"\xcf\xff")
+    assert not open_cache().memory.suspects
     assert not open_cache().memory.suspects
 
 

@@ -34,7 +34,7 @@ class FakeSession:
     opened: ClassVar[list[Job]] = []
     failing = False
 
-    def __init__(self, job, emit):
+    def __init__(self, job, emit, lessons=None):
         FakeSession.opened.append(job)
         self.job = job
 

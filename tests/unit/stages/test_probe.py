@@ -102,8 +102,25 @@ def test_what_is_known_is_not_built_again(monkeypatch: pytest.MonkeyPatch) -> No
     assert ask(forward, floats(2, 4), memory=memory) == first
 
 
-def test_what_there_was_no_time_for_has_no_answer() -> None:
-    assert ask(lambda self, x: torch.relu(x), floats(2, 4), seconds=-1.0) == {}
+def test_what_there_was_no_time_for_is_not_checked_and_says_why() -> None:
+    answers = ask(lambda self, x: torch.relu(x), floats(2, 4), seconds=0.0)
+    (answer,) = answers.values()
+    assert answer.verdict is Verdict.NOT_CHECKED
+    assert answer.reason == "the 0 seconds for questions to TensorRT were over"
+
+
+def test_what_is_left_out_is_not_asked_and_what_reads_it_is() -> None:
+    announced: list[list[str]] = []
+    memory = probe.Memory(announce=announced.append)
+    ask(lambda self, x: torch.relu(x) * 2, floats(2, 4), memory=memory)
+    first = announced[0][0]
+    announced.clear()
+    careful = probe.Memory(announce=announced.append, left_out={first: "it was killed"})
+    answers = ask(lambda self, x: torch.relu(x) * 2, floats(2, 4), memory=careful)
+    assert not any(first in asked for asked in announced)
+    verdicts = {name: answer.verdict for name, answer in answers.items()}
+    assert verdicts == {"relu": Verdict.NOT_CHECKED, "mul": Verdict.ACCEPT}
+    assert answers["relu"].reason == "it was killed"
 
 
 def test_suspects_of_a_crash_are_announced_one_by_one() -> None:

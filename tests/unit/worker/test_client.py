@@ -13,6 +13,7 @@ import pytest
 from tests import worker_handlers
 from trtdbg.errors import (
     CancelledError,
+    LimitError,
     ModelError,
     StageError,
     WorkerBugError,
@@ -21,7 +22,16 @@ from trtdbg.errors import (
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
 from trtdbg.worker.client import Client
-from trtdbg.worker.messages import Analyze, Build, Describe, Job, Log, LogLevel, Progress
+from trtdbg.worker.messages import (
+    Access,
+    Analyze,
+    Build,
+    Describe,
+    Job,
+    Log,
+    LogLevel,
+    Progress,
+)
 
 SECONDS = 20
 """Generous limit of what takes tenths of a second, for a loaded machine."""
@@ -466,7 +476,7 @@ def run_parent(tmp_path, body):
         "import threading, time\n"
         "from trtdbg.policy import Settings, TruncationPolicy\n"
         "from trtdbg.worker.client import Client\n"
-        "from trtdbg.worker.messages import Analyze, Describe, Job\n"
+        "from trtdbg.worker.messages import Access, Analyze, Describe, Job\n"
         "def main():\n"
         "    came = threading.Event()\n"
         "    def listen(event):\n"
@@ -557,3 +567,37 @@ def test_a_worker_starts_where_standard_error_has_no_file_descriptor():
         check=False,
     )
     assert done.stdout == "test\n", done.stderr
+
+
+def asking(how, **access):
+    job = Job(model=f"asking:{how}", settings=Settings(), access=Access(**access))
+    return Analyze(job=job, policy=TruncationPolicy())
+
+
+@pytest.mark.parametrize("how", ["SIGSEGV", "SIGABRT", "SIGFPE", "SIGBUS", "exit"])
+def test_a_death_of_its_own_while_tensorrt_is_asked_tells_the_next_worker(client, events, how):
+    assert isinstance(client.submit(asking(how)).result(SECONDS), Report)
+    (lessons,) = events.lines("lessons")
+    assert "suspects=('a', 'b')" in lessons
+    (said,) = events.lines("trtdbg")
+    assert "while TensorRT was asked about 2 nodes: asking again, one by one" in said
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGXCPU", "bad_alloc"])
+def test_what_is_killed_or_lacks_memory_makes_no_suspect_and_is_never_silent(
+    client, events, how
+):
+    assert isinstance(client.submit(asking(how)).result(SECONDS), Report)
+    (lessons,) = events.lines("lessons")
+    assert "suspects=()" in lessons
+    assert "crashed=()" in lessons
+    assert "left_out=('a', 'b')" in lessons
+    first, second = events.lines("trtdbg")
+    assert first.endswith("asking again")
+    assert second.endswith("going on without")
+
+
+def test_a_limit_while_tensorrt_is_asked_is_not_asked_again(client, events):
+    with pytest.raises(LimitError):
+        client.submit(asking("SIGSTOP", time_limit=0.5)).result(SECONDS)
+    assert events.lines("lessons") == events.lines("trtdbg") == []
