@@ -137,7 +137,7 @@ def test_policy_file_of_the_readme_is_understood(tmp_path: Path) -> None:
 
 
 def test_keys_file_of_the_readme_is_understood(tmp_path: Path) -> None:
-    from trtdbg_ui.keymap import read_keymap
+    from trtdbg_ui.keys.keymap import read_keymap
 
     block = re.search(r"```toml\n# keys.toml\n(.*?)```", README, re.DOTALL)
     assert block is not None

@@ -234,7 +234,7 @@ class Terminal:
             raise UsageError(
                 "the UI needs a terminal", remedy=f"use `trtdbg report {model}` without one"
             )
-        from trtdbg_ui.launch import run
+        from trtdbg_ui.host.launch import run
 
         code: int = run(
             model,
@@ -253,7 +253,7 @@ class Terminal:
     ) -> int:
         """Serves the UI to a browser."""
         try:
-            from trtdbg_ui.serve import serve
+            from trtdbg_ui.host.serve import serve
         except ModuleNotFoundError as error:
             raise UnavailableError(
                 f"serving needs the package {error.name}",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 from textual.pilot import Pilot
 from trtdbg_ui.app import TrtdbgApp
+from trtdbg_ui.model.state import Pane
 from trtdbg_ui.render.advice import APPLY
 from trtdbg_ui.render.matrix import policies
-from trtdbg_ui.state import Pane
 from trtdbg_ui.widgets.advice_dialog import AdviceDialog
 from trtdbg_ui.widgets.dialog import Dialog, Page
 from trtdbg_ui.widgets.engine_list import EngineList

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trtdbg_ui.actions import ACTIONS, MOVES, Action
 from trtdbg_ui.app import TrtdbgApp
+from trtdbg_ui.keys.actions import ACTIONS, MOVES, Action
 from trtdbg_ui.widgets.dialog import Dialog, Page
 
 from tests.ui.canned import report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from trtdbg_ui.app import TrtdbgApp
-from trtdbg_ui.conversation import Conversation
+from trtdbg_ui.requests.conversation import Conversation
 from trtdbg_ui.widgets.node_table import NodeTable
 
 from tests.ui.fakes import Stage, loaded_stage, press, saved_app, screen_text, settle

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trtdbg_ui.actions import ACTIONS, FIXED_KEYS, MOVES
 from trtdbg_ui.app import TrtdbgApp
-from trtdbg_ui.key_names import parse_key, parse_presses, show_key
-from trtdbg_ui.keymap import Keymap, read_keymap, use
+from trtdbg_ui.keys.actions import ACTIONS, FIXED_KEYS, MOVES
+from trtdbg_ui.keys.key_names import parse_key, parse_presses, show_key
+from trtdbg_ui.keys.keymap import Keymap, read_keymap, use
+from trtdbg_ui.model.state import Pane
 from trtdbg_ui.render.help import help_lines
-from trtdbg_ui.render.text import plain
-from trtdbg_ui.state import Pane
+from trtdbg_ui.text import plain
 
 from tests.ui.canned import report
 from tests.ui.fakes import screen_text, settle

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from textual.widgets import Input
-from trtdbg_ui.actions import ACTIONS
 from trtdbg_ui.app import TrtdbgApp
+from trtdbg_ui.keys.actions import ACTIONS
+from trtdbg_ui.model.state import Pane
 from trtdbg_ui.render import nodes
-from trtdbg_ui.render.text import plain
-from trtdbg_ui.state import Pane
+from trtdbg_ui.text import plain
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.dialog import Dialog, Page
 from trtdbg_ui.widgets.finding_list import FindingList

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from trtdbg_ui import launch, memory
 from trtdbg_ui.app import TrtdbgApp
-from trtdbg_ui.failure import Failure
-from trtdbg_ui.memory import Remembered
-from trtdbg_ui.state import Pane
-from trtdbg_ui.themes import LIGHT, MONO
-from trtdbg_ui.view import Quick, View
+from trtdbg_ui.host import launch, memory
+from trtdbg_ui.host.memory import Remembered
+from trtdbg_ui.model.failure import Failure
+from trtdbg_ui.model.state import Pane
+from trtdbg_ui.model.view import Quick, View
+from trtdbg_ui.widgets.themes import LIGHT, MONO
 
 from tests.ui.canned import report
 from trtdbg.cli import main

@@ -14,15 +14,15 @@ import pytest
 from msgspec.structs import replace
 from textual.widgets import Input
 from trtdbg_ui.app import TrtdbgApp
-from trtdbg_ui.editor import editor_command, source_file
-from trtdbg_ui.exporting import KINDS, policy_toml, suggested_name, with_next_ending
+from trtdbg_ui.host.editor import editor_command, source_file
+from trtdbg_ui.host.exporting import KINDS, policy_toml, suggested_name, with_next_ending
+from trtdbg_ui.model.state import Pane
 from trtdbg_ui.render.help import pane_lines
-from trtdbg_ui.render.text import plain
-from trtdbg_ui.state import Pane
-from trtdbg_ui.themes import DARK, LIGHT, MONO
+from trtdbg_ui.text import plain
 from trtdbg_ui.widgets.bar import Bar
 from trtdbg_ui.widgets.dialog import Dialog, Page
 from trtdbg_ui.widgets.export_dialog import ExportDialog
+from trtdbg_ui.widgets.themes import DARK, LIGHT, MONO
 
 from tests.ui.canned import report
 from tests.ui.fakes import Stage, loaded_stage, notes, press, settle, text_of

@@ -192,7 +192,7 @@ def test_a_model_that_is_not_there_is_said_before_anything_listens(
 def test_without_the_extra_it_says_what_to_install(
     saved: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "trtdbg_ui.serve", raising=False)
+    monkeypatch.delitem(sys.modules, "trtdbg_ui.host.serve", raising=False)
     monkeypatch.setitem(sys.modules, "textual_serve.app_service", None)
     assert main(["serve", saved]) == ExitCode.UNAVAILABLE
     assert "pip install 'trtdbg[serve]'" in capsys.readouterr().err

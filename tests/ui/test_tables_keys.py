@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from trtdbg_ui.app import TrtdbgApp
-from trtdbg_ui.view import Quick
+from trtdbg_ui.model.view import Quick
 from trtdbg_ui.widgets.chooser import Chooser, OptionList
 from trtdbg_ui.widgets.column_dialog import ColumnDialog, ColumnList
 from trtdbg_ui.widgets.dialog import Dialog, Page

@@ -282,7 +282,7 @@ def test_a_model_in_the_place_of_a_command_opens_the_ui(
         opened.append({"model": model, **options})
         return 0
 
-    monkeypatch.setattr("trtdbg_ui.launch.run", run)
+    monkeypatch.setattr("trtdbg_ui.host.launch.run", run)
     monkeypatch.setattr(sys, "stdin", Terminal(sys.stdin))
     monkeypatch.setattr(sys, "stderr", Terminal(sys.stderr))
     arguments = ["--timing", "off", model, "--target", "86", "--probe-seconds", "5"]

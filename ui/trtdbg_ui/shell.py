@@ -23,12 +23,12 @@ from trtdbg.errors import ExitCode
 from trtdbg.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.worker.messages import Log
-from trtdbg_ui.actions import ACTIONS
-from trtdbg_ui.keymap import Keymap, use
-from trtdbg_ui.render.text import Line
-from trtdbg_ui.state import BOTTOM, Pane, State
-from trtdbg_ui.themes import THEMES, next_theme, theme_of, tones_of
+from trtdbg_ui.keys.actions import ACTIONS
+from trtdbg_ui.keys.keymap import Keymap, use
+from trtdbg_ui.model.state import BOTTOM, Pane, State
+from trtdbg_ui.text import Line
 from trtdbg_ui.widgets.board import Board
+from trtdbg_ui.widgets.themes import THEMES, next_theme, theme_of, tones_of
 
 _TICK_SECONDS = 0.2
 """How often running times are painted anew."""

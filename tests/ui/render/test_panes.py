@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from trtdbg_ui.actions import ACTIONS
-from trtdbg_ui.activity import Activity
-from trtdbg_ui.alike import alike
-from trtdbg_ui.failure import Failure
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.keys.actions import ACTIONS
+from trtdbg_ui.model.activity import Activity
+from trtdbg_ui.model.alike import alike
+from trtdbg_ui.model.failure import Failure
+from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.state import Pane, State, visible
 from trtdbg_ui.render.activity import activity_line, elapsed, loading_lines
 from trtdbg_ui.render.answer import answer, causes
 from trtdbg_ui.render.command import command
@@ -34,9 +35,8 @@ from trtdbg_ui.render.policy import (
     tallies,
 )
 from trtdbg_ui.render.tabs import titles
-from trtdbg_ui.render.text import Line, Tone, line, plain, width
 from trtdbg_ui.render.validators import validators
-from trtdbg_ui.state import Pane, State, visible
+from trtdbg_ui.text import Line, Tone, line, plain, width
 
 from tests.ui.canned import ENVIRONMENT, built, report
 from tests.ui.render.test_tables import failed_report

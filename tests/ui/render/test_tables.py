@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from trtdbg_ui.compare import Mark, history, snapshot
-from trtdbg_ui.loaded import Loaded, ResultRows, Showing, SnapshotRows
+from trtdbg_ui.model.compare import Mark, history, snapshot
+from trtdbg_ui.model.loaded import Loaded, ResultRows, Showing, SnapshotRows
 from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.render.columns import Column, Extent, lay_out, title_line
 from trtdbg_ui.render.passes import Entry, Heading, entries, neighbour, pass_line, result_line
-from trtdbg_ui.render.text import Line, Tone, plain, width
+from trtdbg_ui.text import Line, Tone, plain, width
 
 from tests.ui.canned import report
 from trtdbg.policy import Timing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trtdbg_ui.render.text import (
+from trtdbg_ui.text import (
     Tone,
     broken_words,
     crop,

@@ -5,16 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from trtdbg_ui.folding import Part, folded
-from trtdbg_ui.loaded import Loaded, ResultRows, Showing
-from trtdbg_ui.ordering import natural, result_key
+from trtdbg_ui.model.folding import Part, folded
+from trtdbg_ui.model.loaded import Loaded, ResultRows, Showing
+from trtdbg_ui.model.ordering import natural, result_key
+from trtdbg_ui.model.view import Quick, View
 from trtdbg_ui.render import nodes
 from trtdbg_ui.render.before_after import before_after
 from trtdbg_ui.render.engines import engine_lines
 from trtdbg_ui.render.python_source import highlighted
-from trtdbg_ui.render.text import plain, width
 from trtdbg_ui.render.view import group_text, ranges
-from trtdbg_ui.view import Quick, View
+from trtdbg_ui.text import plain, width
 
 from tests.ui.canned import report
 from tests.ui.test_choices_keys import layered, measured

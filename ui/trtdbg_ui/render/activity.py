@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from trtdbg_ui.activity import Activity, StageTime
-from trtdbg_ui.failure import Failure
-from trtdbg_ui.keymap import key
-from trtdbg_ui.render.text import BLANK, Line, Span, Tone, crop, line, wrap
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.activity import Activity, StageTime
+from trtdbg_ui.model.failure import Failure
+from trtdbg_ui.text import BLANK, Line, Span, Tone, crop, line, wrap
 
 _STAGE_WORDS = {
     "prepare": "importing torch, torch_tensorrt",

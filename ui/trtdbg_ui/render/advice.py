@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
 from trtdbg.records import Report
-from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
+from trtdbg_ui.text import BLANK, Line, Tone, line, wrap
 
 APPLY = "Apply"
 """The word of the page that goes to the suggested policy when it is clicked."""

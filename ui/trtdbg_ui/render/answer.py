@@ -9,13 +9,19 @@ from trtdbg.analysis.summary import count, failed_pass, refusal
 from trtdbg.dtypes import NARROWED
 from trtdbg.policy import Timing
 from trtdbg.records import BuildStatus, Dtype, NodeRecord, Report
-from trtdbg_ui.judged import REFUSED, judged, late_would_accept, overall, saved_by_truncation
-from trtdbg_ui.keymap import key
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.judged import (
+    REFUSED,
+    judged,
+    late_would_accept,
+    overall,
+    saved_by_truncation,
+)
+from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.policy import keys_to
 from trtdbg_ui.render.signs import short_operator
-from trtdbg_ui.render.text import Line, Span, Tone, line, pack
+from trtdbg_ui.text import Line, Span, Tone, line, pack
 
 
 @dataclass(frozen=True)

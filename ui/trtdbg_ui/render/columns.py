@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from trtdbg_ui.render.text import Line, Tone, cells, fit, fit_middle
+from trtdbg_ui.text import Line, Tone, cells, fit, fit_middle
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import shlex
 
 from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
 from trtdbg.worker.messages import Access, Job
-from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
+from trtdbg_ui.text import BLANK, Line, Tone, line, wrap
 
 
 def command(job: Job, policy: TruncationPolicy) -> str:

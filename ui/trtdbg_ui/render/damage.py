@@ -5,9 +5,9 @@ from __future__ import annotations
 from trtdbg.analysis.numerics import largest_error
 from trtdbg.analysis.summary import count
 from trtdbg.records import Agreement, ConstantRecord, NodeRecord
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.dtypes import dtype_span
-from trtdbg_ui.render.text import BLANK, Line, Tone, join, line, wrap
+from trtdbg_ui.text import BLANK, Line, Tone, join, line, wrap
 
 _AGREEMENT = {
     Agreement.WITHIN: ("✓ within the tolerance", Tone.GOOD),

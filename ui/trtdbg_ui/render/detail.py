@@ -15,16 +15,16 @@ from trtdbg.records import (
     dtype_text,
     shape_text,
 )
-from trtdbg_ui.compare import history
-from trtdbg_ui.filters import wide
-from trtdbg_ui.judged import judged, late_would_accept, saved_by_truncation
-from trtdbg_ui.keymap import key
-from trtdbg_ui.loaded import Loaded, ResultRows, Rows, SnapshotRows
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.compare import history
+from trtdbg_ui.model.filters import wide
+from trtdbg_ui.model.judged import judged, late_would_accept, saved_by_truncation
+from trtdbg_ui.model.loaded import Loaded, ResultRows, Rows, SnapshotRows
 from trtdbg_ui.render.damage import consequence, damage, numbers
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.findings import code_and_name
 from trtdbg_ui.render.signs import LEVEL_SIGN, MARK_TONE, MARK_WORD, VERDICT_SIGN
-from trtdbg_ui.render.text import BLANK, Line, Span, Tone, join, line, wrap
+from trtdbg_ui.text import BLANK, Line, Span, Tone, join, line, wrap
 
 VERDICT_SHORT = {
     Verdict.ACCEPT: ("✓ accept", Tone.GOOD),

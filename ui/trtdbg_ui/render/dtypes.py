@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from trtdbg.dtypes import family, from_tensorrt, is_wide
 from trtdbg.records import Dtype, dtype_text
-from trtdbg_ui.render.text import Span, Tone
+from trtdbg_ui.text import Span, Tone
 
 _NARROW = {
     "float": Tone.FLOAT,

@@ -18,14 +18,14 @@ from trtdbg.records import (
     Report,
     shape_text,
 )
-from trtdbg_ui.activity import Activity
-from trtdbg_ui.keymap import key
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.activity import Activity
+from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.activity import elapsed
 from trtdbg_ui.render.damage import loss
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.signs import BUILD_SIGN, short_operator
-from trtdbg_ui.render.text import Line, Span, Tone, crop, fit, fit_middle, line, width, wrap
+from trtdbg_ui.text import Line, Span, Tone, crop, fit, fit_middle, line, width, wrap
 
 _DIRECTION = {
     Direction.INTO_ENGINE: "into",

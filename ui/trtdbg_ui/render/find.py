@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trtdbg_ui.keymap import key
-from trtdbg_ui.render.text import Line, Tone, line
-from trtdbg_ui.state import Find
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.state import Find
+from trtdbg_ui.text import Line, Tone, line
 
 
 def find_line(find: Find, hits: Sequence[int], row: int) -> Line:

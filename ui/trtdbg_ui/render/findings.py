@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.records import Finding
-from trtdbg_ui.alike import alike
+from trtdbg_ui.model.alike import alike
 from trtdbg_ui.render.signs import LEVEL_SIGN
-from trtdbg_ui.render.text import BLANK, Line, Tone, line, width, wrap
+from trtdbg_ui.text import BLANK, Line, Tone, line, width, wrap
 
 
 def finding_line(finding: Finding, size: int, times: int = 1, *, opened: bool = False) -> Line:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trtdbg_ui.keymap import in_force
-from trtdbg_ui.render.text import Line, Tone, width
-from trtdbg_ui.state import State
+from trtdbg_ui.keys.keymap import in_force
+from trtdbg_ui.model.state import State
+from trtdbg_ui.text import Line, Tone, width
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from trtdbg.analysis.summary import FLAVOURS, base_name, count
 from trtdbg.records import BuildStatus, Environment, Level, Report
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.signs import LEVEL_SIGN
-from trtdbg_ui.render.text import Line, Span, Tone, line, pack
+from trtdbg_ui.text import Line, Span, Tone, line, pack
 
 _SEPARATOR: Span = (" │ ", Tone.DIM)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from trtdbg_ui.actions import FIXED
-from trtdbg_ui.keymap import in_force
-from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
-from trtdbg_ui.state import Pane
+from trtdbg_ui.keys.actions import FIXED
+from trtdbg_ui.keys.keymap import in_force
+from trtdbg_ui.model.state import Pane
+from trtdbg_ui.text import BLANK, Line, Tone, line, wrap
 
 _SIGNS = (
     ("✓ ✗ !", "a validator accepts, rejects, crashed"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trtdbg.worker.messages import Log, LogLevel
-from trtdbg_ui.render.text import Line, Tone, line
+from trtdbg_ui.text import Line, Tone, line
 
 _LEVEL = {
     LogLevel.DEBUG: ("D", Tone.DIM),

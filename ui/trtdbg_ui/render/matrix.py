@@ -10,14 +10,14 @@ from msgspec.structs import replace
 from trtdbg.analysis.summary import bytes_text
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import BuildStatus, Report
-from trtdbg_ui.activity import Activity
-from trtdbg_ui.desk import Desk, choice_of
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.model.activity import Activity
+from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.state import State
 from trtdbg_ui.render.activity import elapsed, stage_text
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line, title_line
 from trtdbg_ui.render.policy import TIMINGS, paths_count
-from trtdbg_ui.render.text import Line, Span, Tone
-from trtdbg_ui.state import State
+from trtdbg_ui.requests.desk import Desk, choice_of
+from trtdbg_ui.text import Line, Span, Tone
 
 _SETS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     (("float64",), ("float64",), ("float64",)),

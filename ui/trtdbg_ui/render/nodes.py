@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from weakref import WeakKeyDictionary
 
 from trtdbg.records import Agreement, NodeRecord, Verdict, dtype_text, shape_text
-from trtdbg_ui.judged import judged, late_would_accept, saved_by_truncation
-from trtdbg_ui.loaded import ResultRows
+from trtdbg_ui.model.judged import judged, late_would_accept, saved_by_truncation
+from trtdbg_ui.model.loaded import ResultRows
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.signs import LEVEL_SIGN, VERDICT_SIGN, short_operator
-from trtdbg_ui.render.text import Line, Span, Tone
 from trtdbg_ui.render.view import columns, fold_span, view_line, with_arrow
+from trtdbg_ui.text import Line, Span, Tone
 
 COLUMNS = (
     Column("mark", ("",), least=1, most=1),

@@ -9,7 +9,7 @@ from typing import Final
 
 from trtdbg.analysis import bisect, trace
 from trtdbg.records import NodeRecord, Report
-from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
+from trtdbg_ui.text import BLANK, Line, Tone, line, wrap
 
 _NAME: Final = re.compile(r"([\w.]+)")
 

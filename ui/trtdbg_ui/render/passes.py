@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from trtdbg.analysis.summary import count, failed_pass
 from trtdbg.records import PassRecord, Phase, Report
-from trtdbg_ui.keymap import key
+from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.render.signs import counts
-from trtdbg_ui.render.text import Line, Span, Tone, fit, spread, width
+from trtdbg_ui.text import Line, Span, Tone, fit, spread, width
 
 PHASE_TITLE = {
     Phase.LOAD: "load",

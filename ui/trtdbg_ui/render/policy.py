@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from trtdbg.analysis.summary import count
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import Environment, Report
-from trtdbg_ui.keymap import key
-from trtdbg_ui.render.text import Line, Span, Tone, line, pack, spread, width
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.text import Line, Span, Tone, line, pack, spread, width
 
 PATHS = ("inputs", "constants", "computed")
 """The paths of a policy, each also the id of the action that switches it."""

@@ -10,7 +10,7 @@ from pygments.token import Comment, Keyword, Name, Number, Operator, String, Tok
 
 from trtdbg.dtypes import is_wide
 from trtdbg_ui.render.dtypes import dtype_tone
-from trtdbg_ui.render.text import Line, Span, Tone
+from trtdbg_ui.text import Line, Span, Tone
 
 _TONES = (
     (Comment, Tone.DIM),

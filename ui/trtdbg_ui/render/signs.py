@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from trtdbg.analysis.summary import operator_text
 from trtdbg.records import BuildStatus, Level, Verdict
-from trtdbg_ui.compare import Mark
-from trtdbg_ui.render.text import Line, Tone, join
+from trtdbg_ui.model.compare import Mark
+from trtdbg_ui.text import Line, Tone, join
 
 LEVEL_SIGN = {
     Level.ERROR: ("✖", Tone.BAD),

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable
 from trtdbg.analysis.summary import count
 from trtdbg.policy import Timing
 from trtdbg.records import BoundaryCast, NodeRecord, Report
-from trtdbg_ui.judged import judged
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.model.judged import judged
+from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.engines import cast_place
 from trtdbg_ui.render.findings import code_and_name
 from trtdbg_ui.render.policy import PATHS, paths_count
 from trtdbg_ui.render.signs import short_operator
-from trtdbg_ui.render.text import BLANK, Line, Tone, join, line, wrap
+from trtdbg_ui.text import BLANK, Line, Tone, join, line, wrap
 
 _TIMING = {
     Timing.OFF: "nothing is truncated",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trtdbg_ui.state import BOTTOM, TOP, Pane
+from trtdbg_ui.model.state import BOTTOM, TOP, Pane
 
 WORDS = {
     Pane.PASSES: "Passes",

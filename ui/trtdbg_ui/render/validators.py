@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from trtdbg.records import NodeRecord, ValidatorSource, ValidatorVerdict
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.detail import fate, head, indented, who
 from trtdbg_ui.render.signs import VERDICT_SIGN
-from trtdbg_ui.render.text import BLANK, Line, Tone, line, wrap
+from trtdbg_ui.text import BLANK, Line, Tone, line, wrap
 
 
 def validators(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:

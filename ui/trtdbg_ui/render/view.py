@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trtdbg_ui.folding import Folding, Group
-from trtdbg_ui.keymap import key
-from trtdbg_ui.loaded import Rows
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.folding import Folding, Group
+from trtdbg_ui.model.loaded import Rows
+from trtdbg_ui.model.view import Quick, View
 from trtdbg_ui.render.columns import EXTRA, Column
-from trtdbg_ui.render.text import Line, Span, Tone, line, pack
-from trtdbg_ui.view import Quick, View
+from trtdbg_ui.text import Line, Span, Tone, line, pack
 
 QUICK = {
     Quick.CHANGED: ("c", "changed", "narrowed; in a pass: touched by it"),

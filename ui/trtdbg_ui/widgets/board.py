@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from trtdbg.worker.messages import Log
-from trtdbg_ui.desk import Desk
+from trtdbg_ui.model.state import Pane, State, visible
 from trtdbg_ui.render.activity import activity_line, failure_note, loading_lines
 from trtdbg_ui.render.answer import answer
 from trtdbg_ui.render.detail import detail
@@ -26,8 +26,8 @@ from trtdbg_ui.render.policy import (
     tallies,
 )
 from trtdbg_ui.render.tabs import titles
-from trtdbg_ui.render.text import Line, Tone, crop, line
-from trtdbg_ui.state import Pane, State, visible
+from trtdbg_ui.requests.desk import Desk
+from trtdbg_ui.text import Line, Tone, crop, line
 from trtdbg_ui.widgets.bar import Bar
 from trtdbg_ui.widgets.engine_list import EngineList
 from trtdbg_ui.widgets.find_bar import FindBar

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from trtdbg_ui.render.text import Line, Tone, crop, line, width
+from trtdbg_ui.text import Line, Tone, crop, line, width
 from trtdbg_ui.widgets.cursor_view import CursorView
 from trtdbg_ui.widgets.overlay import Overlay
 

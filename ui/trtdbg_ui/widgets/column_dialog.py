@@ -9,11 +9,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from trtdbg_ui.keymap import key
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.view import View
 from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.render.columns import Column
-from trtdbg_ui.render.text import Line, Tone, crop, line
-from trtdbg_ui.view import View
+from trtdbg_ui.text import Line, Tone, crop, line
 from trtdbg_ui.widgets.cursor_view import CursorView
 from trtdbg_ui.widgets.overlay import Overlay
 

@@ -9,9 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from trtdbg_ui.palette import Mark
-from trtdbg_ui.render.text import Tone
+from trtdbg_ui.text import Tone
 from trtdbg_ui.widgets.lines import LineView
+from trtdbg_ui.widgets.palette import Mark
 
 _CURSOR = "❯"
 _HIT = "›"

@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from trtdbg_ui.keymap import key
-from trtdbg_ui.render.text import Line
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.text import Line
 from trtdbg_ui.widgets.overlay import Overlay, Result
 from trtdbg_ui.widgets.text_view import TextView
 

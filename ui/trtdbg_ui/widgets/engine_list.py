@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from trtdbg_ui.activity import Activity
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.model.activity import Activity
+from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.engines import EngineLine, engine_lines
-from trtdbg_ui.render.text import Line, crop
+from trtdbg_ui.text import Line, crop
 from trtdbg_ui.widgets.cursor_view import CursorView
 
 

@@ -7,8 +7,8 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from trtdbg_ui.keymap import key
-from trtdbg_ui.render.text import Line, Tone, line
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.text import Line, Tone, line
 from trtdbg_ui.widgets.text_view import TextView
 
 

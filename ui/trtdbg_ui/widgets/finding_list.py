@@ -10,7 +10,7 @@ from textual import events
 
 from trtdbg.records import Finding
 from trtdbg_ui.render.findings import finding_line, finding_lines, member_line, times_at
-from trtdbg_ui.render.text import Line, Tone, crop, line, width, wrap
+from trtdbg_ui.text import Line, Tone, crop, line, width, wrap
 from trtdbg_ui.widgets.cursor_view import CursorView
 
 _MOST_WRAPPED: Final = 500

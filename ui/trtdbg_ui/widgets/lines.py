@@ -19,8 +19,8 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from trtdbg_ui.palette import Mark, palette
-from trtdbg_ui.render.text import BLANK, Line, Tone
+from trtdbg_ui.text import BLANK, Line, Tone
+from trtdbg_ui.widgets.palette import Mark, palette
 
 _tone: Final = itemgetter(1)
 

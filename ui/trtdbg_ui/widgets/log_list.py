@@ -8,7 +8,7 @@ from typing import Any
 
 from trtdbg.worker.messages import Log
 from trtdbg_ui.render.log import log_line
-from trtdbg_ui.render.text import Line, Tone, crop, line
+from trtdbg_ui.text import Line, Tone, crop, line
 from trtdbg_ui.widgets.cursor_view import CursorView
 
 _KEPT = 20_000

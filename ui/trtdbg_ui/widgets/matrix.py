@@ -11,7 +11,7 @@ from textual.message import Message
 
 from trtdbg.policy import TruncationPolicy
 from trtdbg_ui.render.matrix import MatrixRow, heading, matrix_line
-from trtdbg_ui.render.text import BLANK, Line, line
+from trtdbg_ui.text import BLANK, Line, line
 from trtdbg_ui.widgets.cursor_view import CursorView
 from trtdbg_ui.widgets.overlay import Overlay
 

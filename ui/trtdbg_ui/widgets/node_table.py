@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from trtdbg_ui.loaded import ResultRows, Rows, SnapshotRows
+from trtdbg_ui.model.loaded import ResultRows, Rows, SnapshotRows
 from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.render.columns import Layout, title_line
-from trtdbg_ui.render.text import BLANK, Line, Tone, line
+from trtdbg_ui.text import BLANK, Line, Tone, line
 from trtdbg_ui.widgets.cursor_view import CursorView
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from textual import events
 from textual.screen import ModalScreen
 
-from trtdbg_ui.keymap import in_force
+from trtdbg_ui.keys.keymap import in_force
 
 Result = TypeVar("Result")
 

@@ -13,7 +13,7 @@ from trtdbg_ui.render.passes import (
     pass_line,
     result_line,
 )
-from trtdbg_ui.render.text import BLANK, Line
+from trtdbg_ui.text import BLANK, Line
 from trtdbg_ui.widgets.cursor_view import CursorView
 
 

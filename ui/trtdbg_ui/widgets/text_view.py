@@ -8,7 +8,7 @@ from typing import Any
 from textual import events, on
 from textual.message import Message
 
-from trtdbg_ui.render.text import Line, broken_words, link_at, word_at
+from trtdbg_ui.text import Line, broken_words, link_at, word_at
 from trtdbg_ui.widgets.lines import LineView
 
 

@@ -13,8 +13,8 @@ from trtdbg.records import (
     Shape,
     dtype_text,
 )
-from trtdbg_ui.compare import SnapshotRow
-from trtdbg_ui.judged import judged
+from trtdbg_ui.model.compare import SnapshotRow
+from trtdbg_ui.model.judged import judged
 
 Key = tuple[object, ...]
 

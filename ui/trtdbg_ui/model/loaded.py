@@ -21,13 +21,13 @@ from trtdbg.records import (
     NodeRecord,
     Report,
 )
-from trtdbg_ui.alike import alike
-from trtdbg_ui.compare import Mark, SnapshotRow, snapshot
-from trtdbg_ui.filters import keeps, names_of, wide
-from trtdbg_ui.folding import Folding, folded, graph_parts, result_parts
-from trtdbg_ui.judged import judged
-from trtdbg_ui.ordering import pass_key, result_key
-from trtdbg_ui.view import USUAL, Quick, View
+from trtdbg_ui.model.alike import alike
+from trtdbg_ui.model.compare import Mark, SnapshotRow, snapshot
+from trtdbg_ui.model.filters import keeps, names_of, wide
+from trtdbg_ui.model.folding import Folding, folded, graph_parts, result_parts
+from trtdbg_ui.model.judged import judged
+from trtdbg_ui.model.ordering import pass_key, result_key
+from trtdbg_ui.model.view import USUAL, Quick, View
 
 LEVELS = (Level.ERROR, Level.WARNING, Level.NOTE)
 """Worst first."""

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from trtdbg.errors import UsageError
-from trtdbg_ui.actions import ACTIONS, FIXED_KEYS, GROUPS, MOVES, Action, Move
-from trtdbg_ui.key_names import parse_key, show_key
+from trtdbg_ui.keys.actions import ACTIONS, FIXED_KEYS, GROUPS, MOVES, Action, Move
+from trtdbg_ui.keys.key_names import parse_key, show_key
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from trtdbg.worker.messages import (
     Reproduce,
     Weigh,
 )
-from trtdbg_ui.kept import kept
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.requests.kept import kept
 
 Ask = Analyze | Build | Measure | Reproduce | Weigh
 Choice = tuple[Settings, TruncationPolicy]

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Suggestion
 from trtdbg.worker.messages import Analyze, Build, Measure, Weigh
-from trtdbg_ui.conversation import Conversation, unbuilt
-from trtdbg_ui.desk import Ask, Choice, Desk
-from trtdbg_ui.keymap import key
+from trtdbg_ui.handlers.tables import Tables
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.state import BOTTOM, Pane, State
 from trtdbg_ui.render.policy import (
     PATHS,
     TIMINGS,
@@ -21,8 +21,8 @@ from trtdbg_ui.render.policy import (
     next_verdicts,
     paths_count,
 )
-from trtdbg_ui.state import BOTTOM, Pane, State
-from trtdbg_ui.tables import Tables
+from trtdbg_ui.requests.conversation import Conversation, unbuilt
+from trtdbg_ui.requests.desk import Ask, Choice, Desk
 from trtdbg_ui.widgets.engine_list import EngineList
 
 if TYPE_CHECKING:

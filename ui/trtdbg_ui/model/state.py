@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg_ui.activity import Activity
-from trtdbg_ui.desk import Choice
-from trtdbg_ui.failure import Failure
-from trtdbg_ui.loaded import Loaded, Rows, Showing
+from trtdbg_ui.model.activity import Activity
+from trtdbg_ui.model.failure import Failure
+from trtdbg_ui.model.loaded import Loaded, Rows, Showing
+from trtdbg_ui.model.view import USUAL, View
 from trtdbg_ui.render.policy import Change
-from trtdbg_ui.render.text import Line
-from trtdbg_ui.view import USUAL, View
+from trtdbg_ui.requests.desk import Choice
+from trtdbg_ui.text import Line
 
 DEFAULTS = Settings()
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from trtdbg.analysis.layers import retold
 from trtdbg.dtypes import is_wide
 from trtdbg.records import Dtype, NodeRecord, Report
-from trtdbg_ui.judged import REFUSED, judged
-from trtdbg_ui.view import Quick, View
+from trtdbg_ui.model.judged import REFUSED, judged
+from trtdbg_ui.model.view import Quick, View
 
 Keeps = Callable[[NodeRecord], bool]
 

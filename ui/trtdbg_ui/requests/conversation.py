@@ -25,16 +25,16 @@ from trtdbg.worker.messages import (
     Reproduce,
     Weigh,
 )
-from trtdbg_ui.activity import Activity
-from trtdbg_ui.desk import Answer, Ask, Desk, choice_of
-from trtdbg_ui.failure import Failure
-from trtdbg_ui.inbox import Inbox
-from trtdbg_ui.keymap import key
-from trtdbg_ui.loaded import Loaded
-from trtdbg_ui.navigation import presenting
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.activity import Activity
+from trtdbg_ui.model.failure import Failure
+from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.navigation import presenting
+from trtdbg_ui.model.state import State
 from trtdbg_ui.render.policy import Change
-from trtdbg_ui.render.text import Line, Tone, line
-from trtdbg_ui.state import State
+from trtdbg_ui.requests.desk import Answer, Ask, Desk, choice_of
+from trtdbg_ui.requests.inbox import Inbox
+from trtdbg_ui.text import Line, Tone, line
 
 _FLASH_SECONDS = 1.5
 

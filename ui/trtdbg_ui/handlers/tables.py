@@ -7,16 +7,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from trtdbg_ui.filters import keeps
-from trtdbg_ui.keymap import key
-from trtdbg_ui.loaded import Loaded
-from trtdbg_ui.navigation import at_node, back, comparing, viewing
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.filters import keeps
+from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.navigation import at_node, back, comparing, viewing
+from trtdbg_ui.model.state import Pane
+from trtdbg_ui.model.view import View
 from trtdbg_ui.render.dtypes import dtype_span
-from trtdbg_ui.render.text import Tone, line
 from trtdbg_ui.render.view import QUICK
 from trtdbg_ui.shell import Shell
-from trtdbg_ui.state import Pane
-from trtdbg_ui.view import View
+from trtdbg_ui.text import Tone, line
 from trtdbg_ui.widgets.finding_list import FindingList
 
 if TYPE_CHECKING:

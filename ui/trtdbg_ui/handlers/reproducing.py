@@ -9,10 +9,10 @@ from functools import partial
 
 from trtdbg.records import Finding, NodeRecord, Report
 from trtdbg.worker.messages import Reproduce
-from trtdbg_ui.choices import Choices
-from trtdbg_ui.judged import judged
-from trtdbg_ui.loaded import Loaded
-from trtdbg_ui.state import Pane
+from trtdbg_ui.handlers.choices import Choices
+from trtdbg_ui.model.judged import judged
+from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.state import Pane
 from trtdbg_ui.widgets.engine_list import EngineList
 
 _OF_A_NODE = ("TD101", "TD102", "TD103", "TD104", "TD105")
@@ -35,7 +35,7 @@ class _Desk:
 
     def save(self, folder: str, texts: Mapping[str, str], force: bool) -> list[str]:
         """Writes the files; in a browser they are downloaded."""
-        from trtdbg_ui import repro_files
+        from trtdbg_ui.host import repro_files
 
         if not self.app.is_web:
             return repro_files.write(folder, texts, force=force)

@@ -15,12 +15,12 @@ from trtdbg.viewing import Viewing
 from trtdbg.worker.client import Client
 from trtdbg.worker.messages import Access, News
 from trtdbg_ui.app import TrtdbgApp
-from trtdbg_ui.key_names import parse_presses
-from trtdbg_ui.keymap import Keymap, read_keymap
-from trtdbg_ui.memory import Remembered, keep, recall
-from trtdbg_ui.picture import draw
-from trtdbg_ui.state import State
-from trtdbg_ui.themes import theme_of
+from trtdbg_ui.host.memory import Remembered, keep, recall
+from trtdbg_ui.host.picture import draw
+from trtdbg_ui.keys.key_names import parse_presses
+from trtdbg_ui.keys.keymap import Keymap, read_keymap
+from trtdbg_ui.model.state import State
+from trtdbg_ui.widgets.themes import theme_of
 
 
 def run(

@@ -13,9 +13,9 @@ import platformdirs
 from trtdbg.errors import OutputError, UsageError
 from trtdbg.files import write_atomically
 from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
+from trtdbg_ui.model.state import BOTTOM, Pane, State
+from trtdbg_ui.model.view import USUAL, View
 from trtdbg_ui.render import nodes, snapshots
-from trtdbg_ui.state import BOTTOM, Pane, State
-from trtdbg_ui.view import USUAL, View
 
 _MOST_BYTES = 64 * 1024
 

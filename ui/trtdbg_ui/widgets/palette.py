@@ -11,7 +11,7 @@ from typing import Final
 from rich.style import Style
 from textual.color import Color
 
-from trtdbg_ui.render.text import Tone
+from trtdbg_ui.text import Tone
 
 
 class Mark(StrEnum):

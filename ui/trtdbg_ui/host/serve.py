@@ -18,7 +18,7 @@ from textual_serve.server import Server, to_int
 
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.worker.safe_path import SAFE
-from trtdbg_ui.web_guard import Guard, is_loopback
+from trtdbg_ui.host.web_guard import Guard, is_loopback
 
 _MOST_TABS: Final = 8
 """Each has a worker of its own, with torch in it."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trtdbg_ui.activity import Activity
-from trtdbg_ui.loaded import Loaded
+from trtdbg_ui.model.activity import Activity
+from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.state import Find, Pane, State
+from trtdbg_ui.model.view import View
 from trtdbg_ui.render.passes import neighbour
 from trtdbg_ui.render.policy import Change, change
-from trtdbg_ui.render.text import Line
-from trtdbg_ui.state import Find, Pane, State
-from trtdbg_ui.view import View
+from trtdbg_ui.text import Line
 
 
 def presenting(

@@ -1,0 +1,1 @@
+"""How the UI begins, and what it reaches outside the screen."""

@@ -1,0 +1,1 @@
+"""What the screen shows, as data: no Textual, no text."""

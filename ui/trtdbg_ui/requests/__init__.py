@@ -1,0 +1,1 @@
+"""What is asked of the worker, and what its answers do."""
