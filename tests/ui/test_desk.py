@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import Future
 
 from msgspec.structs import replace
-from trtdbg_ui.requests.desk import Ask, Desk
+from trtdbg_ui.model.questions import Ask
+from trtdbg_ui.requests.desk import Desk
 from trtdbg_ui.requests.inbox import Inbox
 
 from tests.ui.canned import MODEL, built, report

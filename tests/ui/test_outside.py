@@ -14,9 +14,9 @@ import pytest
 from msgspec.structs import replace
 from textual.widgets import Input
 from trtdbg_ui.app import TrtdbgApp
-from trtdbg_ui.host.editor import editor_command, source_file
-from trtdbg_ui.host.exporting import KINDS, policy_toml, suggested_name, with_next_ending
 from trtdbg_ui.model.state import Pane
+from trtdbg_ui.outside.editor import editor_command, source_file
+from trtdbg_ui.outside.exporting import KINDS, policy_toml, suggested_name, with_next_ending
 from trtdbg_ui.render.help import pane_lines
 from trtdbg_ui.text import plain
 from trtdbg_ui.widgets.bar import Bar

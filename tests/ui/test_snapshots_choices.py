@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from textual.pilot import Pilot
-from trtdbg_ui.host import repro_files
+from trtdbg_ui.outside import repro_files
 
 from tests.ui.canned import _TO_COPY, built, refused, report
 from tests.ui.fakes import Stage, loaded_stage, settle

@@ -13,7 +13,7 @@ from textual.message import Message
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Finding, Report
 from trtdbg.worker.messages import Access, Job, News
-from trtdbg_ui.handlers.outside import Outside
+from trtdbg_ui.handlers.files import Outside
 from trtdbg_ui.handlers.reproducing import Reproducing
 from trtdbg_ui.keys.keymap import Keymap, key
 from trtdbg_ui.model.navigation import (
@@ -24,9 +24,10 @@ from trtdbg_ui.model.navigation import (
     hiding_unchanged,
     searching,
 )
+from trtdbg_ui.model.questions import Ask
 from trtdbg_ui.model.state import Find, Pane, State
 from trtdbg_ui.requests.conversation import Conversation
-from trtdbg_ui.requests.desk import Answer, Ask, Desk, Worker
+from trtdbg_ui.requests.desk import Answer, Desk, Worker
 from trtdbg_ui.requests.inbox import Inbox
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.cursor_view import CursorView

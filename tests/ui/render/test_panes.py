@@ -10,6 +10,8 @@ from trtdbg_ui.model.alike import alike
 from trtdbg_ui.model.failure import Failure
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.state import Pane, State, visible
+from trtdbg_ui.model.switching import Change as PolicyChange
+from trtdbg_ui.model.switching import Tally, change, next_path, next_timing, tallies
 from trtdbg_ui.render.activity import activity_line, elapsed, loading_lines
 from trtdbg_ui.render.answer import answer, causes
 from trtdbg_ui.render.command import command
@@ -21,19 +23,7 @@ from trtdbg_ui.render.header import header_line
 from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.log import log_line
 from trtdbg_ui.render.origin import origin
-from trtdbg_ui.render.policy import (
-    Change as PolicyChange,
-)
-from trtdbg_ui.render.policy import (
-    Tally,
-    change,
-    change_line,
-    next_path,
-    next_timing,
-    policy_line,
-    settings_line,
-    tallies,
-)
+from trtdbg_ui.render.policy import change_line, policy_line, settings_line
 from trtdbg_ui.render.tabs import titles
 from trtdbg_ui.render.validators import validators
 from trtdbg_ui.text import Line, Tone, line, plain, width

@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 from trtdbg_ui.model.compare import Mark, history, snapshot
 from trtdbg_ui.model.loaded import Loaded, ResultRows, Showing, SnapshotRows
+from trtdbg_ui.model.pass_steps import Entry, Heading, entries, neighbour
 from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.render.columns import Column, Extent, lay_out, title_line
-from trtdbg_ui.render.passes import Entry, Heading, entries, neighbour, pass_line, result_line
+from trtdbg_ui.render.passes import pass_line, result_line
 from trtdbg_ui.text import Line, Tone, plain, width
 
 from tests.ui.canned import report

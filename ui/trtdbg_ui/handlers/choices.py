@@ -12,8 +12,9 @@ from trtdbg.records import Suggestion
 from trtdbg.worker.messages import Analyze, Build, Measure, Weigh
 from trtdbg_ui.handlers.tables import Tables
 from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.questions import Ask, Choice
 from trtdbg_ui.model.state import BOTTOM, Pane, State
-from trtdbg_ui.render.policy import (
+from trtdbg_ui.model.switching import (
     PATHS,
     TIMINGS,
     next_path,
@@ -22,7 +23,7 @@ from trtdbg_ui.render.policy import (
     paths_count,
 )
 from trtdbg_ui.requests.conversation import Conversation, unbuilt
-from trtdbg_ui.requests.desk import Ask, Choice, Desk
+from trtdbg_ui.requests.desk import Desk
 from trtdbg_ui.widgets.engine_list import EngineList
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ class _Desk:
 
     def save(self, folder: str, texts: Mapping[str, str], force: bool) -> list[str]:
         """Writes the files; in a browser they are downloaded."""
-        from trtdbg_ui.host import repro_files
+        from trtdbg_ui.outside import repro_files
 
         if not self.app.is_web:
             return repro_files.write(folder, texts, force=force)

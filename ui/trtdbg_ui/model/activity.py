@@ -14,7 +14,7 @@ from trtdbg.worker.messages import (
     Reproduce,
     Weigh,
 )
-from trtdbg_ui.requests.desk import Ask
+from trtdbg_ui.model.questions import Ask
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from trtdbg_ui.model.activity import Activity
 from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.pass_steps import neighbour
 from trtdbg_ui.model.state import Find, Pane, State
+from trtdbg_ui.model.switching import Change, change
 from trtdbg_ui.model.view import View
-from trtdbg_ui.render.passes import neighbour
-from trtdbg_ui.render.policy import Change, change
 from trtdbg_ui.text import Line
 
 

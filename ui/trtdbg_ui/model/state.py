@@ -10,9 +10,9 @@ from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg_ui.model.activity import Activity
 from trtdbg_ui.model.failure import Failure
 from trtdbg_ui.model.loaded import Loaded, Rows, Showing
+from trtdbg_ui.model.questions import Choice
+from trtdbg_ui.model.switching import Change
 from trtdbg_ui.model.view import USUAL, View
-from trtdbg_ui.render.policy import Change
-from trtdbg_ui.requests.desk import Choice
 from trtdbg_ui.text import Line
 
 DEFAULTS = Settings()

@@ -12,11 +12,12 @@ from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import BuildStatus, Report
 from trtdbg_ui.model.activity import Activity
 from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.questions import choice_of
 from trtdbg_ui.model.state import State
+from trtdbg_ui.model.switching import TIMINGS, paths_count
 from trtdbg_ui.render.activity import elapsed, stage_text
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line, title_line
-from trtdbg_ui.render.policy import TIMINGS, paths_count
-from trtdbg_ui.requests.desk import Desk, choice_of
+from trtdbg_ui.requests.desk import Desk
 from trtdbg_ui.text import Line, Span, Tone
 
 _SETS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (

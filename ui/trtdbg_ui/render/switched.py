@@ -10,10 +10,10 @@ from trtdbg.policy import Timing
 from trtdbg.records import BoundaryCast, NodeRecord, Report
 from trtdbg_ui.model.judged import judged
 from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.switching import PATHS, paths_count
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.engines import cast_place
 from trtdbg_ui.render.findings import code_and_name
-from trtdbg_ui.render.policy import PATHS, paths_count
 from trtdbg_ui.render.signs import short_operator
 from trtdbg_ui.text import BLANK, Line, Tone, join, line, wrap
 

@@ -30,9 +30,10 @@ from trtdbg_ui.model.activity import Activity
 from trtdbg_ui.model.failure import Failure
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.navigation import presenting
+from trtdbg_ui.model.questions import Ask, choice_of
 from trtdbg_ui.model.state import State
-from trtdbg_ui.render.policy import Change
-from trtdbg_ui.requests.desk import Answer, Ask, Desk, choice_of
+from trtdbg_ui.model.switching import Change
+from trtdbg_ui.requests.desk import Answer, Desk
 from trtdbg_ui.requests.inbox import Inbox
 from trtdbg_ui.text import Line, Tone, line
 

@@ -16,17 +16,12 @@ from trtdbg.worker.messages import (
     Build,
     Describe,
     Job,
-    Measure,
     Reply,
-    Reproduce,
-    Weigh,
 )
 from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.questions import Ask, Choice, choice_of
 from trtdbg_ui.requests.kept import kept
 
-Ask = Analyze | Build | Measure | Reproduce | Weigh
-Choice = tuple[Settings, TruncationPolicy]
-"""What a report depends on, for one program."""
 Answer = Future[Reply]
 
 
@@ -207,11 +202,6 @@ class Desk:
             request = self._queue.popleft()
             if not isinstance(request, Analyze) or choice_of(request) not in self._known:
                 self.submit(request)
-
-
-def choice_of(request: Ask) -> Choice:
-    """Returns what the answer to a request depends on."""
-    return request.job.settings, request.policy
 
 
 def _analyses(request: Ask, choice: Choice) -> bool:

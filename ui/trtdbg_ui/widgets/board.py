@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 
 from trtdbg.worker.messages import Log
 from trtdbg_ui.model.state import Pane, State, visible
+from trtdbg_ui.model.switching import Change, tallies
 from trtdbg_ui.render.activity import activity_line, failure_note, loading_lines
 from trtdbg_ui.render.answer import answer
 from trtdbg_ui.render.detail import detail
@@ -18,12 +19,10 @@ from trtdbg_ui.render.find import find_line
 from trtdbg_ui.render.footer import hints
 from trtdbg_ui.render.header import header_line
 from trtdbg_ui.render.policy import (
-    Change,
     change_line,
     policy_line,
     room_beside_settings,
     settings_line,
-    tallies,
 )
 from trtdbg_ui.render.tabs import titles
 from trtdbg_ui.requests.desk import Desk

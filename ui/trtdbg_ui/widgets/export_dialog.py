@@ -13,7 +13,7 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from trtdbg.errors import OutputError
-from trtdbg_ui.host.exporting import KINDS, Kind, kind_of, with_next_ending
+from trtdbg_ui.outside.exporting import KINDS, Kind, kind_of, with_next_ending
 from trtdbg_ui.text import Line, Tone, line, wrap
 from trtdbg_ui.widgets.bar import Bar
 from trtdbg_ui.widgets.overlay import Overlay

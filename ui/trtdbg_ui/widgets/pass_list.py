@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from trtdbg.records import Report
-from trtdbg_ui.render.passes import (
-    Entry,
-    Heading,
-    entries,
-    heading_line,
-    pass_line,
-    result_line,
-)
+from trtdbg_ui.model.pass_steps import Entry, Heading, entries
+from trtdbg_ui.render.passes import heading_line, pass_line, result_line
 from trtdbg_ui.text import BLANK, Line
 from trtdbg_ui.widgets.cursor_view import CursorView
 

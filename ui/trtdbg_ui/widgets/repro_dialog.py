@@ -17,7 +17,7 @@ from trtdbg.errors import OutputError
 from trtdbg.outputs.repro import reproducer
 from trtdbg.records import Recipe, Report
 from trtdbg.worker import trial
-from trtdbg_ui.host import repro_files
+from trtdbg_ui.outside import repro_files
 from trtdbg_ui.render.activity import elapsed
 from trtdbg_ui.text import Line, Tone, line, wrap
 from trtdbg_ui.widgets.bar import Bar

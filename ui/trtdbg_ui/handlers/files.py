@@ -17,7 +17,7 @@ from trtdbg_ui.model.state import State
 from trtdbg_ui.shell import Shell
 
 if TYPE_CHECKING:
-    from trtdbg_ui.host.exporting import Kind
+    from trtdbg_ui.outside.exporting import Kind
 
 _ORPHAN_SECONDS = 1.0
 """How often an app in a browser looks whether its server still lives."""
@@ -44,7 +44,7 @@ class Outside(Shell):
             # The editor would run on the server, and not where the browser is.
             self.tell("An editor opens from a terminal, not from a browser.")
             return
-        from trtdbg_ui.host.editor import editor_command, run_editor, source_file
+        from trtdbg_ui.outside.editor import editor_command, run_editor, source_file
 
         source = _selected_source(self.state)
         try:
@@ -72,7 +72,7 @@ class Outside(Shell):
         loaded = self.state.loaded
         if loaded is None:
             return
-        from trtdbg_ui.host.exporting import suggested_name
+        from trtdbg_ui.outside.exporting import suggested_name
         from trtdbg_ui.widgets.export_dialog import ExportDialog
 
         report = loaded.report

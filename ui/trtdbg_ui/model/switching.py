@@ -1,0 +1,119 @@
+"""The next policy of a key, and the numbers by which two policies are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
+from trtdbg.records import Report
+
+PATHS = ("inputs", "constants", "computed")
+"""The paths of a policy, each also the id of the action that switches it."""
+
+
+TIMINGS = (Timing.OFF, Timing.EARLY, Timing.UPSTREAM, Timing.LATE)
+
+
+_CHOICES: tuple[tuple[str, ...], ...] = (
+    (),
+    ("float64",),
+    ("float64", "int64"),
+    ("int64",),
+)
+
+
+def next_timing(policy: TruncationPolicy, step: int) -> TruncationPolicy:
+    """Returns the policy with the next (1) or previous (-1) timing.
+
+    Under upstream validators alone decide, as they do in torch_tensorrt.
+    """
+    timing = TIMINGS[(TIMINGS.index(policy.timing) + step) % len(TIMINGS)]
+    if timing is Timing.UPSTREAM:
+        return replace(policy, timing=timing, verdicts=VerdictSource.VALIDATORS)
+    return replace(policy, timing=timing)
+
+
+def next_path(policy: TruncationPolicy, path: str, step: int) -> TruncationPolicy:
+    """Returns the policy with the next set of wide dtypes narrowed on `path`."""
+    current: tuple[str, ...] = getattr(policy, path)
+    index = (_CHOICES.index(current) + step) % len(_CHOICES)
+    return replace(policy, **{path: _CHOICES[index]})
+
+
+def next_verdicts(policy: TruncationPolicy) -> TruncationPolicy:
+    """Returns the policy with the other judge of what an engine may hold."""
+    asks_tensorrt = policy.verdicts is VerdictSource.TENSORRT
+    other = VerdictSource.VALIDATORS if asks_tensorrt else VerdictSource.TENSORRT
+    return replace(policy, verdicts=other)
+
+
+def paths_count(policy: TruncationPolicy) -> bool:
+    """Tells whether the three paths have an effect: torch_tensorrt decides under upstream."""
+    return policy.timing in (Timing.EARLY, Timing.LATE)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The numbers of a report by which two policies are compared."""
+
+    engines: int
+    torch_ops: int
+    boundary_casts: int
+    findings: int
+
+    @classmethod
+    def of(cls, report: Report) -> Tally:
+        """Returns the numbers of a report."""
+        return cls(
+            len(report.engines),
+            len(report.torch_ops),
+            len(report.boundary_casts),
+            len(report.findings),
+        )
+
+
+def tallies(policy: TruncationPolicy, reports: Iterable[Report]) -> dict[Timing, Tally]:
+    """Returns the numbers of the timings analysed already, all else being as in `policy`."""
+    found: dict[Timing, Tally] = {}
+    for report in reports:
+        timing = report.policy.timing
+        paths = paths_count(report.policy)
+        if report.policy == replace(policy, timing=timing) or (
+            not paths and report.policy.verdicts is policy.verdicts
+        ):
+            found[timing] = Tally.of(report)
+    return found
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a switch from one policy to another changed."""
+
+    title: str
+    before: Tally
+    after: Tally
+
+
+def change(before: Report, after: Report) -> Change:
+    """Returns the difference of two reports under different policies."""
+    title = _title(before, after)
+    return Change(title, Tally.of(before), Tally.of(after))
+
+
+def _title(old: Report, new: Report) -> str:
+    """Returns what a switch of policy set, like `late` or `inputs float64+int64`."""
+    before, after = old.policy, new.policy
+    parts = [after.timing.value] if after.timing is not before.timing else []
+    for path in PATHS:
+        if getattr(after, path) != getattr(before, path):
+            parts.append(f"{path} {'+'.join(getattr(after, path)) or 'none'}")
+    if after.verdicts is not before.verdicts:
+        parts.append(f"verdicts {after.verdicts.value}")
+    if new.settings.min_block_size != old.settings.min_block_size:
+        parts.append(f"min block size {new.settings.min_block_size}")
+    if new.settings.torch_executed_ops != old.settings.torch_executed_ops:
+        parts.append("other operators kept in PyTorch")
+    return ", ".join(parts)

@@ -1,0 +1,1 @@
+"""What the UI reaches beyond the screen: the editor and files."""
