@@ -151,7 +151,9 @@ def test_a_wrong_file_is_one_line_that_says_where(
     content: str, message: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text(content)
-    assert main([str(file), "--screenshot", "x.svg", "--keys", str(file)]) == ExitCode.USAGE
+    model = file.with_name("m.json")
+    model.write_text("{}")
+    assert main([str(model), "--screenshot", "x.svg", "--keys", str(file)]) == ExitCode.USAGE
     said = capsys.readouterr().err
     assert message in said
     assert str(file) in said
