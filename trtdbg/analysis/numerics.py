@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from trtdbg.analysis.codes import Code
 from trtdbg.records import Agreement, NodeError, NodeRecord, Numerics, Report, dtype_text
 
 WORST = 10
@@ -15,7 +16,7 @@ WORST = 10
 class Damage:
     """A node whose value is the first to suffer, for a finding of this code."""
 
-    code: str
+    code: Code
     node: str
     message: str
 
@@ -32,11 +33,13 @@ def damages(report: Report) -> Iterator[Damage]:
             continue
         before = [rows[name] for name in node.operands if name in rows]
         if row.wrapped and not any(other.wrapped for other in before):
-            yield Damage("TD401", row.name, _sentence(node, row, _wrapped(row), measured))
+            yield Damage(Code.TD401, row.name, _sentence(node, row, _wrapped(row), measured))
         elif row.overflowed and not any(other.overflowed for other in before):
-            yield Damage("TD402", row.name, _sentence(node, row, _overflowed(row), measured))
+            yield Damage(
+                Code.TD402, row.name, _sentence(node, row, _overflowed(row), measured)
+            )
         elif row.name == measured.first_beyond:
-            yield Damage("TD402", row.name, _sentence(node, row, _beyond(row), measured))
+            yield Damage(Code.TD402, row.name, _sentence(node, row, _beyond(row), measured))
 
 
 def _sentence(node: NodeRecord, row: NodeError, what: str, measured: Numerics) -> str:

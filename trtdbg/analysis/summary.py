@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trtdbg.analysis.codes import Code
+from trtdbg.analysis.conclusions import PROBE, REFUSED, answer_in_force, typing_in_force
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     BuildStatus,
@@ -15,7 +17,6 @@ from trtdbg.records import (
     PassRecord,
     Phase,
     Report,
-    TypingKind,
     ValidatorVerdict,
     Verdict,
     dtype_text,
@@ -32,10 +33,8 @@ VERDICT_WORDS = {
     Verdict.NOT_CHECKED: "-",
 }
 
-PROBE = "tensorrt"
-
 _UNASKED_NAMED = 3
-"""Name of the verdict row that holds TensorRT's own answer."""
+"""How many nodes a line about unasked ones names."""
 
 _FATAL_PHASES = frozenset(
     {Phase.PRE_EXPORT, Phase.DECOMPOSITION, Phase.POST_LOWERING, Phase.PARTITION}
@@ -74,9 +73,9 @@ def broken_end(report: Report) -> str | None:
     failed = failed_pass(report)
     if failed is not None and failed.phase is not Phase.PARTITION:
         return f"pass {failed.name!r} failed"
-    if failed is not None or any(finding.code == "TD502" for finding in report.findings):
+    if failed is not None or any(finding.code == Code.TD502 for finding in report.findings):
         return "the partitioner failed"
-    if any(finding.code == "TD501" for finding in report.findings):
+    if any(finding.code == Code.TD501 for finding in report.findings):
         return "lowering failed"
     return None
 
@@ -168,24 +167,6 @@ def left_to_pytorch(report: Report) -> tuple[NodeRecord, ...]:
     )
 
 
-def typing_in_force(policy: TruncationPolicy) -> TypingKind:
-    """Returns the typing whose verdicts decide the partition."""
-    match policy.timing:
-        case Timing.UPSTREAM:
-            return TypingKind.ORIGINAL
-        case Timing.OFF:
-            return TypingKind.INFERRED
-        case _:
-            return TypingKind.TRUNCATED
-
-
-def answer_in_force(policy: TruncationPolicy, verdict: ValidatorVerdict) -> Verdict:
-    """Returns the column of a validator's answer that the partitioner goes by."""
-    if policy.timing is Timing.UPSTREAM:
-        return verdict.original
-    return verdict.truncated
-
-
 def unasked_line(report: Report) -> str | None:
     """Returns which nodes TensorRT could not be asked about, and why; None if none."""
     reasons = {
@@ -216,7 +197,7 @@ def refusal(report: Report, node: NodeRecord) -> str:
             # TensorRT was asked, but did not decide.
             continue
         answer = answer_in_force(report.policy, verdict)
-        if answer in (Verdict.REJECT, Verdict.CRASHED, Verdict.NOT_APPLICABLE):
+        if answer in (*REFUSED, Verdict.NOT_APPLICABLE):
             return _refusal_of(verdict, answer)
     if node.verdict is Verdict.NOT_APPLICABLE:
         return "there is no converter"
@@ -257,9 +238,8 @@ def nodes_that_matter(report: Report) -> tuple[NodeRecord, ...]:
 
     Constants are left out where they have a row of their own in the report.
     """
-    refused = (Verdict.REJECT, Verdict.CRASHED)
     left = {node.name for node in left_to_pytorch(report)}
-    first = [n for n in report.nodes if n.verdict in refused or n.name in left]
+    first = [n for n in report.nodes if n.verdict in REFUSED or n.name in left]
     names = {node.name for node in first}
     retyped = [
         n for n in report.nodes if is_retyped(n) and n.name not in names and n.op != "get_attr"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from trtdbg.analysis.codes import Code
 from trtdbg.analysis.summary import base_name, build_headline
 from trtdbg.commands import models as shared
 from trtdbg.commands.access import utf8
@@ -162,7 +163,7 @@ def _elsewhere(
 
 def _point_on(shell: Shell, report: Report) -> None:
     """Says what finds the operators of a refusal that names none."""
-    if any(finding.code == "TD503" for finding in report.findings):
+    if any(finding.code == Code.TD503 for finding in report.findings):
         path = shlex.quote(report.model.path)
         shell.note(
             "TensorRT names no operator that it refuses; to find which: "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from trtdbg.analysis.codes import Code
 from trtdbg.analysis.summary import count
 from trtdbg.batch.reduction import Search, Smallest, Tried
 from trtdbg.commands import models as shared
@@ -67,7 +68,7 @@ def run(
             whole = search.whole(attempt)
             if whole.error is None:
                 continue
-            code = "TD102" if whole.node in engine.nodes else "TD503"
+            code = Code.TD102 if whole.node in engine.nodes else Code.TD503
             if code not in wanted.codes:
                 shell.note(
                     f"engine {engine.index} is refused for {whole.node}, which is {code}: "

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from trtdbg.analysis.catalogue import explain
+from trtdbg.analysis.codes import OF_A_NODE, OF_AN_ENGINE, Code
 from trtdbg.analysis.names import find_node
 from trtdbg.analysis.summary import broken_end, count
 from trtdbg.commands import models as shared
@@ -29,12 +30,6 @@ from trtdbg.outputs.repro import reproducer
 from trtdbg.records import EngineRecord, Recipe, RecipeKind, Report
 from trtdbg.worker import trial
 from trtdbg.worker.messages import Reproduce
-
-OF_A_NODE = ("TD101", "TD102", "TD103", "TD104", "TD105")
-"""Findings about one node, which a reproducer can be made of."""
-
-OF_AN_ENGINE = "TD503"
-"""The finding that only a search over parts of an engine makes a reproducer of."""
 
 REPRODUCIBLE = (*OF_A_NODE, OF_AN_ENGINE)
 
@@ -136,7 +131,7 @@ def run(
     unlike = _write_all(shell, report, Path(folder), issue=issue, force=force)
     wanted = Reduction(
         job=job,
-        codes=chosen or ("TD102",),
+        codes=chosen or (Code.TD102.value,),
         folder=Path(folder),
         resume=resume,
         issue=issue,

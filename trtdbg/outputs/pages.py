@@ -14,7 +14,9 @@ from rich.text import Text
 
 from trtdbg.analysis import summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
-from trtdbg.analysis.catalogue import CATALOGUE, Explanation
+from trtdbg.analysis.catalogue import CATALOGUE
+from trtdbg.analysis.codes import Explanation
+from trtdbg.analysis.levels import by_severity
 from trtdbg.outputs import tables
 from trtdbg.plain import one_line, without_controls
 from trtdbg.records import (
@@ -141,11 +143,10 @@ def findings(
     """
     if not found:
         return None
-    order = (Level.ERROR, Level.WARNING, Level.NOTE)
     lines = []
     seen: Counter[tuple[Level, str]] = Counter()
     totals = Counter((finding.level, finding.code) for finding in found)
-    for finding in sorted(found, key=lambda f: (order.index(f.level), f.code)):
+    for finding in sorted(found, key=lambda f: (by_severity(f.level), f.code)):
         kind = (finding.level, finding.code)
         seen[kind] += 1
         if most is not None and seen[kind] > most:

@@ -7,20 +7,18 @@ from collections.abc import Iterator, Sequence
 from trtdbg.analysis import summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
 from trtdbg.analysis.catalogue import CATALOGUE
+from trtdbg.analysis.levels import by_severity
 from trtdbg.plain import one_line
 from trtdbg.records import (
     Binding,
     Dtype,
     EngineRecord,
-    Level,
     NodeRecord,
     Record,
     Report,
     dtype_text,
     shape_text,
 )
-
-_ORDER = (Level.ERROR, Level.WARNING, Level.NOTE)
 
 
 class Section(Record, frozen=True, kw_only=True):
@@ -157,7 +155,7 @@ def _left(report: Report) -> Iterator[tuple[str, ...]]:
 
 
 def _findings(report: Report) -> Iterator[tuple[str, ...]]:
-    for finding in sorted(report.findings, key=lambda f: (_ORDER.index(f.level), f.code)):
+    for finding in sorted(report.findings, key=lambda f: (by_severity(f.level), f.code)):
         known = CATALOGUE.get(finding.code)
         name = known.name if known is not None else ""
         yield finding.code, finding.level.value, name, finding.message

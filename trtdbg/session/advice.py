@@ -11,8 +11,13 @@ from typing import Any
 import msgspec
 from torch.fx import GraphModule, Node
 
-from trtdbg.analysis.findings import PARTITIONER, PROBE
-from trtdbg.analysis.summary import answer_in_force
+from trtdbg.analysis.conclusions import (
+    PROBE,
+    REFUSED,
+    accepted_somewhere,
+    answer_in_force,
+    conclusion,
+)
 from trtdbg.dtypes import WIDE_POLICY_DTYPES
 from trtdbg.graphs.graph import Emit, Typing, captured_log
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
@@ -21,7 +26,6 @@ from trtdbg.records import (
     Dtype,
     NodeRecord,
     Report,
-    Scope,
     Suggestion,
     Verdict,
 )
@@ -35,9 +39,8 @@ PATHS = ("inputs", "constants", "computed")
 Atom = tuple[str, str]
 """A path and a wide dtype that is narrowed on it: the smallest piece of truncation."""
 
-_NO = (Verdict.REJECT, Verdict.CRASHED)
 
-_NOT_IN_TENSORRT = frozenset({"float64", "complex64", "complex128"})
+REFUSEDT_IN_TENSORRT = frozenset({"float64", "complex64", "complex128"})
 
 
 def weigh_refusals(
@@ -69,7 +72,7 @@ def weigh_refusals(
 
 def weighable(report: Report) -> Iterator[str]:
     """Yields the refused nodes, except for mere parts of what a refused one returns."""
-    refused = {n.name for n in report.nodes if n.verdict in _NO}
+    refused = {n.name for n in report.nodes if n.verdict in REFUSED}
     for node in report.nodes:
         takes_apart = node.target.endswith("operator.getitem") and refused & {*node.operands}
         if node.name in refused and not takes_apart:
@@ -78,14 +81,10 @@ def weighable(report: Report) -> Iterator[str]:
 
 def _is_kept_out(report: Report, node: NodeRecord) -> bool:
     """Tells whether TensorRT alone refuses a node, whose validators accept it."""
-    if node.verdict not in _NO:
+    if node.verdict not in REFUSED:
         return False
-    return any(
-        row.validator == PARTITIONER
-        and row.scope is Scope.GRAPH
-        and answer_in_force(report.policy, row) is Verdict.ACCEPT
-        for row in node.verdicts
-    )
+    found = conclusion(node)
+    return found is not None and answer_in_force(report.policy, found) is Verdict.ACCEPT
 
 
 def suggest(
@@ -221,7 +220,7 @@ def _is_operator(node: Node) -> bool:
 def _fits_tensorrt(node: Node, typing: Typing) -> bool:
     values = (node.name, *(operand.name for operand in node.all_input_nodes))
     return not any(
-        name in _NOT_IN_TENSORRT
+        name in REFUSEDT_IN_TENSORRT
         for value in values
         for name in _names(typing.dtypes.get(value))
     )
@@ -235,12 +234,9 @@ def _names(dtype: Dtype) -> tuple[str, ...]:
 
 def _is_refused_wide(node: NodeRecord) -> bool:
     """Tells whether plain torch_tensorrt refuses what the truncated dtypes would allow."""
-    return any(
-        row.validator == PARTITIONER
-        and row.scope is Scope.GRAPH
-        and row.original in _NO
-        and row.truncated is Verdict.ACCEPT
-        for row in node.verdicts
+    found = conclusion(node)
+    return (
+        found is not None and found.original in REFUSED and found.truncated is Verdict.ACCEPT
     )
 
 
@@ -264,8 +260,5 @@ def _to_exclude(report: Report) -> tuple[str, ...]:
 
 
 def _is_false_accept(node: NodeRecord) -> bool:
-    refused = any(row.validator == PROBE and row.truncated in _NO for row in node.verdicts)
-    return refused and any(
-        row.validator == PARTITIONER and Verdict.ACCEPT in (row.original, row.truncated)
-        for row in node.verdicts
-    )
+    refused = any(row.validator == PROBE and row.truncated in REFUSED for row in node.verdicts)
+    return refused and accepted_somewhere(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from trtdbg.analysis.codes import Code
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import Emit
 from trtdbg.graphs.replay import ProgramInputs
@@ -13,9 +14,6 @@ from trtdbg.session.analysed import Analysed
 from trtdbg.session.lowered import FailedLowering, Lowered
 from trtdbg.session.runnable import obstacle
 from trtdbg.stages.numerics import Truncated, measure_programs, same_nodes
-
-SCALAR_COERCED = "TD403"
-"""The finding of a converter that makes a fractional Python number an integer."""
 
 
 def measure(
@@ -38,7 +36,7 @@ def measure(
         return msgspec.structs.replace(blank, note=f"not measured: {original.error()}")
     if why is not None:
         return msgspec.structs.replace(blank, note=f"not measured: {why}")
-    coerced = {f.node for f in report.findings if f.code == SCALAR_COERCED}
+    coerced = {f.node for f in report.findings if f.code == Code.TD403}
     nothing_truncated = report.policy.timing is Timing.OFF
     if nothing_truncated and not coerced:
         return msgspec.structs.replace(

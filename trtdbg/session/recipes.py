@@ -9,6 +9,8 @@ import msgspec
 from torch.fx import GraphModule, Node
 
 from trtdbg.analysis import summary
+from trtdbg.analysis.codes import Code
+from trtdbg.analysis.conclusions import PROBE, REFUSED
 from trtdbg.analysis.names import find_node
 from trtdbg.errors import StageError
 from trtdbg.outputs.repro.reproducer import changed_settings
@@ -24,16 +26,14 @@ from trtdbg.records import (
 from trtdbg.stages import alone, validate
 from trtdbg.stages.capture import compilation_settings
 
-KINDS = {
-    "TD101": RecipeKind.REJECTED,
-    "TD102": RecipeKind.FALSE_ACCEPT,
-    "TD103": RecipeKind.CRASHED,
-    "TD104": RecipeKind.SCOPE_DEPENDENT,
-    "TD105": RecipeKind.REJECTED,
+KINDS: dict[str, RecipeKind] = {
+    Code.TD101: RecipeKind.REJECTED,
+    Code.TD102: RecipeKind.FALSE_ACCEPT,
+    Code.TD103: RecipeKind.CRASHED,
+    Code.TD104: RecipeKind.SCOPE_DEPENDENT,
+    Code.TD105: RecipeKind.REJECTED,
 }
 """Findings that have a reproducer of one node."""
-
-_FAILING = (Verdict.REJECT, Verdict.CRASHED)
 
 
 def recipes(
@@ -87,7 +87,7 @@ def _failures(report: Report) -> Iterator[tuple[NodeRecord, str | None, RecipeKi
             yield node, finding.code, KINDS[finding.code], finding.message
     for node in report.nodes:
         asked = [row for row in node.verdicts if row.candidate is not None]
-        if node.verdict in _FAILING and asked and node.name not in told:
+        if node.verdict in REFUSED and asked and node.name not in told:
             crashed = node.verdict is Verdict.CRASHED
             kind = RecipeKind.CRASHED if crashed else RecipeKind.REJECTED
             yield node, None, kind, f"{node.name}: {summary.refusal(report, node)}"
@@ -168,7 +168,7 @@ def _find(module: GraphModule, record: NodeRecord) -> Node:
 def _sentence(report: Report, record: NodeRecord) -> str | None:
     """Returns the sentence that TensorRT refuses a node with."""
     for row in record.verdicts:
-        if row.validator == summary.PROBE and row.reason:
+        if row.validator == PROBE and row.reason:
             return row.reason
     engine = next((e for e in report.engines if e.build.node == record.name), None)
     return engine.build.error if engine is not None else None

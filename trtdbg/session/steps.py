@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.fx import GraphModule
 
+from trtdbg.analysis.conclusions import REFUSED
 from trtdbg.analysis.findings import Evidence
 from trtdbg.graphs.graph import NODE_MARK, Typing, engine_nodes, first_line
 from trtdbg.graphs.splits import Program
@@ -84,9 +85,8 @@ class Steps:
         self, split: partition.Split, networks: list[Network]
     ) -> frozenset[str]:
         """Returns the nodes inside engines that the probe or their engine's network refuse."""
-        no = (Verdict.REJECT, Verdict.CRASHED)
-        refused = {n for n, a in self.answers.items() if a.verdict in no}
-        refused |= {n for n, j in self.inside.items() if j.verdict in no}
+        refused = {n for n, a in self.answers.items() if a.verdict in REFUSED}
+        refused |= {n for n, j in self.inside.items() if j.verdict in REFUSED}
         for net in networks:
             culprit = net.culprit()
             if culprit is not None:

@@ -7,11 +7,9 @@ from typing import Any
 
 import msgspec
 
+from trtdbg.analysis.conclusions import PARTITIONER
 from trtdbg.records import Scope, TypingKind, ValidatorVerdict, Verdict
 from trtdbg.stages.validate import Answer, Judgement
-
-PARTITIONER = "partitioner"
-"""Name of the row that holds the conclusion from all gates and candidates."""
 
 MIN_BLOCK_SIZE_GATE = "gate:min_block_size"
 

@@ -105,7 +105,7 @@ def test_what_the_analysis_alone_says_of_a_node_is_not_said_again(
     code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = Finding(code=code, level=Level.WARNING, node="b", message="known")
-    monkeypatch.setattr("trtdbg.analysis.findings._scalars", lambda *_: [known])
+    monkeypatch.setattr("trtdbg.analysis.findings.numbers_4xx.scalars", lambda *_: [known])
     made = chain(within("a"), beyond("b"))
     assert [f for f in find(made, Evidence()) if f.node == "b"] == [known]
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trtdbg.analysis.checked import CheckedModel, Result, sentence, summary, title
+from trtdbg.analysis.levels import by_severity
 from trtdbg.outputs.ci.places import place_in
 from trtdbg.plain import one_line
 from trtdbg.records import FailedReport, Finding, Level
@@ -33,8 +34,7 @@ def render(results: Sequence[Result], root: Path) -> str:
         if isinstance(each, CheckedModel)
         for finding in each.findings
     ]
-    order = tuple(reversed(Level))
-    found.sort(key=lambda pair: order.index(pair[0].level))
+    found.sort(key=lambda pair: by_severity(pair[0].level))
     commands = [_command(finding, model, root) for finding, model in found]
     return "\n".join((*failed, *commands, _escaped(summary(list(results))), ""))
 

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import msgspec
 
 from trtdbg import __version__
-from trtdbg.analysis.catalogue import CATALOGUE, Explanation
+from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.checked import CheckedModel, Result
+from trtdbg.analysis.codes import Explanation
 from trtdbg.outputs.ci.places import place_in
 from trtdbg.plain import one_line
 from trtdbg.records import FailedReport, Finding

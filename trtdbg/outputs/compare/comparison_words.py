@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import groupby
 
 from trtdbg.analysis.comparison import Comparison, NumericError, Row, policy_name
+from trtdbg.analysis.levels import by_severity
 from trtdbg.analysis.numerics import error_text
 from trtdbg.analysis.summary import (
     base_name,
@@ -220,8 +221,7 @@ def _numeric(error: NumericError) -> str:
 def remarks(group: Group) -> tuple[Remark, ...]:
     """Returns what the table of a model has no room for, the worst first."""
     found = [*_errors(group), *_builds(group), *_run_times(group), *_numerics(group)]
-    order = tuple(reversed(Level))
-    return tuple(sorted(found, key=lambda remark: order.index(remark.level)))
+    return tuple(sorted(found, key=lambda remark: by_severity(remark.level)))
 
 
 def _errors(group: Group) -> Iterator[Remark]:

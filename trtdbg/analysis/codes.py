@@ -1,0 +1,51 @@
+"""The codes of findings and what is written down about each."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from trtdbg.records import Level, Record
+
+
+class Code(StrEnum):
+    """Every finding's code; its entry and its rule stand in the module of its hundred."""
+
+    TD101 = "TD101"
+    TD102 = "TD102"
+    TD103 = "TD103"
+    TD104 = "TD104"
+    TD105 = "TD105"
+    TD201 = "TD201"
+    TD202 = "TD202"
+    TD203 = "TD203"
+    TD301 = "TD301"
+    TD302 = "TD302"
+    TD303 = "TD303"
+    TD401 = "TD401"
+    TD402 = "TD402"
+    TD403 = "TD403"
+    TD501 = "TD501"
+    TD502 = "TD502"
+    TD503 = "TD503"
+
+
+OF_A_NODE = (Code.TD101, Code.TD102, Code.TD103, Code.TD104, Code.TD105)
+"""Findings of one node's verdicts: a script with that node reproduces them."""
+
+OF_AN_ENGINE = Code.TD503
+"""The finding of a whole engine: it is reproduced by cutting the engine down."""
+
+
+class Explanation(Record, frozen=True, kw_only=True):
+    """What a finding's code means, in words for a reader who meets it for the first time."""
+
+    code: Code
+    name: str
+    level: Level
+    """The usual level; milder where the policy in force already resolves it."""
+    what: str
+    """One sentence: what was seen."""
+    cause: str
+    """How it comes about."""
+    cure: str
+    """What to do about it."""

@@ -1,0 +1,67 @@
+"""What a node's verdict rows add up to, and which of them decide under a policy."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from trtdbg.policy import Timing, TruncationPolicy
+from trtdbg.records import NodeRecord, Scope, TypingKind, ValidatorVerdict, Verdict
+
+PARTITIONER = "partitioner"
+"""Name of the verdict row that holds the conclusion from all gates and candidates."""
+
+PROBE = "tensorrt"
+"""Name of the verdict row that holds TensorRT's own answer."""
+
+REFUSED = (Verdict.REJECT, Verdict.CRASHED)
+"""Answers of a validator, or of TensorRT, that keep a node out of the engines."""
+
+
+def conclusion(node: NodeRecord, scope: Scope = Scope.GRAPH) -> ValidatorVerdict | None:
+    """Returns the row of all gates and candidates together; None if nobody was asked."""
+    return next(
+        (v for v in node.verdicts if v.validator == PARTITIONER and v.scope is scope), None
+    )
+
+
+def verdict_under(node: NodeRecord, typing: TypingKind) -> Verdict:
+    """Returns the partitioner's conclusion on a node under one typing, in the whole graph."""
+    found = conclusion(node)
+    return Verdict.NOT_CHECKED if found is None else answer_under(found, typing)
+
+
+def answer_under(verdict: ValidatorVerdict, typing: TypingKind) -> Verdict:
+    """Returns a validator's answer under one typing."""
+    match typing:
+        case TypingKind.ORIGINAL:
+            return verdict.original
+        case TypingKind.INFERRED:
+            return verdict.inferred
+        case TypingKind.TRUNCATED:
+            return verdict.truncated
+    assert_never(typing)
+
+
+def typing_in_force(policy: TruncationPolicy) -> TypingKind:
+    """Returns the typing whose verdicts decide the partition."""
+    match policy.timing:
+        case Timing.UPSTREAM:
+            return TypingKind.ORIGINAL
+        case Timing.OFF:
+            return TypingKind.INFERRED
+        case Timing.EARLY | Timing.LATE:
+            return TypingKind.TRUNCATED
+    assert_never(policy.timing)
+
+
+def answer_in_force(policy: TruncationPolicy, verdict: ValidatorVerdict) -> Verdict:
+    """Returns the column of a validator's answer that the partitioner goes by."""
+    # Under `off` nothing is truncated: the truncated column repeats the inferred one, and
+    # rows of engines and of TensorRT have only that.
+    return verdict.original if policy.timing.is_upstream else verdict.truncated
+
+
+def accepted_somewhere(node: NodeRecord) -> bool:
+    """Returns whether a node's validators accept it, as written or truncated."""
+    found = conclusion(node)
+    return found is not None and Verdict.ACCEPT in (found.original, found.truncated)

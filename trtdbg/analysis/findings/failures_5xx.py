@@ -1,0 +1,105 @@
+"""TD5xx: lowering, partitioning or a build that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trtdbg.analysis.codes import Code, Explanation
+from trtdbg.analysis.findings.evidence import Evidence
+from trtdbg.analysis.findings.making import maker
+from trtdbg.analysis.findings.verdicts_1xx import false_accept, inside
+from trtdbg.records import (
+    BuildStatus,
+    EngineRecord,
+    Finding,
+    Level,
+    NodeRecord,
+    Report,
+)
+
+ENTRIES = (
+    Explanation(
+        code=Code.TD501,
+        name="lowering-failed",
+        level=Level.ERROR,
+        what="A lowering pass of torch_tensorrt raised an exception, so nothing after it was "
+        "analysed.",
+        cause="The pass met a graph that it does not handle. The message names the pass, and "
+        "the report shows the last graph that was still good.",
+        cure="Look at the operators that the previous pass changed, and write that part of "
+        "the model differently. Report the pass to torch_tensorrt with the smallest model "
+        "that shows it.",
+    ),
+    Explanation(
+        code=Code.TD502,
+        name="partition-failed",
+        level=Level.ERROR,
+        what="The partitioner raised an exception, so there are no engines.",
+        cause="The partitioner found a graph that it cannot cut, or a validator raised while "
+        "the partitioner asked it (TD103 names that one).",
+        cure="Try the other partitioner (`--partitioner fast` or `global`), and keep the "
+        "operator named in the message in PyTorch with `--torch-executed-ops`.",
+    ),
+    Explanation(
+        code=Code.TD503,
+        name="build-failed",
+        level=Level.ERROR,
+        what="TensorRT could not build an engine.",
+        cause="Every operator was accepted, yet TensorRT refused the network: a dtype "
+        "combination that it has no kernel for, a shape that it cannot resolve, or a limit "
+        "of its compiler. TensorRT's own sentence stands in the message.",
+        cure="`trtdbg repro MODEL -o DIR --code TD503` cuts the engine down to the fewest "
+        "operators that TensorRT refuses with the same words, as a .pt2 and a script for a "
+        "bug report. Keep one of them in PyTorch with `--torch-executed-ops`, or write that "
+        "part of the model otherwise. `trtdbg build MODEL --json -` holds TensorRT's log.",
+    ),
+)
+
+_finding = maker(ENTRIES)
+
+
+def lowering(report: Report, evidence: Evidence) -> Iterator[Finding]:
+    """Yields the pass or the partitioner that raised."""
+    if evidence.lowering_error is not None:
+        name, error = evidence.lowering_error
+        good = next((p for p in reversed(report.passes) if p.error is None), None)
+        after = (
+            f"; the last good graph is that after pass {good.index} {good.name}"
+            if good
+            else ""
+        )
+        yield _finding(Code.TD501, f"lowering pass {name} raised {error}{after}")
+    if evidence.partition_error is not None:
+        yield _finding(
+            Code.TD502, f"torch_tensorrt's partitioner raised {evidence.partition_error}"
+        )
+
+
+def builds(report: Report) -> Iterator[Finding]:
+    """Yields engines that do not build."""
+    nodes = {node.name: node for node in report.nodes}
+    for engine in report.engines:
+        if engine.build.status is BuildStatus.FAILED and engine.build.stage != "boundary":
+            yield from _build_failure(report, engine, nodes)
+
+
+def _build_failure(
+    report: Report, engine: EngineRecord, nodes: dict[str, NodeRecord]
+) -> Iterator[Finding]:
+    """A failure that an accepted node explains is a false accept, any other a failed build."""
+    culprit = _named_in(engine.build.error or "", engine) or engine.build.node
+    node = nodes.get(culprit) if culprit is not None else None
+    if node is None:
+        yield _finding(
+            Code.TD503,
+            f"engine {engine.index} does not build: {engine.build.error}",
+            engine=engine.index,
+        )
+    elif not any(inside(report, node)):
+        yield false_accept(report, node, engine.build.error or "TensorRT refuses it")
+
+
+def _named_in(error: str, engine: EngineRecord) -> str | None:
+    """Returns the node whose layer TensorRT's sentence names; the longest name wins."""
+    named = [layer for layer in engine.layers if layer.node and layer.name in error]
+    return max(named, key=lambda layer: len(layer.name)).node if named else None

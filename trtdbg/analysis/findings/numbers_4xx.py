@@ -1,0 +1,154 @@
+"""TD4xx: numbers that narrowing or a converter changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from trtdbg.analysis.codes import Code, Explanation
+from trtdbg.analysis.findings.evidence import Evidence
+from trtdbg.analysis.findings.making import ExportedRows, bracketed, maker
+from trtdbg.analysis.numerics import damages
+from trtdbg.dtypes import family
+from trtdbg.records import (
+    Finding,
+    Level,
+    NodeRecord,
+    Report,
+)
+
+ENTRIES = (
+    Explanation(
+        code=Code.TD401,
+        name="integer-overflow",
+        level=Level.ERROR,
+        what="An integer that is narrowed to int32 does not fit.",
+        cause="A constant, a scalar or a value seen in a run lies outside -2147483648 to "
+        "2147483647. Narrowed, it wraps around and becomes a different number without an "
+        "error.",
+        cure="Keep int64 where this value lives: leave int64 out of `--constants`, "
+        "`--inputs` or `--computed`. TensorRT 10 and later compute INT64. If the value is "
+        "only a marker such as -2**63 for 'nothing', use one that fits.",
+    ),
+    Explanation(
+        code=Code.TD402,
+        name="precision-loss",
+        level=Level.WARNING,
+        what="A float that is narrowed becomes infinite, becomes zero, or changes by more "
+        "than the tolerance.",
+        cause="float32 ends at about 3.4e38, loses what is smaller than about 1e-38, and "
+        "keeps 7 decimal digits where float64 keeps 16. Masks filled with -1e300 or "
+        "`torch.finfo(torch.float64).min` become -inf, and -inf minus -inf is nan.",
+        cure="Write the constant so that float32 can hold it "
+        "(`torch.finfo(torch.float32).min`), or keep float64 constants wide with "
+        "`--constants none` and let those operators stay in PyTorch.",
+    ),
+    Explanation(
+        code=Code.TD403,
+        name="scalar-coerced",
+        level=Level.WARNING,
+        what="A Python number changes its value when a converter casts it to a tensor's "
+        "dtype.",
+        cause="PyTorch promotes `int_tensor * 0.5` to float. A converter that first makes "
+        "the scalar an integer, because the tensor is one, multiplies by 0 instead.",
+        cure="Make the promotion explicit in the model: `int_tensor.float() * 0.5`, or keep "
+        "the operator in PyTorch with `--torch-executed-ops`.",
+    ),
+)
+
+_finding = maker(ENTRIES)
+
+
+def constants(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:
+    """Yields constants whose values do not survive narrowing."""
+    held = {node.constant: node for node in report.nodes if node.constant is not None}
+    for constant in report.constants:
+        node = held.get(constant.name)
+        reader = next((nodes[u] for u in node.users if u in nodes), None) if node else None
+        if node is not None and node.source is None and reader is not None:
+            node = msgspec.structs.replace(node, source=reader.source)
+        read = f", read by {reader.name}{bracketed(reader)}," if reader is not None else ""
+        if constant.overflowed and family(constant.original) == "int":
+            yield _finding(
+                Code.TD401,
+                f"constant {constant.name} ({constant.original}){read} does not fit "
+                f"{constant.truncated}: {constant.overflowed} of {constant.elements} values "
+                f"wrap around",
+                node,
+            )
+            continue
+        lost = [
+            f"{count} of {constant.elements} values become {what}"
+            for count, what in (
+                (constant.overflowed, "inf"),
+                (constant.underflowed, "zero or subnormal"),
+            )
+            if count
+        ]
+        if lost:
+            yield _finding(
+                Code.TD402,
+                f"constant {constant.name} ({constant.original}){read} loses values as "
+                f"{constant.truncated}: {' and '.join(lost)}",
+                node,
+            )
+
+
+def scalars(report: Report, evidence: Evidence, exported: ExportedRows) -> Iterator[Finding]:
+    """Yields numbers that do not survive: too large, or cast to an integer tensor's dtype."""
+    for name, lost in evidence.exported_scalars.items():
+        yield _lost_scalar(exported.row(name), name, *lost)
+    for node in report.nodes:
+        if node.name in evidence.scalars and node.engine is not None:
+            yield _lost_scalar(node, node.name, *evidence.scalars[node.name])
+        if not isinstance(node.tensorrt, str) or not isinstance(node.truncated, str):
+            continue
+        scalar = _fractional_scalar(node.args)
+        if scalar is None or family(node.truncated) != "float":
+            continue
+        if node.tensorrt in ("INT32", "INT64", "INT8"):
+            yield _finding(
+                Code.TD403,
+                f"{node.name} ({node.target}) computes {node.truncated} from the scalar "
+                f"{scalar}, but the converter casts the scalar to {node.tensorrt}, which "
+                f"makes it {int(float(scalar))}",
+                node,
+            )
+
+
+def _lost_scalar(node: NodeRecord | None, name: str, value: float, dtype: str) -> Finding:
+    integral = family(dtype) == "int"
+    becomes = "0" if abs(value) < 1 else "inf" if value > 0 else "-inf"
+    return _finding(
+        Code.TD401 if integral else Code.TD402,
+        f"{name}{bracketed(node)} uses the number {value:g}, which "
+        f"{'does not fit' if integral else f'becomes {becomes} in'} {dtype}",
+        node,
+    )
+
+
+def _fractional_scalar(args: str) -> str | None:
+    for part in args.split(", "):
+        try:
+            value = float(part)
+        except ValueError:
+            continue
+        if not value.is_integer():
+            return part
+    return None
+
+
+def measured(report: Report, found: Iterable[Finding]) -> Iterator[Finding]:
+    """Yields what a run with numbers showed, where no other finding says it already.
+
+    Args:
+        report: with its measured numerics.
+        found: the findings so far.
+    """
+    nodes = {node.name: node for node in report.nodes}
+    said = {(finding.code, finding.node) for finding in found}
+    for damage in damages(report):
+        # What truncation alone tells, or a converter's coercion explains, is not said twice.
+        if not said & {(damage.code, damage.node), (Code.TD403, damage.node)}:
+            yield _finding(damage.code, damage.message, nodes.get(damage.node))
