@@ -37,7 +37,7 @@ from trtdbg.errors import (
     UsageError,
     WorkerBugError,
 )
-from trtdbg.plain import one_line
+from trtdbg.plain import one_line, shortened, visible, without_commands
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.viewing import Viewing
 from trtdbg.worker.messages import Access, Ask, Log, LogLevel, News, Progress, Reply
@@ -67,6 +67,10 @@ to do with it?
 `trtdbg report --json` saved, in the terminal UI. The commands below answer without it;
 each has its own --help.
 """
+
+
+_LONGEST_ERROR: Final = 380
+"""Characters of an error, so that its line has at most 400."""
 
 
 class Cli(click.Group):
@@ -120,14 +124,15 @@ class _Stdout:
 
     @property
     def encoding(self) -> str:
-        return sys.stdout.encoding
+        return sys.stdout.encoding if sys.stdout is not None else "utf-8"
 
     def isatty(self) -> bool:
-        return sys.stdout.isatty()
+        return _is_terminal(sys.stdout)
 
     def write(self, text: str) -> None:
         """Writes text without the blanks that pad rich's tables to the right."""
-        self._terminal.write(re.sub(" +$", "", text, flags=re.MULTILINE))
+        text = re.sub(" +$", "", text, flags=re.MULTILINE)
+        self._terminal.write(without_commands(text))
 
     def flush(self) -> None:
         """Does nothing: every write is flushed."""
@@ -173,6 +178,8 @@ class Terminal:
         """Puts text on stdout."""
         with self._lock:
             self._set_status("")
+            if sys.stdout is None:
+                raise OutputError("cannot write to stdout: it is closed")
             try:
                 sys.stdout.write(result)
                 sys.stdout.flush()
@@ -187,8 +194,7 @@ class Terminal:
         """Puts a line on stderr."""
         with self._lock:
             self._set_status("")
-            sys.stderr.write(f"trtdbg: {one_line(text)}\n")
-            sys.stderr.flush()
+            self.say(f"trtdbg: {without_commands(one_line(text))}\n")
 
     def status(self, text: str) -> None:
         """Says on the last line what goes on, where stderr can take it away again."""
@@ -204,12 +210,12 @@ class Terminal:
 
     def error(self, text: str) -> None:
         """Puts an error on stderr, as one line."""
-        self.note(f"error: {' '.join(text.split())}")
+        self.note(f"error: {shortened(one_line(text), _LONGEST_ERROR)}")
 
     def keep_traceback(self, text: str) -> None:
         """Shows the traceback of a bug if asked to, else says where it was written."""
         if self.verbose:
-            sys.stderr.write(f"{text.rstrip()}\n")
+            self.say(f"{visible(text.rstrip())}\n")
             return
         try:
             path = _write_crash(text)
@@ -295,8 +301,7 @@ class Terminal:
 
     def _line(self, text: str) -> None:
         with self._lock:
-            sys.stderr.write(f"{one_line(text)}\n")
-            sys.stderr.flush()
+            self.say(f"{without_commands(one_line(text))}\n")
 
     def _set_status(self, text: str) -> None:
         """Replaces the one line on stderr that tells what goes on; "" takes it away."""
@@ -305,7 +310,14 @@ class Terminal:
                 return
             width = shutil.get_terminal_size().columns - 1
             self._status = one_line(text)[:width]
-            sys.stderr.write(f"\r\x1b[K{self._status}")
+            self.say(f"\r\x1b[K{self._status}")
+
+    def say(self, text: str) -> None:
+        """Writes to stderr; that it is closed or full changes no exit code."""
+        if sys.stderr is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
             sys.stderr.flush()
 
 
@@ -335,7 +347,7 @@ def _run(terminal: Terminal, arguments: list[str]) -> ExitCode:
     except click.exceptions.Exit as end:
         return ExitCode(end.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(f"{error.format_message()}\n")
+        terminal.say(f"{error.format_message()}\n")
         return ExitCode.USAGE
     except click.ClickException as error:
         context_of = getattr(error, "ctx", None)

@@ -27,6 +27,7 @@ from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.ci import baseline as baselines
 from trtdbg.outputs.ci import github
 from trtdbg.outputs.report import encode
+from trtdbg.plain import visible, without_commands
 from trtdbg.records import Level, Report
 
 if TYPE_CHECKING:
@@ -279,4 +280,4 @@ def _plain(results: list[Result]) -> str:
         if lines is not None:
             console.print(lines, soft_wrap=True)
     console.print(checked.summary(results), soft_wrap=True)
-    return text.getvalue()
+    return without_commands(visible(text.getvalue()))

@@ -6,8 +6,18 @@ import functools
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from trtdbg.plain import visible
+
 if TYPE_CHECKING:
     import jinja2
+
+
+def _finished(value: object) -> object:
+    """Returns a value without characters that steer a reader; what is HTML already stays so."""
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return value if text == value else type(value)(text)
 
 
 @functools.cache
@@ -22,6 +32,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_finished,
     )
 
 

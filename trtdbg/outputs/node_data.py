@@ -14,7 +14,7 @@ from trtdbg.analysis import summary
 from trtdbg.outputs.picture.compare import Change, dtype_change
 from trtdbg.outputs.picture.dot import FILL
 from trtdbg.outputs.picture.sides import dtype_in_force
-from trtdbg.plain import one_line
+from trtdbg.plain import escaped_json, one_line
 from trtdbg.records import NodeRecord, Report, dtype_text
 
 _LEFT: Final = "#fca5a5"
@@ -52,7 +52,7 @@ def node_data(report: Report) -> bytes:
         name=f"trtdbg: dtypes under {report.policy.timing.value}",
         results={one_line(name): result for name, (_, result) in results.items()},
     )
-    return msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n"
+    return escaped_json(msgspec.json.format(msgspec.json.encode(data), indent=2)) + b"\n"
 
 
 def _result(report: Report, node: NodeRecord, left: bool) -> tuple[int, _Result]:

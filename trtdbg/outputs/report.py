@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from trtdbg.errors import ModelError
+from trtdbg.plain import escaped_json
 from trtdbg.records import SCHEMA, FailedReport, Report
 
 Entry = Report | FailedReport
@@ -22,7 +23,7 @@ class _Header(msgspec.Struct):
 def encode(entries: Sequence[msgspec.Struct]) -> bytes:
     """Returns JSON: one model's record as an object, those of several as a list in order."""
     body = entries[0] if len(entries) == 1 else list(entries)
-    return msgspec.json.encode(body) + b"\n"
+    return escaped_json(msgspec.json.encode(body)) + b"\n"
 
 
 def is_saved_report(path: str | Path) -> bool:

@@ -88,4 +88,4 @@ _MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|<>#~@"})
 
 def _escaped(text: str) -> str:
     """Returns text that Markdown shows as it is: a model may name its parts as it likes."""
-    return text.translate(_MARKS)
+    return one_line(text).translate(_MARKS)

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element, SubElement
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.checked import CheckedModel, Result, fails, sentence, title
 from trtdbg.outputs.ci.places import place_in
-from trtdbg.plain import one_line
+from trtdbg.plain import one_line, visible
 from trtdbg.records import FailedReport, Finding, Level
 
 
@@ -34,7 +34,8 @@ def render(results: Sequence[Result], root: Path, fail_on: Level) -> str:
     for name in ("tests", "failures", "errors"):
         suites.set(name, str(sum(int(suite.get(name, "0")) for suite in suites)))
     ElementTree.indent(suites)
-    text = ElementTree.tostring(suites, encoding="unicode")
+    # XML has no character references for most control characters.
+    text = visible(ElementTree.tostring(suites, encoding="unicode"))
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 

@@ -17,7 +17,7 @@ from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.checked import CheckedModel, Result
 from trtdbg.analysis.codes import Explanation
 from trtdbg.outputs.ci.places import place_in
-from trtdbg.plain import one_line
+from trtdbg.plain import escaped_json, one_line
 from trtdbg.records import FailedReport, Finding
 
 SCHEMA_URI = (
@@ -153,7 +153,8 @@ def render(results: Sequence[Result], root: Path, *, baseline: bool) -> str:
         ],
     )
     log = _Log(schema=SCHEMA_URI, version="2.1.0", runs=[run])
-    return msgspec.json.format(msgspec.json.encode(log), indent=2).decode() + "\n"
+    text = msgspec.json.format(msgspec.json.encode(log), indent=2)
+    return escaped_json(text).decode() + "\n"
 
 
 def _rule(entry: Explanation) -> _Rule:

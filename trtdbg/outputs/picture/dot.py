@@ -15,6 +15,7 @@ from typing import Final
 
 from trtdbg.outputs.picture.compare import Change
 from trtdbg.outputs.picture.picture import Box, CastBox, Link, Picture
+from trtdbg.plain import visible
 
 _Colours = tuple[str, str]
 
@@ -71,9 +72,14 @@ _ID: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*|-?(\.[0-9]+|[0-9]+(\.[0-9]*)?)"
 _KEYWORDS: Final = frozenset({"node", "edge", "graph", "digraph", "subgraph", "strict"})
 
 
+def _html(text: str) -> str:
+    return escape(visible(text))
+
+
 @lru_cache(maxsize=4096)
 def word(text: str) -> str:
     """Returns a text as Graphviz reads it, in quotes where it needs them."""
+    text = visible(text)
     if _ID.fullmatch(text) and text.lower() not in _KEYWORDS:
         return text
     return _quoted(text)
@@ -216,13 +222,13 @@ def _look(
 
 def _label(box: Box) -> str:
     title, *rest = box.lines
-    lines = [f"<B>{escape(title)}</B>", *map(_label_line, rest)]
+    lines = [f"<B>{_html(title)}</B>", *map(_label_line, rest)]
     return f"<{'<BR/>'.join(lines)}>"
 
 
 @lru_cache(maxsize=4096)
 def _label_line(line: str) -> str:
-    text = escape(line)
+    text = _html(line)
     bold = "left to PyTorch" in line or line.split(" ", 1)[0] in _LOUD
     return f"<B>{text}</B>" if bold else text
 
@@ -310,10 +316,10 @@ _SIGNS: Final = {
 def _heading(picture: Picture) -> str:
     """Returns title, summary and legend as one HTML-like table."""
     signs = [
-        f'<TD CELLPADDING="4" {_SIGNS[kind]}>{escape(words)}</TD>'
+        f'<TD CELLPADDING="4" {_SIGNS[kind]}>{_html(words)}</TD>'
         for kind, words in legend(picture)
     ]
-    lines = [f"<B>{escape(picture.title)}</B>", *map(escape, picture.summary)]
+    lines = [f"<B>{_html(picture.title)}</B>", *map(_html, picture.summary)]
     rows = [
         f'<TR><TD ALIGN="LEFT" COLSPAN="{len(signs) or 1}">{line}</TD></TR>' for line in lines
     ]
