@@ -71,21 +71,23 @@ def without_commands(text: str) -> str:
     """
     if "::" not in text and "##" not in text:
         return text
-    return _COMMAND.sub(
-        lambda found: f"{found[1] or ''}?" if found[1] is not None else "#?", text
-    )
+    return _COMMAND.sub(_no_command, text)
+
+
+def _no_command(found: re.Match[str]) -> str:
+    return "#?" if found[1] is None else f"{found[1]}?"
 
 
 _STEERING: Final = re.compile(
     "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e0fff]"
+    "\U000e0000-\U000e0fff]|##(?=[\\w-]*\\[)"
 )
-"""What JSON holds as it is and a terminal or an editor obeys; JSON escapes the rest itself."""
+"""What JSON holds as it is and a terminal, an editor or a CI obeys; it escapes the rest."""
 
 
 def escaped_json(data: bytes) -> bytes:
     """Returns the same JSON with an escape for each character that steers its reader."""
-    if data.isascii() and b"\x7f" not in data:
+    if data.isascii() and b"\x7f" not in data and b"##" not in data:
         return data
     return _STEERING.sub(_escape, data.decode()).encode()
 

@@ -443,7 +443,7 @@ def children(process: int) -> set[int]:
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_in_130_with_the_real_worker_gone(
+def test_a_signal_ends_it_in_128_and_its_number_with_the_real_worker_gone(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "trtdbg", "report", "samples/attention_float64.pt2"]
@@ -467,7 +467,8 @@ def test_an_interrupt_ends_in_130_with_the_real_worker_gone(
         process.send_signal(number)
     started = time.monotonic()
     out, err = process.communicate(timeout=20)
-    assert (process.returncode, out, err) == (130, "", "trtdbg: interrupted\n")
+    code, word = (130, "interrupted") if number is signal.SIGINT else (143, "ended by SIGTERM")
+    assert (process.returncode, out, err) == (code, "", f"trtdbg: {word}\n")
     assert time.monotonic() - started < 3
     while born & set(parents()) and time.monotonic() < started + 3:
         time.sleep(0.05)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _finished(value: object) -> object:
-    """Returns a value without characters that steer a reader; what is HTML already stays so."""
+    """Returns a value without characters that steer a reader; HTML stays HTML."""
     if not isinstance(value, str):
         return value
     text = visible(value)

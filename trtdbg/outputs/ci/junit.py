@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element, SubElement
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.checked import CheckedModel, Result, fails, sentence, title
 from trtdbg.outputs.ci.places import place_in
-from trtdbg.plain import one_line, visible
+from trtdbg.plain import one_line, visible, without_commands
 from trtdbg.records import FailedReport, Finding, Level
 
 
@@ -35,7 +35,7 @@ def render(results: Sequence[Result], root: Path, fail_on: Level) -> str:
         suites.set(name, str(sum(int(suite.get(name, "0")) for suite in suites)))
     ElementTree.indent(suites)
     # XML has no character references for most control characters.
-    text = visible(ElementTree.tostring(suites, encoding="unicode"))
+    text = without_commands(visible(ElementTree.tostring(suites, encoding="unicode")))
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
+from trtdbg.plain import one_line
 from trtdbg_ui.text import Line, Tone, crop, line, width
 from trtdbg_ui.widgets.cursor_view import CursorView
 from trtdbg_ui.widgets.overlay import Overlay
@@ -80,7 +81,7 @@ class Chooser(Overlay[Value | None], Generic[Value]):
         """Yields the list."""
         view = OptionList(self._options)
         # Content, because a string would be read as markup.
-        view.border_title = Content(self._title)
+        view.border_title = Content(one_line(self._title))
         view.border_subtitle = "enter chooses · esc closes"
         widest = max(width(option.line) for option in self._options)
         view.styles.width = max(widest + 11, len(self._title) + 6, 34)

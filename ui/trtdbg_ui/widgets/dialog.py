@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
+from trtdbg.plain import one_line
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.text import Line
 from trtdbg_ui.widgets.overlay import Overlay, Result
@@ -63,7 +64,7 @@ class PageOverlay(Overlay[Result]):
         """Yields the text."""
         view = Page()
         # Content, because a string would be read as markup.
-        view.border_title = Content(self._title)
+        view.border_title = Content(one_line(self._title))
         view.border_subtitle = self.hint()
         yield view
 

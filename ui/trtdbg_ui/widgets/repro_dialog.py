@@ -15,6 +15,7 @@ from textual.widgets import Input
 
 from trtdbg.errors import OutputError
 from trtdbg.outputs.repro import reproducer
+from trtdbg.plain import one_line
 from trtdbg.records import Recipe, Report
 from trtdbg.worker import trial
 from trtdbg_ui.outside import repro_files
@@ -108,7 +109,7 @@ class ReproDialog(Overlay[None]):
         """Yields what will be written, the folder and how far it is."""
         with Vertical() as frame:
             # Content, because a string would be read as markup.
-            frame.border_title = Content(f"Reproducer of {self.node}")
+            frame.border_title = Content(one_line(f"Reproducer of {self.node}"))
             frame.border_subtitle = "enter writes · tab kind · ctrl+y copies · esc closes"
             yield Bar(id="repro-about")
             if not self.app.is_web:
