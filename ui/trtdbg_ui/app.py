@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
+from trtdbg.errors import ExitCode
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import Finding, Report
-from trtdbg.worker.messages import Access, Job, News
-from trtdbg_ui.handlers.files import Outside
+from trtdbg.records import Report
+from trtdbg.worker.messages import Access, Job, News, Reproduce
+from trtdbg_ui.handlers.advice import Advice
+from trtdbg_ui.handlers.engines import Engines
+from trtdbg_ui.handlers.files import Files
+from trtdbg_ui.handlers.matrix import Comparing
+from trtdbg_ui.handlers.pages import Pages
+from trtdbg_ui.handlers.policy import Policy
 from trtdbg_ui.handlers.reproducing import Reproducing
-from trtdbg_ui.keys.keymap import Keymap, key
+from trtdbg_ui.handlers.tables import Tables
+from trtdbg_ui.handlers.walking import Walking
+from trtdbg_ui.keys.keymap import Keymap
 from trtdbg_ui.model.navigation import (
-    at_hit,
-    at_neighbour,
     at_place,
-    at_problem,
-    hiding_unchanged,
-    searching,
 )
 from trtdbg_ui.model.questions import Ask
-from trtdbg_ui.model.state import Find, Pane, State
+from trtdbg_ui.model.state import Pane, State
 from trtdbg_ui.requests.conversation import Conversation
 from trtdbg_ui.requests.desk import Answer, Desk, Worker
 from trtdbg_ui.requests.inbox import Inbox
+from trtdbg_ui.shell import Shell
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.cursor_view import CursorView
 from trtdbg_ui.widgets.engine_list import EngineList
@@ -38,13 +43,18 @@ from trtdbg_ui.widgets.node_table import NodeTable
 from trtdbg_ui.widgets.pass_list import PassList
 from trtdbg_ui.widgets.text_view import TextView
 
+if TYPE_CHECKING:
+    from trtdbg_ui.widgets.matrix import Matrix
+
 MakeWorker = Callable[[Callable[[News], None]], Worker]
 """Makes the worker's client, given what takes what it tells while it works."""
 
 _PLAIN_ACCESS = Access()
+_ORPHAN_SECONDS = 1.0
+"""How often an app in a browser looks whether its server still lives."""
 
 
-class TrtdbgApp(Reproducing, Outside):
+class TrtdbgApp(Shell):
     """Shows one model under changing policies."""
 
     class Settled(Message):
@@ -104,6 +114,24 @@ class TrtdbgApp(Reproducing, Outside):
             reports,
         )
         self._conversation = Conversation(self, self._desk, inbox, clock)
+        own = self, self._desk, self._conversation
+        self.policy = Policy(*own)
+        self.tables = Tables(*own)
+        self.walking = Walking(*own)
+        self.comparing = Comparing(*own, self.policy)
+        self.advice = Advice(*own, self.policy)
+        self.reproducing = Reproducing(*own)
+        self.take_actions(
+            self.policy,
+            self.tables,
+            self.walking,
+            self.comparing,
+            self.advice,
+            self.reproducing,
+            Engines(*own),
+            Pages(*own),
+            Files(*own),
+        )
 
     def compose(self) -> ComposeResult:
         """Yields the board."""
@@ -115,6 +143,39 @@ class TrtdbgApp(Reproducing, Outside):
         self._conversation.foresee()
         self._show_first()
         self.call_after_refresh(self._conversation.begin)
+        if self.is_web:
+            server = os.getppid()
+            self.set_interval(_ORPHAN_SECONDS, lambda: self._end_without(server))
+
+    def _end_without(self, server: int) -> None:
+        """Ends an app in a browser whose server was killed."""
+        if os.getppid() != server:
+            self.exit(ExitCode.INTERRUPTED)
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Shows a new state, in the table of policies too if that is open."""
+        super().watch_state(old, new)
+        self.comparing.show()
+
+    def _tick(self) -> None:
+        super()._tick()
+        self.comparing.show()
+
+    def show_advice(self) -> None:
+        """Shows the advice that somebody asked for."""
+        self.advice.show_advice()
+
+    def take_recipes(self, request: Reproduce, report: Report | None, why_not: str) -> None:
+        """Hands on what reproducers are made of, or why there is none."""
+        self.reproducing.take_recipes(request, report, why_not)
+
+    def on_matrix_wanted(self, wanted: Matrix.Wanted) -> None:
+        """Builds the engines of rows of the matrix."""
+        self.comparing.build(wanted.policies)
+
+    def on_matrix_stopped(self) -> None:
+        """Cancels what runs for the matrix."""
+        self.comparing.stop()
 
     @property
     def idle(self) -> bool:
@@ -143,11 +204,11 @@ class TrtdbgApp(Reproducing, Outside):
     def action_leave(self) -> None:
         """Closes the search, or else cancels what runs, or else goes to the node table."""
         if self.state.find is not None:
-            self._close_find()
+            self.walking.close_find()
         elif self.state.activity is not None:
             self._desk.cancel()
         elif self.state.failure is not None and self.state.loaded is not None:
-            self._change(failure=None)
+            self.change(failure=None)
         else:
             self.action_pane(Pane.NODES.value)
 
@@ -157,142 +218,15 @@ class TrtdbgApp(Reproducing, Outside):
         """Analyses the current policy again."""
         self._conversation.again()
 
-    # Passes and nodes.
-
-    def action_pass(self, step: int, telling: bool) -> None:
-        """Steps to another pass."""
-        self.state = at_neighbour(self.state, step, telling=telling)
-
-    def action_result(self) -> None:
-        """Goes back to what comes out of all passes."""
-        self.state = at_place(self.state, None)
-
-    def action_unchanged(self) -> None:
-        """Hides or shows what passes left unchanged."""
-        self.state = hiding_unchanged(self.state)
-
-    def action_problem(self, step: int) -> None:
-        """Selects the next node that is left to PyTorch or has a finding."""
-        if self.state.loaded is not None:
-            none = "No node is left to PyTorch or has a finding."
-            self._go_to(at_problem(self.state, step), none)
-
-    def action_hit(self, step: int) -> None:
-        """Selects the next hit of the search."""
-        if self.state.find is None or self.state.rows is None:
-            self.tell(f"Press {key('find')} to search first.")
-            return
-        self._go_to(at_hit(self.state, step), "Nothing found.")
-
-    def _go_to(self, state: State | None, none: str) -> None:
-        """Shows a state, or says that there is none."""
-        if state is None:
-            self.tell(none)
-        else:
-            self.state = state
-
-    def action_find(self) -> None:
-        """Opens the search line."""
-        if self.state.rows is None:
-            return
-        if self.state.find is None:
-            self._change(find=Find())
-        self._board.query_one(FindBar).edit()
-
     @on(FindBar.Typed)
     def _search(self, typed: FindBar.Typed) -> None:
-        if self.state.find is not None:
-            self.state = searching(self.state, typed.text)
+        self.walking.search(typed.text)
 
     @on(FindBar.Entered)
     def _searched(self) -> None:
-        if self.state.find is not None and not self.state.find.text:
-            self._close_find()
-        self._change(pane=Pane.NODES)
-        self._focus_pane()
-
-    def _close_find(self) -> None:
-        self._change(find=None)
-        self._board.query_one(FindBar).clear()
-        self._focus_pane()
-
-    # Pages.
-
-    def action_help(self) -> None:
-        """Shows the help page."""
-        from trtdbg_ui.render.help import help_lines
-
-        self._open("Help", partial(help_lines, self.state.pane), "help")
-
-    def action_explain(self) -> None:
-        """Explains the selected node's findings; in their list the one of the cursor."""
-        state = self.state
-        if state.loaded is None:
-            return
-        view = self._findings
-        if view is not None:
-            findings = view.findings_at(view.cursor)
-            if findings:
-                self._explain(_title_of(findings), findings)
-            return
-        if state.node is None:
-            return
-        found = state.loaded.findings_of.get(state.node, ())
-        if not found:
-            go_on = f"{key('next-problem')} goes to the next node that has."
-            self.tell(f"{state.node} has no findings; {go_on}")
-            return
-        self._explain(f"Findings of {state.node}", found)
-
-    def _explain(self, title: str, findings: tuple[Finding, ...]) -> None:
-        from trtdbg_ui.render.findings import explanation
-
-        self._open(title, partial(explanation, findings), "explain")
-
-    def action_validators(self) -> None:
-        """Shows all validators of the selected node."""
-        state = self.state
-        node = state.loaded.nodes.get(state.node or "") if state.loaded else None
-        if state.loaded is None or state.node is None:
-            return
-        if node is None:
-            self.tell(f"{state.node} is not in the lowered graph: no validator sees it.")
-            return
-        from trtdbg_ui.render.validators import validators
-
-        make = partial(validators, state.loaded, node)
-        self._open(f"Validators of {node.name}", make, "validators")
-
-    def action_origin(self) -> None:
-        """Shows where the selected node's wide dtype begins, and the passes behind it."""
-        state = self.state
-        node = state.loaded.nodes.get(state.node or "") if state.loaded else None
-        if state.loaded is None or state.node is None:
-            return
-        if node is None:
-            self.tell(
-                f"{state.node} is not in the lowered graph: {key('result')} shows the result."
-            )
-            return
-        from trtdbg_ui.render.origin import origin
-
-        make = partial(origin, state.loaded.report, node)
-        self._open(f"Origin of {node.name}", make, "where-from")
+        self.walking.searched()
 
     # The screen.
-
-    def action_copy(self) -> None:
-        """Copies the command line that shows this again."""
-        from trtdbg_ui.render.command import command, saved_command
-
-        state = self.state
-        text = (
-            saved_command(self._job.model)
-            if self._desk.read_only
-            else command(self._desk.job, state.policy)
-        )
-        self.copy_to_clipboard(text)
-        self.tell(text, title="Copied")
 
     @on(CursorView.Moved)
     def _moved(self, moved: CursorView.Moved) -> None:
@@ -300,7 +234,7 @@ class TrtdbgApp(Reproducing, Outside):
         if isinstance(view, PassList):
             self.state = at_place(self.state, view.place_at(moved.row))
         elif isinstance(view, NodeTable) and self.state.rows is not None:
-            self._change(node=self.state.rows.names[moved.row])
+            self.change(node=self.state.rows.names[moved.row])
 
     @on(TextView.Clicked)
     def _clicked(self, clicked: TextView.Clicked) -> None:
@@ -310,11 +244,11 @@ class TrtdbgApp(Reproducing, Outside):
         """
         state = self.state
         if clicked.view.id == "policy":
-            self.click_policy(clicked.word)
+            self.policy.click_policy(clicked.word)
         from trtdbg_ui.widgets.dialog import Dialog
 
         page = self.screen if isinstance(self.screen, Dialog) and clicked.link else None
-        if page is None and clicked.view is not self._board.pane(Pane.DETAIL):
+        if page is None and clicked.view is not self.board.pane(Pane.DETAIL):
             return
         words = (*clicked.longer, clicked.word)
         nodes = state.loaded.nodes if state.loaded is not None else {}
@@ -323,7 +257,7 @@ class TrtdbgApp(Reproducing, Outside):
             return
         if page is not None:
             page.dismiss()
-        self._jump(name)
+        self.tables.jump(name)
 
     @on(CursorView.Chosen)
     def _chosen(self, chosen: CursorView.Chosen) -> None:
@@ -335,15 +269,8 @@ class TrtdbgApp(Reproducing, Outside):
         elif isinstance(view, EngineList | FindingList):
             name = _node_of(view, row)
             if name is not None:
-                self._jump(name)
+                self.tables.jump(name)
                 self.action_pane(Pane.NODES.value)
-
-
-def _title_of(findings: tuple[Finding, ...]) -> str:
-    """Returns the title of findings that are alike, or of a single one."""
-    node, more = findings[0].node, len(findings) - 1
-    title = f"Finding of {node}" if node else "Finding"
-    return f"{title} and {more} alike" if more else title
 
 
 def _node_of(view: EngineList | FindingList, row: int) -> str | None:

@@ -37,7 +37,7 @@ _TICK_SECONDS = 0.2
 class Shell(App[int]):
     """Shows the state, and keeps panes, keyboard focus, toasts and themes.
 
-    A subclass composes the board and says what the keys do to what is shown.
+    A subclass composes the board; handlers say what the keys do to what is shown.
     """
 
     TITLE = "trtdbg"
@@ -77,7 +77,7 @@ class Shell(App[int]):
         # Set as usual, Textual would parse the style sheet twice before the first frame.
         self.set_reactive(Shell.theme, theme_of(None))
         self.stylesheet.set_variables(self.get_css_variables())
-        self._clock = clock
+        self.clock = clock
         self._ticker: Timer | None = None
         self._notices: tuple[str, ...] = ()
         self.set_reactive(Shell.state, State(policy, settings))
@@ -88,6 +88,14 @@ class Shell(App[int]):
         if theme in self.available_themes:
             self.theme = theme
         self._notices = tuple(notices)
+
+    def take_actions(self, *handlers: object) -> None:
+        """Lets keys, footer and palette reach the `action_` methods of handlers."""
+        for handler in handlers:
+            for name in dir(handler):
+                if name.startswith("action_"):
+                    assert not hasattr(self, name), name
+                    setattr(self, name, getattr(handler, name))
 
     @property
     def exit_code(self) -> ExitCode:
@@ -114,24 +122,27 @@ class Shell(App[int]):
 
     def watch_state(self, old: State, new: State) -> None:
         """Shows a new state."""
-        self._board.show(new, self._clock())
+        self.board.show(new, self.clock())
         if self._ticker is not None:
-            if new.activity is None and new.flash_until <= self._clock():
+            if new.activity is None and new.flash_until <= self.clock():
                 self._ticker.pause()
             else:
                 self._ticker.resume()
         if old.pane is not new.pane or (old.loaded is None and new.loaded is not None):
-            self._focus_pane()
+            self.focus_pane()
 
     @property
-    def _board(self) -> Board:
+    def board(self) -> Board:
+        """The main screen."""
         return self.screen_stack[0].query_one(Board)
 
-    def _change(self, **changes: object) -> None:
+    def change(self, **changes: object) -> None:
+        """Shows the state with other fields."""
         self.state = self.state.changed(**changes)
 
-    def _focus_pane(self) -> None:
-        widget = self._board.pane(self.state.pane)
+    def focus_pane(self) -> None:
+        """Gives the keyboard to the pane that the state names."""
+        widget = self.board.pane(self.state.pane)
         if self.state.loaded is not None or self.state.pane is Pane.LOG:
             self.screen_stack[0].set_focus(widget)
 
@@ -139,7 +150,7 @@ class Shell(App[int]):
         """Shows the first frame; the board must be mounted."""
         still = self.state.activity is None
         self._ticker = self.set_interval(_TICK_SECONDS, self._tick, pause=still)
-        self._board.show(self.state, self._clock())
+        self.board.show(self.state, self.clock())
         for notice in self._notices:
             self.tell(notice)
 
@@ -147,8 +158,8 @@ class Shell(App[int]):
         # A last tick may come while the app closes, when the board or a part of it is gone.
         with contextlib.suppress(NoMatches):
             for screen in self.screen_stack[:1]:
-                screen.query_one(Board).show_clock(self._clock())
-        over = self.state.flash_until <= self._clock()
+                screen.query_one(Board).show_clock(self.clock())
+        over = self.state.flash_until <= self.clock()
         if self._ticker is not None and self.state.activity is None and over:
             self._ticker.pause()
 
@@ -160,15 +171,15 @@ class Shell(App[int]):
         if self.state.loaded is None and pane is not Pane.LOG:
             return
         bottom = pane if pane in BOTTOM else self.state.bottom
-        self._change(pane=pane, bottom=bottom)
-        self._focus_pane()
+        self.change(pane=pane, bottom=bottom)
+        self.focus_pane()
 
     def action_log(self) -> None:
         """Shows the log, or goes back from it."""
         if self.state.pane is not Pane.LOG:
             self.action_pane(Pane.LOG.value)
             return
-        self._change(pane=Pane.NODES, bottom=Pane.ENGINES)
+        self.change(pane=Pane.NODES, bottom=Pane.ENGINES)
 
     def action_focus_next(self) -> None:
         """Goes to the next pane, shown or not."""
@@ -187,15 +198,15 @@ class Shell(App[int]):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Notes which pane was given the keyboard by the mouse."""
-        pane = self._board.pane_of(event.widget)
+        pane = self.board.pane_of(event.widget)
         if pane is not None and pane is not self.state.pane:
-            self._change(pane=pane, bottom=pane if pane in BOTTOM else self.state.bottom)
+            self.change(pane=pane, bottom=pane if pane in BOTTOM else self.state.bottom)
 
     # Words and colours.
 
     def add_logs(self, logs: Iterable[Log]) -> None:
         """Adds lines to the log pane."""
-        self._board.add_logs(logs)
+        self.board.add_logs(logs)
 
     def tell(
         self, message: str, *, title: str = "", severity: SeverityLevel = "information"
@@ -203,7 +214,7 @@ class Shell(App[int]):
         """Shows a toast; what a model's names hold is text and never markup."""
         self.notify(one_line(message), title=title, severity=severity, markup=False)
 
-    def _open(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:
+    def open_page(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:
         """Opens a page, which the keys of `action` close too."""
         from trtdbg_ui.widgets.dialog import Dialog
 

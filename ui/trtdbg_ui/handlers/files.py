@@ -9,40 +9,27 @@ from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
-from trtdbg.errors import ExitCode, TrtdbgError
+from trtdbg.errors import TrtdbgError
 from trtdbg.files import write_atomically
 from trtdbg.records import Report, Source
+from trtdbg_ui.handlers.handler import Handler
 from trtdbg_ui.model.loaded import SnapshotRows
 from trtdbg_ui.model.state import State
-from trtdbg_ui.shell import Shell
 
 if TYPE_CHECKING:
     from trtdbg_ui.outside.exporting import Kind
 
-_ORPHAN_SECONDS = 1.0
-"""How often an app in a browser looks whether its server still lives."""
 
-
-class Outside(Shell):
+class Files(Handler):
     """Opens the source of a node in the editor, and writes what is shown to files."""
-
-    def on_mount(self) -> None:
-        """Sees to it that no app in a browser outlives a server that was killed."""
-        if self.is_web:
-            server = os.getppid()
-            self.set_interval(_ORPHAN_SECONDS, lambda: self._end_without(server))
-
-    def _end_without(self, server: int) -> None:
-        if os.getppid() != server:
-            self.exit(ExitCode.INTERRUPTED)
 
     def action_edit(self) -> None:
         """Opens the source line of the selected node in the user's editor."""
         if self.state.loaded is None:
             return
-        if self.is_web:
+        if self.app.is_web:
             # The editor would run on the server, and not where the browser is.
-            self.tell("An editor opens from a terminal, not from a browser.")
+            self.app.tell("An editor opens from a terminal, not from a browser.")
             return
         from trtdbg_ui.outside.editor import editor_command, run_editor, source_file
 
@@ -52,20 +39,20 @@ class Outside(Shell):
             line = source.line if source is not None else None
             command = editor_command(file, line, os.environ)
         except TrtdbgError as error:
-            self.tell(str(error), severity="warning")
+            self.app.tell(str(error), severity="warning")
             return
         try:
-            with self.suspend():
+            with self.app.suspend():
                 code = run_editor(command)
         except SuspendNotSupported:
-            self.tell("An editor opens from a terminal only.", severity="warning")
+            self.app.tell("An editor opens from a terminal only.", severity="warning")
             return
         except OSError as error:
             why = error.strerror or str(error)
-            self.tell(f"{command[0]} does not start: {why}.", severity="error")
+            self.app.tell(f"{command[0]} does not start: {why}.", severity="error")
             return
         if code:
-            self.tell(f"{command[0]} ended with exit code {code}.", severity="warning")
+            self.app.tell(f"{command[0]} ended with exit code {code}.", severity="warning")
 
     def action_export(self) -> None:
         """Asks for a file and writes what is shown to it."""
@@ -80,23 +67,23 @@ class Outside(Shell):
         def save(path: str, kind: Kind, replace: bool) -> None:
             self._save(report, path, kind, replace)
 
-        self.push_screen(ExportDialog(suggested_name(report), save), self._exported)
+        self.app.push_screen(ExportDialog(suggested_name(report), save), self._exported)
 
     def _save(self, report: Report, path: str, kind: Kind, replace: bool) -> None:
         data = kind.make(report)
-        if self.is_web:
+        if self.app.is_web:
             # Whoever looks from a browser has no business with the server's files.
-            self.deliver_binary(io.BytesIO(data), save_filename=os.path.basename(path))
+            self.app.deliver_binary(io.BytesIO(data), save_filename=os.path.basename(path))
         else:
             write_atomically(path, data, force=replace)
 
     def _exported(self, path: str | None) -> None:
         if path is None:
             return
-        if self.is_web:
-            self.tell(os.path.basename(path), title="Downloaded")
+        if self.app.is_web:
+            self.app.tell(os.path.basename(path), title="Downloaded")
         else:
-            self.tell(path, title="Written")
+            self.app.tell(path, title="Written")
 
 
 def _selected_source(state: State) -> Source | None:

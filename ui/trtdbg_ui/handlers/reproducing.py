@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from trtdbg.records import Finding, NodeRecord, Report
 from trtdbg.worker.messages import Reproduce
-from trtdbg_ui.handlers.choices import Choices
+from trtdbg_ui.handlers.handler import Handler
 from trtdbg_ui.model.judged import judged
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.state import Pane
+from trtdbg_ui.shell import Shell
 from trtdbg_ui.widgets.engine_list import EngineList
 
 _OF_A_NODE = ("TD101", "TD102", "TD103", "TD104", "TD105")
@@ -22,16 +23,17 @@ _OF_AN_ENGINE = "TD503"
 
 
 @dataclass(frozen=True)
-class _Desk:
+class _Saving:
     """What the dialog of one node asks of the app."""
 
-    app: Reproducing
+    app: Shell
+    ask: Callable[[str], str | None]
     node: str
     command: str
 
     def request(self) -> str | None:
         """Asks the worker for the node's recipes, or returns why that cannot be."""
-        return self.app.ask_for_recipes(self.node)
+        return self.ask(self.node)
 
     def save(self, folder: str, texts: Mapping[str, str], force: bool) -> list[str]:
         """Writes the files; in a browser they are downloaded."""
@@ -54,7 +56,7 @@ class _Desk:
         self.app.tell(message, title=title, severity="error" if bad else "information")
 
 
-class Reproducing(Choices):
+class Reproducing(Handler):
     """Writes the reproducer of a node, and says what makes one of an engine."""
 
     def action_reproducer(self) -> None:
@@ -63,8 +65,8 @@ class Reproducing(Choices):
         if loaded is None:
             return
         finding = self._meant(loaded)
-        if self._desk.read_only:
-            self.tell("A saved report holds no program. Open the .pt2 for reproducers.")
+        if self.desk.read_only:
+            self.app.tell("A saved report holds no program. Open the .pt2 for reproducers.")
         elif finding is not None and finding.code == _OF_AN_ENGINE:
             self._offer_reduction(finding)
         else:
@@ -73,9 +75,9 @@ class Reproducing(Choices):
 
     def _meant(self, loaded: Loaded) -> Finding | None:
         """Returns the finding of the cursor, of its engine, or of the node's engine."""
-        engines = self._board.pane(Pane.ENGINES)
-        if self._findings is not None:
-            return self._findings.finding_at(self._findings.cursor)
+        engines = self.board.pane(Pane.ENGINES)
+        if self.findings is not None:
+            return self.findings.finding_at(self.findings.cursor)
         if self.state.pane is Pane.ENGINES and isinstance(engines, EngineList):
             engine = engines.engine_at(engines.cursor)
             return loaded.refused.get(engine) if engine is not None else None
@@ -91,43 +93,43 @@ class Reproducing(Choices):
 
     def _ask_where(self, node: NodeRecord | None) -> None:
         if node is None or not judged(node):
-            self.tell("Reproducers are made of operators: select one in the result.")
+            self.app.tell("Reproducers are made of operators: select one in the result.")
             return
         from trtdbg_ui.render.command import repro_command
         from trtdbg_ui.widgets.repro_dialog import ReproDialog
 
-        command = repro_command(self._desk.job, self.state.policy, node.name)
-        desk = _Desk(self, node.name, command)
-        self.push_screen(ReproDialog(node.name, command, desk, self._clock))
+        command = repro_command(self.desk.job, self.state.policy, node.name)
+        saving = _Saving(self.app, self.ask_for_recipes, node.name, command)
+        self.app.push_screen(ReproDialog(node.name, command, saving, self.app.clock))
 
     def _offer_reduction(self, finding: Finding) -> None:
         """Shows the command: a search takes minutes and workers of its own."""
         from trtdbg_ui.render.command import reduction_command, reduction_lines
         from trtdbg_ui.widgets.command_dialog import CommandDialog
 
-        command = reduction_command(self._desk.job, self.state.policy)
+        command = reduction_command(self.desk.job, self.state.policy)
 
         def ended(wanted: bool | None) -> None:
             if wanted:
-                self.copy_to_clipboard(command)
-                self.tell(command, title="Copied")
+                self.app.copy_to_clipboard(command)
+                self.app.tell(command, title="Copied")
 
         make = partial(reduction_lines, finding.message, command)
         title = f"Reproducer of engine {finding.engine}"
-        self.push_screen(CommandDialog(title, make, "reproducer"), ended)
+        self.app.push_screen(CommandDialog(title, make, "reproducer"), ended)
 
     def ask_for_recipes(self, node: str) -> str | None:
         """Asks the worker for what a node's reproducers are made of, or says why not."""
-        request = Reproduce(job=self._desk.job, policy=self.state.policy, nodes=(node,))
-        refusal = self._conversation.why_not_now("reproduce")
+        request = Reproduce(job=self.desk.job, policy=self.state.policy, nodes=(node,))
+        refusal = self.conversation.why_not_now("reproduce")
         if refusal is None:
-            self._conversation.demand(request, "reproduce")
+            self.conversation.demand(request, "reproduce")
         return refusal
 
     def take_recipes(self, request: Reproduce, report: Report | None, why_not: str) -> None:
         """Hands the worker's answer to the dialog, unless that was closed."""
         from trtdbg_ui.widgets.repro_dialog import ReproDialog
 
-        dialog = self.screen
+        dialog = self.app.screen
         if isinstance(dialog, ReproDialog) and request.nodes == (dialog.node,):
             dialog.take(report, why_not)

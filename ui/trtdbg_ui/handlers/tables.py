@@ -7,23 +7,21 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from trtdbg_ui.handlers.handler import Handler
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.filters import keeps
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.navigation import at_node, back, comparing, viewing
-from trtdbg_ui.model.state import Pane
 from trtdbg_ui.model.view import View
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.view import QUICK
-from trtdbg_ui.shell import Shell
 from trtdbg_ui.text import Tone, line
-from trtdbg_ui.widgets.finding_list import FindingList
 
 if TYPE_CHECKING:
     from trtdbg_ui.widgets.chooser import Option
 
 
-class Tables(Shell):
+class Tables(Handler):
     """Shows the nodes in the way that the user asks for."""
 
     def action_columns(self) -> None:
@@ -33,7 +31,7 @@ class Tables(Shell):
         from trtdbg_ui.widgets.column_dialog import ColumnDialog
 
         dialog = ColumnDialog(self.state.view, in_pass=self.state.place is not None)
-        self.push_screen(dialog, self._view_as)
+        self.app.push_screen(dialog, self._view_as)
 
     def action_pick(self) -> None:
         """Asks which nodes to show."""
@@ -44,14 +42,14 @@ class Tables(Shell):
 
         options = _filters(loaded, self.state.view)
         here = next((i for i, o in enumerate(options) if o.value == self.state.view), 0)
-        self.push_screen(Chooser("Nodes to show", options, "filter", here), self._view_as)
+        self.app.push_screen(Chooser("Nodes to show", options, "filter", here), self._view_as)
 
     def action_fold(self) -> None:
         """Folds blocks that repeat, or shows them all again; in the findings those alike."""
-        findings = self._findings
+        findings = self.findings
         if findings is not None:
             if not findings.toggle_all():
-                self.tell("No finding is like another one.")
+                self.app.tell("No finding is like another one.")
             return
         rows, view = self.state.rows, self.state.view
         if rows is None:
@@ -60,7 +58,7 @@ class Tables(Shell):
         folded = self.state.rows
         if folded is not None and self.state.view.fold and not folded.folding.groups:
             self.state = viewing(self.state, view)
-            self.tell("No numbered block of the model repeats with the same dtypes.")
+            self.app.tell("No numbered block of the model repeats with the same dtypes.")
 
     def action_against(self) -> None:
         """Compares passes with the one shown, or with the one before each again."""
@@ -69,16 +67,16 @@ class Tables(Shell):
             return
         if state.against is not None:
             self.state = comparing(state, None)
-            self.tell("Each pass is compared with the one before it again.")
+            self.app.tell("Each pass is compared with the one before it again.")
         elif state.place is None:
-            self.tell(
+            self.app.tell(
                 f"{key('previous-pass')} goes to a pass; {key('compare-passes')} there "
                 "compares other passes with it."
             )
         else:
             self.state = comparing(state, state.place)
             record = state.loaded.report.passes[state.place]
-            self.tell(
+            self.app.tell(
                 f"Passes are compared with {record.index} {record.name}: "
                 f"{key('previous-pass')} {key('next-pass')} go to another, "
                 f"{key('compare-passes')} ends it."
@@ -97,7 +95,9 @@ class Tables(Shell):
         if place is None:
             place, against = len(report.passes) - 1, against or 0
         make = partial(before_after, report, place, against)
-        self.push_screen(WideDialog(title(report, place, against), make, "before-and-after"))
+        self.app.push_screen(
+            WideDialog(title(report, place, against), make, "before-and-after")
+        )
 
     def action_jump(self, side: str) -> None:
         """Goes to an operand or a user of the selected node; asks which, if there are more."""
@@ -106,9 +106,9 @@ class Tables(Shell):
             return
         names = self._neighbours(loaded, name, side)
         if not names:
-            self.tell(f"{name} has no {side}.")
+            self.app.tell(f"{name} has no {side}.")
         elif len(names) == 1:
-            self._jump(names[0])
+            self.jump(names[0])
         else:
             from trtdbg_ui.widgets.chooser import Chooser, Option
 
@@ -118,22 +118,15 @@ class Tables(Shell):
                 for index, each in enumerate(names)
             ]
             # The two actions are called after the side that they go to.
-            self.push_screen(Chooser(f"{side} of {name}", options, side), self._jump)
+            self.app.push_screen(Chooser(f"{side} of {name}", options, side), self.jump)
 
     def action_jump_back(self) -> None:
         """Goes to the node that the last jump came from."""
         state = back(self.state)
         if state is None:
-            self.tell("There was no jump to come back from.")
+            self.app.tell("There was no jump to come back from.")
         else:
             self.state = state
-
-    @property
-    def _findings(self) -> FindingList | None:
-        """The list of findings while it has the keyboard."""
-        view = self._board.pane(Pane.FINDINGS)
-        here = self.state.pane is Pane.FINDINGS and self.state.loaded is not None
-        return view if here and isinstance(view, FindingList) else None
 
     def _view_as(self, view: View | None) -> None:
         if view is None or self.state.loaded is None:
@@ -153,12 +146,13 @@ class Tables(Shell):
         shown = next((node for node in graph if node.name == name), None)
         return tuple(dict.fromkeys(shown.operands)) if shown is not None else ()
 
-    def _jump(self, name: str | None) -> None:
+    def jump(self, name: str | None) -> None:
+        """Goes to a node; None is nowhere."""
         if name is None:
             return
         self.state = at_node(self.state, name)
         if not self.state.has(name):
-            self.tell(f"{name} is not a node of this graph.", severity="warning")
+            self.app.tell(f"{name} is not a node of this graph.", severity="warning")
 
 
 def _filters(loaded: Loaded, view: View) -> list[Option[View]]:

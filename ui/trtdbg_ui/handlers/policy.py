@@ -1,0 +1,113 @@
+"""What the keys of policy and settings do."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from msgspec.structs import replace
+
+from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.questions import Choice
+from trtdbg_ui.model.switching import (
+    PATHS,
+    TIMINGS,
+    next_path,
+    next_timing,
+    next_verdicts,
+    paths_count,
+)
+
+
+class Policy(Handler):
+    """Switches policies and settings."""
+
+    def action_timing(self, step: int) -> None:
+        """Switches to the next or previous timing."""
+        self.choose(next_timing(self.state.policy, step))
+
+    def action_path(self, path: str, step: int) -> None:
+        """Switches what is narrowed on inputs, constants or computed values."""
+        self.choose(next_path(self.state.policy, path, step))
+        if not paths_count(self.state.policy):
+            timing = self.state.policy.timing.value
+            self.app.tell(f"Timing {timing} does not use this list; early and late do.")
+
+    def action_verdicts(self) -> None:
+        """Switches who decides what an engine may hold."""
+        if self.state.policy.timing is Timing.UPSTREAM:
+            self.app.tell("timing upstream does what torch_tensorrt does: validators decide.")
+            return
+        self.choose(next_verdicts(self.state.policy))
+
+    def action_block(self, step: int) -> None:
+        """Switches to a larger or smaller minimum block size, which is at least 1."""
+        settings = self.state.settings
+        size = settings.min_block_size + step
+        if size < 1:
+            self.app.tell("The minimum block size is 1: every operator may make an engine.")
+            return
+        self.choose(self.state.policy, replace(settings, min_block_size=size))
+
+    def click_policy(self, word: str) -> None:
+        """Does what a word of the policy bar stands for: a timing, or the next list."""
+        timings = [timing.value for timing in TIMINGS]
+        if word in timings:
+            step = timings.index(word) - TIMINGS.index(self.state.policy.timing)
+            if step:
+                self.action_timing(step)
+        elif word in PATHS:
+            self.action_path(word, 1)
+
+    def action_undo(self) -> None:
+        """Goes back to the policy and settings before the last switch."""
+        self._travel(self.state.past, self.state.future, "undo")
+
+    def action_redo(self) -> None:
+        """Goes forward again."""
+        self._travel(self.state.future, self.state.past, "redo")
+
+    def choose(self, policy: TruncationPolicy, settings: Settings | None = None) -> None:
+        """Goes to a policy, and to settings if there are others; undo comes back."""
+        before = self.choice
+        self.conversation.switch(policy, settings)
+        if self.choice != before:
+            self.change(past=(*self.state.past, before)[-_LONGEST_PAST:], future=())
+
+    def _travel(self, there: tuple[Choice, ...], back: tuple[Choice, ...], way: str) -> None:
+        here = self.choice
+        while there and there[-1] == here:
+            # A switch that failed: the keys went back by themselves.
+            there = there[:-1]
+        if not there:
+            self.app.tell(f"There is nothing to {way}.")
+            return
+        settings, policy = there[-1]
+        self.conversation.switch(policy, settings)
+        if self.choice == here:
+            return
+        back = (*back, here)
+        past, future = (there[:-1], back) if way == "undo" else (back, there[:-1])
+        self.change(past=past, future=future)
+
+    @property
+    def choice(self) -> Choice:
+        """The settings and the policy in force."""
+        return self.state.settings, self.state.policy
+
+    def action_switched(self) -> None:
+        """Shows what the last switch of policy or settings changed, node by node."""
+        before, loaded = self.state.before, self.state.loaded
+        if loaded is None:
+            return
+        if before is None:
+            self.app.tell(f"Nothing was switched yet: {key('timing')} switches the timing.")
+            return
+        from trtdbg_ui.render.switched import switched
+
+        make = partial(switched, before, loaded)
+        self.app.open_page("What the last switch changed", make, "what-changed")
+
+
+_LONGEST_PAST = 100

@@ -1,0 +1,78 @@
+"""What the keys do that go to other passes, nodes and hits."""
+
+from __future__ import annotations
+
+from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.navigation import (
+    at_hit,
+    at_neighbour,
+    at_place,
+    at_problem,
+    hiding_unchanged,
+    searching,
+)
+from trtdbg_ui.model.state import Find, Pane, State
+from trtdbg_ui.widgets.find_bar import FindBar
+
+
+class Walking(Handler):
+    """Steps through passes, problems and what a search found."""
+
+    def action_pass(self, step: int, telling: bool) -> None:
+        """Steps to another pass."""
+        self.state = at_neighbour(self.state, step, telling=telling)
+
+    def action_result(self) -> None:
+        """Goes back to what comes out of all passes."""
+        self.state = at_place(self.state, None)
+
+    def action_unchanged(self) -> None:
+        """Hides or shows what passes left unchanged."""
+        self.state = hiding_unchanged(self.state)
+
+    def action_problem(self, step: int) -> None:
+        """Selects the next node that is left to PyTorch or has a finding."""
+        if self.state.loaded is not None:
+            none = "No node is left to PyTorch or has a finding."
+            self._go_to(at_problem(self.state, step), none)
+
+    def action_hit(self, step: int) -> None:
+        """Selects the next hit of the search."""
+        if self.state.find is None or self.state.rows is None:
+            self.app.tell(f"Press {key('find')} to search first.")
+            return
+        self._go_to(at_hit(self.state, step), "Nothing found.")
+
+    def _go_to(self, state: State | None, none: str) -> None:
+        """Shows a state, or says that there is none."""
+        if state is None:
+            self.app.tell(none)
+        else:
+            self.state = state
+
+    def action_find(self) -> None:
+        """Opens the search line."""
+        if self.state.rows is None:
+            return
+        if self.state.find is None:
+            self.change(find=Find())
+        self.board.query_one(FindBar).edit()
+
+    def search(self, text: str) -> None:
+        """Looks for what is typed."""
+        if self.state.find is not None:
+            self.state = searching(self.state, text)
+
+    def searched(self) -> None:
+        """Leaves the search line for the table."""
+        if self.state.find is not None and not self.state.find.text:
+            self.close_find()
+        self.change(pane=Pane.NODES)
+        self.app.focus_pane()
+
+    def close_find(self) -> None:
+        """Ends the search."""
+        self.change(find=None)
+        self.board.query_one(FindBar).clear()
+        self.app.focus_pane()
