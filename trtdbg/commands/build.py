@@ -183,6 +183,8 @@ def _save_folders(models: tuple[str, ...], save: str | None) -> list[str | None]
     folders: list[str | None] = []
     for model in models:
         name = readable_path(Path(model).stem)
+        if name in (".", ".."):
+            name = "model"
         folder, number = str(Path(save, name)), 2
         while folder in folders:
             folder, number = str(Path(save, f"{name}-{number}")), number + 1

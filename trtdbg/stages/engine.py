@@ -23,6 +23,7 @@ from trtdbg.peak import forget_peak, peak_bytes
 from trtdbg.records import BuildRecord, BuildStatus, EngineRecord, Saved
 from trtdbg.records.boundary_graph import BoundaryGraph, text
 from trtdbg.stages.network import Network
+from trtdbg.whole_folder import whole_folder
 
 GRAPH_FILE = "boundary_graph.txt"
 RUNNABLE_FILE = "compiled.pt2"
@@ -163,7 +164,7 @@ def save_engines(
 ) -> Saved:
     """Writes engines, the program around them and a manifest; returns what was written.
 
-    Each file appears whole or not at all; `manifest.json` comes last.
+    The folder appears whole or not at all; in one that holds files `manifest.json` comes last.
 
     Args:
         folder: made if it is not there.
@@ -178,33 +179,33 @@ def save_engines(
         OutputError: the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        entries = []
-        for record, data in engines:
-            name = f"engine_{record.index}.engine"
-            outputs.replace(folder / name, data)
-            digest = hashlib.sha256(data).hexdigest()
-            entries.append(_ManifestEngine(file=name, sha256=digest, engine=record))
-        files = [entry.file for entry in entries]
-        if graph is not None:
-            outputs.replace(folder / GRAPH_FILE, text(graph).encode())
-            files.append(GRAPH_FILE)
-        runnable = None
-        if write_runnable is not None:
-            runnable, missing = _try_to_write(write_runnable, folder)
-            files += [runnable] if runnable is not None else []
-        manifest = _Manifest(
-            model_sha256=provenance.model_sha256,
-            tensorrt=provenance.tensorrt,
-            flavour=provenance.flavour,
-            target=provenance.target,
-            engines=tuple(entries),
-            runnable=runnable,
-            missing=missing,
-            graph=graph,
-        )
-        encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        outputs.replace(folder / MANIFEST_FILE, encoded)
+        with whole_folder(folder, MANIFEST_FILE) as scratch:
+            entries = []
+            for record, data in engines:
+                name = f"engine_{record.index}.engine"
+                outputs.replace(scratch / name, data)
+                digest = hashlib.sha256(data).hexdigest()
+                entries.append(_ManifestEngine(file=name, sha256=digest, engine=record))
+            files = [entry.file for entry in entries]
+            if graph is not None:
+                outputs.replace(scratch / GRAPH_FILE, text(graph).encode())
+                files.append(GRAPH_FILE)
+            runnable = None
+            if write_runnable is not None:
+                runnable, missing = _try_to_write(write_runnable, scratch)
+                files += [runnable] if runnable is not None else []
+            manifest = _Manifest(
+                model_sha256=provenance.model_sha256,
+                tensorrt=provenance.tensorrt,
+                flavour=provenance.flavour,
+                target=provenance.target,
+                engines=tuple(entries),
+                runnable=runnable,
+                missing=missing,
+                graph=graph,
+            )
+            encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+            outputs.replace(scratch / MANIFEST_FILE, encoded)
     except OSError as error:
         raise OutputError(
             f"cannot save engines to {folder}: {first_line(error)}",

@@ -175,3 +175,11 @@ def test_a_refusal_that_names_no_operator_points_on_to_what_finds_them(
     )
     assert build.run(shell, (model,), CHOICES) is ExitCode.FAILED
     assert len([note for note in shell.notes if "--code TD503" in note]) == pointed
+
+
+def test_no_name_of_a_model_leads_out_of_the_folder(tmp_path: Path) -> None:
+    from trtdbg.commands.build import _save_folders
+
+    models = ("a/...pt2", "b/..pt2", "x.pt2", "c/...pt2")
+    names = [Path(str(folder)).name for folder in _save_folders(models, str(tmp_path))]
+    assert names == ["model", "model-2", "x", "model-3"]
