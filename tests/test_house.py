@@ -17,11 +17,28 @@ CHECKS = {
     "every_type_is_right": ("mypy", "--no-error-summary"),
     "imports_point_one_way": ("lint-imports", "--no-cache"),
 }
+OF_FILES = ("ruff",)
+"""Programs that are given the files of the repository, not whatever else lies in its tree."""
+
+
+def tracked_python() -> list[str]:
+    """Returns the Python files that git tracks and that are there; `.` outside a clone."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "*.py", "*.pyi"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    names = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    return names if listed.returncode == 0 and names else ["."]
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_house_rule(name: str) -> None:
     program, *arguments = CHECKS[name]
+    if program in OF_FILES:
+        arguments += tracked_python()
     # Beside the interpreter, so that an environment that is not activated works too.
     path = Path(sys.executable).parent / program
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "ui")])}

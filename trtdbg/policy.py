@@ -116,6 +116,21 @@ class Settings(msgspec.Struct, frozen=True):
         return cls(min_block_size=5, partitioner=Partitioner.FAST)
 
 
+SETTINGS_WITH_FLAG = ("min_block_size", "partitioner", "torch_executed_ops")
+"""Settings that have a flag of their own; the others stand in a `--settings` file."""
+
+
+def changed_settings(settings: Settings) -> dict[str, object]:
+    """Returns the settings without a flag that differ from their defaults, by name."""
+    default = Settings()
+    return {
+        name: value
+        for name in settings.__struct_fields__
+        if name not in SETTINGS_WITH_FLAG
+        and (value := getattr(settings, name)) != getattr(default, name)
+    }
+
+
 def parse_dtypes(text: str) -> tuple[str, ...]:
     """Parses `none` or comma-separated wide dtypes into a sorted tuple.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trtdbg.analysis.codes import Code
 from trtdbg.analysis.conclusions import PROBE, REFUSED, answer_in_force, typing_in_force
-from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource, changed_settings
 from trtdbg.records import (
     BuildStatus,
     Comparison,
@@ -129,7 +129,6 @@ def policy_line(policy: TruncationPolicy) -> str:
 
 def settings_line(settings: Settings) -> str:
     """Returns the compilation settings in force: the telling ones, and all changed ones."""
-    default = Settings()
     parts = [
         f"min_block_size {settings.min_block_size}",
         f"partitioner {settings.partitioner.value}",
@@ -137,10 +136,9 @@ def settings_line(settings: Settings) -> str:
     if settings.torch_executed_ops:
         kept = " ".join(operator_text(name) for name in settings.torch_executed_ops)
         parts.append(f"torch_executed_ops {kept}")
-    for name in settings.__struct_fields__[3:]:
-        value = getattr(settings, name)
-        if value != getattr(default, name):
-            parts.append(f"{name} {str(value).lower()}")
+    parts += [
+        f"{name} {str(value).lower()}" for name, value in changed_settings(settings).items()
+    ]
     return ", ".join(parts)
 
 

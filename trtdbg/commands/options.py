@@ -15,6 +15,7 @@ from trtdbg.commands.access import PLAIN_ACCESS, make_access, utf8
 from trtdbg.commands.project import PROJECT_TABLE, read_project, read_toml
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.policy import (
+    SETTINGS_WITH_FLAG,
     Partitioner,
     Settings,
     Timing,
@@ -45,7 +46,7 @@ POLICY_OPTIONS: Final = (*_POLICY_KEYS, "policy_file")
 _COMPILED_FLAGS: Final = ("min_block_size", "partitioner")
 """What `--as-compiled` sets."""
 
-_SETTINGS_FLAGS: Final = (*_COMPILED_FLAGS, "torch_executed_ops")
+_SETTINGS_FLAGS: Final = SETTINGS_WITH_FLAG
 
 _OPERATOR: Final = re.compile(r"(torch\.ops\.)?(?P<name>\w+\.\w+(\.\w+)?)")
 _TARGET: Final = re.compile(r"(sm_?)?(?P<major>\d{1,2})\.?(?P<minor>\d)", re.IGNORECASE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
+from trtdbg.policy import TruncationPolicy, VerdictSource, changed_settings
 from trtdbg.worker.messages import Access, Job
 from trtdbg_ui.text import BLANK, Line, Tone, line, wrap
 
@@ -61,11 +61,8 @@ def _command(words: list[str], job: Job, policy: TruncationPolicy) -> str:
     if policy.verdicts is VerdictSource.TENSORRT:
         words += ["--probe-seconds", f"{job.probe_seconds:g}"]
     words += _access_words(job.access)
-    default = Settings()
     in_file = [
-        f"{name} = {_toml(getattr(settings, name))}"
-        for name in settings.__struct_fields__[3:]
-        if getattr(settings, name) != getattr(default, name)
+        f"{name} = {_toml(value)}" for name, value in changed_settings(settings).items()
     ]
     # These have no flag: whoever pastes the command is told what to put into a file.
     note = f"  # with --settings FILE: {', '.join(in_file)}" if in_file else ""

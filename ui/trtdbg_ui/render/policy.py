@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trtdbg.analysis.summary import count
-from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource, changed_settings
 from trtdbg.records import Environment
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.switching import PATHS, TIMINGS, Change, Tally, paths_count
@@ -144,11 +144,8 @@ def settings_line(
     if settings.torch_executed_ops:
         kept = ", ".join(o.removeprefix("torch.ops.") for o in settings.torch_executed_ops)
         parts.append((0, line((f"kept in PyTorch: {kept}", Tone.WARN))))
-    default = Settings()
-    for name in settings.__struct_fields__[3:]:
-        value = getattr(settings, name)
-        if value != getattr(default, name):
-            parts.append((5, line((f"{name} {str(value).lower()}", Tone.WARN))))
+    for name, value in changed_settings(settings).items():
+        parts.append((5, line((f"{name} {str(value).lower()}", Tone.WARN))))
     room = size - (width(right) + 2 if right else 0)
     return spread(pack(parts, max(room, _LEAST), (" · ", Tone.DIM)), right, size)
 
