@@ -3,7 +3,7 @@ PYTHON ?= .venv/bin/python
 BIN = $(dir $(PYTHON))
 export PYTHONPATH := $(CURDIR):$(CURDIR)/ui
 
-.PHONY: check quick full deep lint format snapshots
+.PHONY: check quick full deep lint format snapshots mutants
 
 check: quick
 
@@ -29,3 +29,6 @@ deep:  ## what takes minutes each: fuzzing, large graphs, slow builds
 snapshots:  ## draw the UI's snapshots anew; look at what changed
 	$(BIN)pytest -q tests/ui --snapshot-update
 
+
+mutants:  ## turn one operator of trtdbg/analysis at a time; lists what no test notices
+	$(PYTHON) tests/mutants.py trtdbg/analysis

@@ -10,7 +10,14 @@ from tests.staging import export, lower, module, options, torch, typed
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Verdict
 from trtdbg.stages.infer import infer
-from trtdbg.stages.validate import VALIDATOR_LOGGER, judge, validator_sources
+from trtdbg.stages.validate import (
+    VALIDATOR_LOGGER,
+    Answer,
+    Candidate,
+    _winner,
+    judge,
+    validator_sources,
+)
 
 DOUBLE = torch.float64
 
@@ -187,3 +194,23 @@ def test_every_validator_of_a_verdict_has_its_source_once() -> None:
     asked = {a.validator for j in judge(gm, options()).values() for a in j.answers}
     sources = [source.validator for source in validator_sources(gm)]
     assert sorted(sources) == sorted(asked - {"always"})
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "winner"),
+    [
+        ((Verdict.ACCEPT, Verdict.ACCEPT), 0),
+        ((Verdict.REJECT, Verdict.ACCEPT), 1),
+        ((Verdict.CRASHED, Verdict.ACCEPT), None),
+        ((Verdict.REJECT, Verdict.CRASHED, Verdict.ACCEPT), None),
+        ((Verdict.REJECT, Verdict.REJECT), None),
+    ],
+)
+def test_the_registry_takes_the_first_candidate_that_accepts_and_ends_at_a_crash(
+    verdicts: tuple[Verdict, ...], winner: int | None
+) -> None:
+    answers = tuple(
+        Answer(Candidate(f"v{place}"), place, verdict, None)
+        for place, verdict in enumerate(verdicts)
+    )
+    assert _winner(answers) == winner
