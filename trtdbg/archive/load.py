@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import re
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -256,9 +257,27 @@ def _explain(archive: Archive, serialized: dict[str, Any], cause: Exception) -> 
             remedy="install the torch that saved it, or export the model with this one",
         )
     return ModelError(
-        f"{archive.path} cannot be loaded: {first_line(cause)}",
+        f"{archive.path} cannot be loaded: {_said(cause)}",
         remedy=f"{archives.DAMAGED} with torch {torch.__version__}",
     )
+
+
+def _said(cause: Exception) -> str:
+    """Returns what torch stumbled over: the node, and what was raised first."""
+    node = _NODE.search(str(cause))
+    root: BaseException = cause
+    while (deeper := root.__cause__ or root.__context__) is not None:
+        root = deeper
+    text = first_line(root).partition("Node(")[0][:_LONGEST_REASON].rstrip()
+    if isinstance(root, KeyError):
+        text = f"{root} is named and nothing of that name is there"[:_LONGEST_REASON]
+    return f"node {node[1]!r}: {text}" if node is not None else text
+
+
+_NODE: Final = re.compile(r"name='(\w{1,80})'\)")
+"""Where torch says which node it could not read (2.13, SerializeError)."""
+
+_LONGEST_REASON: Final = 160
 
 
 def _is_other_schema(version: object) -> bool:
