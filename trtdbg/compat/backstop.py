@@ -36,8 +36,7 @@ _PACKAGES: Final = (
 
 _COMPILERS: Final = frozenset(
     (
-        *("ast", "typing", "dataclasses", "collections", "enum", "importlib._bootstrap"),
-        *("importlib._bootstrap_external", "torch.fx.graph_module"),
+        *("ast", "typing", "dataclasses", "collections", "enum", "torch.fx.graph_module"),
         *("torch.fx._lazy_graph_module", "torch.fx.operator_schemas"),
     )
 )
@@ -63,6 +62,7 @@ class Watch:
         """The first refused event, in words; it stays, whoever swallows the exception."""
         self._packages = frozenset((*_PACKAGES, *packages))
         self._thread = threading.get_ident()
+        self._depth = len(_frames())
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Refuses an event of the watched thread.
@@ -78,16 +78,40 @@ class Watch:
             raise RefusedEventError(said)
 
     def _refusal(self, event: str, arguments: tuple[Any, ...]) -> str | None:
+        said = self._odd(event, arguments)
+        if said is None and event != "exec":
+            return None
+        # Installed code of an admitted package may do what it likes as it is imported.
+        first = self._first_import()
+        return said if first is None else self._importing(first)
+
+    def _odd(self, event: str, arguments: tuple[Any, ...]) -> str | None:
+        """Returns what an event is, in words, where torch does not do that by itself."""
         if event == "import":
-            name = str(arguments[0])
-            return None if name.partition(".")[0] in self._packages else f"import {name!r}"
+            return self._importing(str(arguments[0]))
         if event == "open":
             return self._writing(*arguments[:3])
         if event in ("compile", "exec"):
             caller = _caller()
-            return None if caller in _COMPILERS else f"run code that {caller} made of a text"
-        if event.startswith(_EVENTS):
-            return f"call {event}"
+            known = caller in _COMPILERS
+            return None if known else f"run code that {caller} made of a text"
+        return f"call {event}" if event.startswith(_EVENTS) else None
+
+    def _importing(self, name: str) -> str | None:
+        """Refuses an import, unless it is of an admitted package; what that imports is too."""
+        return None if name.partition(".")[0] in self._packages else f"import {name!r}"
+
+    def _first_import(self) -> str | None:
+        """Returns the module whose import began first of those that go on; None if none does.
+
+        `importlib.import_module` raises no event `import`, but running the module does `exec`.
+        """
+        frames = _frames()
+        for frame in reversed(frames[: len(frames) - self._depth]):
+            if frame.f_globals.get("__name__") == "importlib._bootstrap":
+                spec = frame.f_locals.get("spec")
+                if frame.f_code.co_name == "_load_unlocked" and spec is not None:
+                    return str(spec.name)
         return None
 
     @staticmethod
@@ -104,6 +128,16 @@ def _caller() -> str:
     while frame is not None and frame.f_code.co_filename == __file__:
         frame = frame.f_back
     return str(frame.f_globals.get("__name__")) if frame is not None else "?"
+
+
+def _frames() -> list[Any]:
+    """Returns the frames of this thread, the innermost first."""
+    frame: Any = sys._getframe(1)
+    frames = []
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
 
 
 _watches: Final[list[Watch]] = []

@@ -1,8 +1,11 @@
 """What was vetted is what torch gets: decoys, other names, other readers, and the backstop."""
 
 import contextlib
+import importlib
 import json
+import os
 import random
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -236,6 +239,33 @@ def test_the_backstop_is_told_though_the_exception_is_swallowed():
     assert watch.refused is not None
     assert "run code" in watch.refused
     assert compile("1", "x", "eval")
+
+
+@pytest.mark.parametrize("how", ["statement", "importlib"])
+def test_the_backstop_stops_an_import_of_any_other_module(how, tmp_path, monkeypatch):
+    (tmp_path / "planted_module.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with refused_events() as watch:
+        if how == "statement":
+            import planted_module  # noqa: F401
+        else:
+            importlib.import_module("planted_module")
+    assert watch.refused == "import 'planted_module'"
+
+
+def test_torch_may_import_its_own_late_modules_and_what_those_import(base):
+    program = (
+        "import sys, torch\nfrom trtdbg.archive.load import load\n"
+        "assert 'torch._inductor.ops_handler' not in sys.modules\n"
+        f"load({str(base)!r})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_healthy_archive_makes_the_backstop_hear_nothing(base):

@@ -9,6 +9,7 @@ from tests import worker_handlers
 from trtdbg.errors import ExitCode, LimitError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
+from trtdbg.worker import limits
 from trtdbg.worker.client import Client
 from trtdbg.worker.limits import held_bytes
 from trtdbg.worker.messages import Access, Analyze, Describe, Job
@@ -75,3 +76,12 @@ def test_time_counts_for_each_request_and_not_while_nothing_runs(client):
 def test_a_process_that_is_gone_holds_nothing():
     assert held_bytes(os.getpid()) > 1 << 20
     assert held_bytes(2**22 + 1) == 0
+
+
+def test_a_file_that_is_read_for_too_long_ends_the_load_and_names_the_flag():
+    access = Access(load_limit=3.0)
+    assert limits.loading_too_long(access, 2.0, "analysing m.pt2 (load)") is None
+    error = limits.loading_too_long(access, 4.0, "analysing m.pt2 (load)")
+    assert error is not None
+    assert "--load-limit 3 seconds" in str(error)
+    assert limits.loading_too_long(Access(load_limit=None), 1e9, "") is None
