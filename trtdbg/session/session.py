@@ -17,6 +17,7 @@ from trtdbg.analysis.findings import Evidence, find
 from trtdbg.analysis.summary import unasked_line
 from trtdbg.archive.load import LoadedProgram
 from trtdbg.compat import host
+from trtdbg.compat.patches import absent_patches
 from trtdbg.errors import StageError, UnavailableError, UsageError
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import first_line, recorded_dtype
@@ -102,6 +103,8 @@ class Session:
         self._probe_seconds = job.probe_seconds
         self._progress(LOAD_STAGE, job.model)
         host.prepare()
+        for text in absent_patches():
+            emit(Log(source="trtdbg", level=LogLevel.WARNING, text=text))
         self.environment = host.describe()
         self._target = host.resolve_target(job.target, self.environment)
         self._loaded = loaded or opened(job)

@@ -1,0 +1,152 @@
+"""Every name of torch and torch_tensorrt that trtdbg replaces for a while, as a table."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+
+class Absent(StrEnum):
+    """What happens where the installed version does not have a patched name."""
+
+    NOTHING = "nothing is replaced: the patch only saves time"
+    FAILS = "what needs it raises, and the error names it"
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A name of another project that is replaced inside a `with` block."""
+
+    module: str
+    """Where the name is looked up."""
+    name: str
+    """Dotted, from the module on."""
+    where: str
+    """File and function of trtdbg that replace it and put it back."""
+    reason: str
+    absent: Absent = Absent.FAILS
+    version: str = "2.13, 2.14"
+    """Versions in which it was read."""
+
+
+_PARTITIONER = "torch.fx.passes.infra.partitioner"
+_SERDE = "torch._export.serde.serialize"
+_REGISTRY = "torch_tensorrt.dynamo.conversion._ConverterRegistry"
+
+PATCHES: Final = (
+    Patch(
+        "torch.cuda",
+        "get_device_capability",
+        "compat/host.py _cuda_questions_answered",
+        "torch_tensorrt asks it while it is imported; only where there is no GPU",
+    ),
+    Patch(
+        "torch.cuda",
+        "current_device",
+        "compat/host.py _cuda_questions_answered",
+        "torch_tensorrt asks it while it is imported; only where there is no GPU",
+    ),
+    Patch(
+        "torch_tensorrt.dynamo.lowering._decompositions",
+        "default_device",
+        "compat/host.py decomposing_without_cuda",
+        "decompositions create tensors on the first GPU; only where there is none",
+    ),
+    Patch(
+        _SERDE,
+        "deserialize_device",
+        "compat/devices.py absent_devices_on_cpu",
+        "a program from a machine with a GPU is loaded on the CPU",
+    ),
+    Patch(
+        "torch.export.pt2_archive._package",
+        "deserialize_device",
+        "compat/devices.py absent_devices_on_cpu",
+        "the same function under its imported name",
+    ),
+    Patch(
+        "torch.serialization",
+        "_package_registry",
+        "compat/devices.py absent_devices_on_cpu",
+        "tensors saved on an absent device are restored on the CPU",
+    ),
+    Patch(
+        _SERDE,
+        "sympy",
+        "archive/symbols.py patched_sympify",
+        "texts of symbolic sizes are parsed and never evaluated as Python",
+    ),
+    Patch(
+        _REGISTRY,
+        "ConverterRegistry.validate_invariants",
+        "compat/registry.py entries_checked_once",
+        "it looks at all converters at every question",
+        Absent.NOTHING,
+    ),
+    Patch(
+        _REGISTRY,
+        "ConverterRegistry.__contains__",
+        "stages/partition.py, stages/consequences.py",
+        "the one question of both partitioners where a node can also be refused",
+    ),
+    Patch(
+        "torch_tensorrt.dynamo.partitioning._adjacency_partitioner",
+        "OpSupportTester.is_node_supported",
+        "stages/consequences.py",
+        "accepts a refused node to see what that would change",
+    ),
+    Patch(
+        "torch_tensorrt.dynamo.partitioning._global_partitioner",
+        "TorchTensorRTOperatorSupport.is_node_supported",
+        "stages/consequences.py",
+        "accepts a refused node to see what that would change",
+    ),
+    Patch(
+        _PARTITIONER,
+        "_DependencyViewer",
+        "compat/dependencies.py answered_without_walks",
+        "it walks the graph for each node; replaced only if the module's digest is known",
+        Absent.NOTHING,
+    ),
+    Patch(
+        _PARTITIONER,
+        "Partition",
+        "compat/dependencies.py answered_without_walks",
+        "goes with _DependencyViewer",
+        Absent.NOTHING,
+    ),
+    Patch(
+        _PARTITIONER,
+        "CapabilityBasedPartitioner._is_node_supported",
+        "compat/dependencies.py answered_without_walks",
+        "it lists all modules of a graph for each node",
+        Absent.NOTHING,
+    ),
+)
+"""By where they apply; private names of torch that are only read are not listed."""
+
+
+def patched_object(patch: Patch) -> Any:
+    """Returns what stands under a patch's name in the installed version.
+
+    Raises:
+        ImportError: there is no such module.
+        AttributeError: it has no such name.
+    """
+    found: Any = importlib.import_module(patch.module)
+    for part in patch.name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def absent_patches() -> tuple[str, ...]:
+    """Returns a line for each patched name that the installed versions do not have."""
+    lines = []
+    for patch in PATCHES:
+        try:
+            patched_object(patch)
+        except (ImportError, AttributeError):
+            lines.append(f"{patch.module} has no {patch.name} here: {patch.absent.value}")
+    return tuple(lines)
