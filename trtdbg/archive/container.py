@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -111,6 +112,7 @@ def inspect(path: str | Path, *, trust: bool = False) -> Archive:
             "write",
             remedy=TRUST,
         )
+    _check_byte_order(path, root, entries)
     programs = tuple(
         sorted(name[len("models/") : -len(".json")] for name in entries if _is_program(name))
     )
@@ -131,6 +133,24 @@ def inspect(path: str | Path, *, trust: bool = False) -> Archive:
         programs=programs,
         compressed=compressed,
     )
+
+
+def _check_byte_order(path: str | Path, root: str, entries: frozenset[str]) -> None:
+    """Refuses numbers that torch would read backwards, without a word.
+
+    Raises:
+        ModelError: the archive says that it was written in another byte order.
+    """
+    if "byteorder" not in entries:
+        return
+    with zipfile.ZipFile(path) as archive, archive.open(f"{root}byteorder") as file:
+        order = file.read(16).decode(errors="replace").strip()
+    if order != sys.byteorder:
+        raise ModelError(
+            f"{path} was written in the byte order {order!r}, and this machine is "
+            f"{sys.byteorder} endian",
+            remedy="export the model again on a machine like this one",
+        )
 
 
 def choose_program(archive: Archive, wanted: str | None) -> str:

@@ -68,10 +68,21 @@ def prepare() -> None:
     except Exception as error:
         # torch_tensorrt raises a bare Exception when the TensorRT library is missing.
         _forget_partial_import()
+        if isinstance(error, MemoryError) or _WANT_OF_MEMORY.search(str(error)):
+            raise UnavailableError(
+                f"there is not enough memory to import torch_tensorrt ({_first_line(error)})",
+                remedy="raise the limit (ulimit -v), or free memory",
+            ) from error
         raise UnavailableError(
             f"torch_tensorrt does not import: {_first_line(error)}", remedy=INSTALL_REMEDY
         ) from error
     _import_log = tuple(line for line in printed.getvalue().splitlines() if line.strip())
+
+
+_WANT_OF_MEMORY = re.compile(
+    r"bad_alloc|out of memory|cannot allocate memory|failed to map segment|errno 12\b", re.I
+)
+"""What C++, the loader and the operating system say then."""
 
 
 def _first_line(error: BaseException) -> str:

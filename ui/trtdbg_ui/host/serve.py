@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 from textual_serve.app_service import AppService
 from textual_serve.server import Server, to_int
 
@@ -93,6 +93,9 @@ class _Server(Server):
             width, height = (to_int(request.query.get(n, ""), 80) for n in ("width", "height"))
             await session.start(width, height)
             await self._process_messages(tab, session)
+        except (ValueError, TypeError, LookupError, AttributeError, AssertionError):
+            # textual-serve (1.1) takes every frame for one of its own page's.
+            await tab.close(code=WSCloseCode.UNSUPPORTED_DATA)
         finally:
             self._tabs.discard(tab)
             await session.stop()
