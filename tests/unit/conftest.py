@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-HERE = Path(__file__).parent
 TORCH_ROOMS = frozenset({"archive", "compat", "graphs", "stages"})
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE) and item.path.parent.name in TORCH_ROOMS:
-            item.add_marker(pytest.mark.usefixtures("torch_tensorrt_ready"))
+@pytest.fixture(autouse=True)
+def _torch_tensorrt_where_it_is_needed(request: pytest.FixtureRequest) -> None:
+    if request.path.parent.name in TORCH_ROOMS:
+        request.getfixturevalue("torch_tensorrt_ready")

@@ -76,9 +76,10 @@ class Steps:
             networks = self._define_networks(program, inputs)
             if self.policy.verdicts is VerdictSource.VALIDATORS:
                 return split, program, networks
-            found = self._refused_by_tensorrt(split, networks)
+            found = self._refused_by_tensorrt(split, networks) - self.refused
             if not found:
                 return split, program, networks
+            # Each round refuses a node more, and none comes back: there is an end.
             self.refused |= found
 
     def _refused_by_tensorrt(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.fx import GraphModule, Node
 
 from trtdbg.compat.dependencies import answered_without_walks
 from trtdbg.compat.registry import entries_checked_once
+from trtdbg.graphs import constants
 from trtdbg.graphs.graph import (
     ENGINE_PREFIX,
     NODE_MARK,
@@ -48,8 +49,9 @@ def partition(
     Args:
         module: a graph whose metadata says the dtypes that the validators judge.
         options: torch_tensorrt's CompilationSettings in force.
-        tolerant: treat a validator that raises as a refusal; otherwise its exception ends the
-            partitioning, as it ends `torch_tensorrt.compile`.
+        tolerant: treat a validator that raises as a refusal, and leave constants to PyTorch
+            that no engine reads; otherwise an exception ends the partitioning, as it ends
+            `torch_tensorrt.compile`, and engines take every constant, as they do there.
         refused: nodes that stay in PyTorch although their validators accept them.
         answers: what the partitioner's question was answered for the operators of this very
             graph under these very settings; None asks the validators again.
@@ -77,7 +79,12 @@ def partition(
         )
         if supported == 0 or supported < options.min_block_size:
             return _describe(twin)
-        return _describe(_split(twin, options, skip_fusion=supported == total))
+        if not tolerant:
+            return _describe(_split(twin, options, skip_fusion=supported == total))
+        with _constants_where_they_are_read(twin, options, refused):
+            split = _split(twin, options, skip_fusion=supported == total)
+        constants.take_out_handed_on(split)
+        return _describe(split)
 
 
 def small_blocks(
@@ -185,6 +192,48 @@ def _answering(
         ConverterRegistry.__contains__ = contains
 
 
+@contextlib.contextmanager
+def _constants_where_they_are_read(
+    module: GraphModule, options: Any, refused: frozenset[str]
+) -> Iterator[None]:
+    """Patches both partitioners so that constants that no engine reads stay in PyTorch.
+
+    So do those that TensorRT refused: what engines read of them enters as an input.
+    """
+    from torch_tensorrt.dynamo.partitioning import _adjacency_partitioner, _global_partitioner
+
+    testers = (
+        _global_partitioner.TorchTensorRTOperatorSupport,
+        _adjacency_partitioner.OpSupportTester,
+    )
+    asked = testers[0](torch_executed_ops=options.torch_executed_ops)
+    staying = {
+        node.name
+        for node in constants.give_pytorch_its_own(
+            module, lambda node: bool(asked.is_node_supported({}, node))
+        )
+    } | {
+        node.name
+        for node in module.graph.nodes
+        if node.op == "get_attr" and node.meta.get(NODE_MARK) in refused
+    }
+
+    def unless_it_stays(asks: Callable[..., Any]) -> Callable[..., Any]:
+        def is_node_supported(self: Any, submodules: Any, node: Node) -> bool:
+            if node.op == "get_attr" and node.name in staying:
+                return False
+            return bool(asks(self, submodules, node))
+
+        return is_node_supported
+
+    with contextlib.ExitStack() as stack:
+        for tester in testers:
+            asks = tester.is_node_supported
+            stack.callback(setattr, tester, "is_node_supported", asks)
+            tester.is_node_supported = unless_it_stays(asks)
+        yield
+
+
 def _describe(module: GraphModule) -> Split:
     names: list[str] = []
     engine_of: dict[str, int] = {}
@@ -192,7 +241,8 @@ def _describe(module: GraphModule) -> Split:
         names.append(str(call.target))
         for node in submodule.graph.nodes:
             if node.op in ("call_function", "get_attr") and NODE_MARK in node.meta:
-                engine_of[node.meta[NODE_MARK]] = len(names) - 1
+                # A constant may stand in several engines; an operator stands in one.
+                engine_of.setdefault(node.meta[NODE_MARK], len(names) - 1)
     ops = tuple(target_name(node) for node in pytorch_nodes(module))
     return Split(module, tuple(names), engine_of, ops)
 
