@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch._dispatch.python import enable_python_dispatcher
+from torch._ops import HigherOrderOperator
 from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_map_only
 
@@ -121,6 +122,15 @@ class _Settling:
         return tuple(values) if isinstance(returned, (tuple, list)) else values[0]
 
     def _call(self, node: Node) -> Any:
+        if isinstance(node.target, HigherOrderOperator):
+            # Whether its subgraphs accept what they are given is not asked.
+            value = node.meta.get("val")
+        else:
+            value = self._computed(node)
+        self._note_narrowed(node)
+        return value
+
+    def _computed(self, node: Node) -> Any:
         args, kwargs = tree_map_only(
             Node, lambda n: self.values.get(n), (tuple(node.args), dict(node.kwargs))
         )
@@ -138,13 +148,17 @@ class _Settling:
             sentence = refusal(target, (args, kwargs), before)
             if sentence is not None:
                 self.refused[node.name] = sentence
+        return value
+
+    def _note_narrowed(self, node: Node) -> None:
+        if node.target in _CASTS:
+            return
         for operand in node.all_input_nodes:
             now: Any = self.values.get(operand)
             promised: Any = operand.meta.get("val")
-            if target not in _CASTS and differ(now, promised):
+            if differ(now, promised):
                 dtypes = (dtype_name(promised.dtype), dtype_name(now.dtype))
                 self.narrowed[node.name] = (self.names.get(operand, operand.name), *dtypes)
-        return value
 
 
 def _untried(value: Any) -> str | None:
