@@ -10,6 +10,7 @@ from trtdbg.analysis.findings import (
     dtypes_2xx,
     failures_5xx,
     numbers_4xx,
+    shapes_7xx,
     verdicts_1xx,
 )
 from trtdbg.errors import UsageError
@@ -20,6 +21,7 @@ _ALL: Final = (
     *borders_3xx.ENTRIES,
     *numbers_4xx.ENTRIES,
     *failures_5xx.ENTRIES,
+    *shapes_7xx.ENTRIES,
 )
 
 CATALOGUE: Final[dict[str, Explanation]] = {entry.code.value: entry for entry in _ALL}

@@ -27,6 +27,9 @@ class Code(StrEnum):
     TD501 = "TD501"
     TD502 = "TD502"
     TD503 = "TD503"
+    TD701 = "TD701"
+    TD702 = "TD702"
+    TD703 = "TD703"
 
 
 OF_A_NODE = (Code.TD101, Code.TD102, Code.TD103, Code.TD104, Code.TD105)

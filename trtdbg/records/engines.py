@@ -7,6 +7,28 @@ from enum import StrEnum
 from trtdbg.records.graph import Record, Shape
 
 
+class Profile(Record, frozen=True, kw_only=True):
+    """The shapes that an engine is built for, of one dynamic input."""
+
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    max: tuple[int, ...]
+    unbounded: tuple[int, ...] = ()
+    """Places in the shape that the program sets no upper bound to: torch_tensorrt takes 4096
+    times the minimum."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether every place has min <= opt <= max, as TensorRT asks."""
+        sizes = zip(self.min, self.opt, self.max, strict=True)
+        return all(low <= best <= high for low, best, high in sizes)
+
+    @property
+    def empty(self) -> tuple[int, ...]:
+        """Places whose size may be 0 and nothing else."""
+        return tuple(i for i, size in enumerate(self.max) if size == 0)
+
+
 class Binding(Record, frozen=True, kw_only=True):
     """One input or output of an engine."""
 
@@ -16,6 +38,8 @@ class Binding(Record, frozen=True, kw_only=True):
     bound: str | None
     """The dtype of the network's binding, as torch spells it; None where there is none yet."""
     shape: Shape = None
+    profile: Profile | None = None
+    """Of a dynamic input, as torch_tensorrt sets it; None for a static one and for outputs."""
 
 
 class BuildStatus(StrEnum):

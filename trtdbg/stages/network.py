@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import torch
 from torch.fx import GraphModule, Node
 
@@ -21,7 +23,7 @@ from trtdbg.graphs.graph import (
     recorded_dtype,
     value_shape,
 )
-from trtdbg.records import Binding, Dtype, LayerRecord
+from trtdbg.records import Binding, Dtype, LayerRecord, Profile
 
 
 @dataclass
@@ -145,7 +147,7 @@ def _define(
         network.interpreter = interpreter
         network.node_dtypes = interpreter.node_dtypes
         network.layers = _layers(interpreter)
-    network.inputs = _input_bindings(engine, interpreter)
+    network.inputs = _input_bindings(engine, interpreter, inputs or ())
     network.error_node = network.culprit()
     network.outputs = _output_bindings(engine, interpreter if network.error is None else None)
     return network
@@ -172,17 +174,55 @@ def _layers(interpreter: Any) -> tuple[LayerRecord, ...]:
     return tuple(records)
 
 
-def _input_bindings(engine: GraphModule, interpreter: Any) -> tuple[Binding, ...]:
+def _input_bindings(
+    engine: GraphModule, interpreter: Any, specs: Iterable[Any]
+) -> tuple[Binding, ...]:
+    profiles = {spec.name: _profile(spec) for spec in specs}
     bound: dict[str, str] = {}
     if interpreter is not None:
         net = interpreter.ctx.net
         tensors = [net.get_input(i) for i in range(net.num_inputs)]
         bound = {tensor.name: torch_name(tensor.dtype) for tensor in tensors}
     return tuple(
-        _binding(node.meta.get(NODE_MARK, node.name), node, bound.get(str(node.target)))
+        _binding(
+            node.meta.get(NODE_MARK, node.name),
+            node,
+            bound.get(str(node.target)),
+            _with_bounds(profiles.get(node.name), node.meta.get("val")),
+        )
         for node in engine.graph.nodes
         if node.op == "placeholder"
     )
+
+
+def _profile(spec: Any) -> Profile | None:
+    """Returns what a `torch_tensorrt.Input` with a range of shapes says of them."""
+    shapes = spec.shape
+    if not isinstance(shapes, dict):
+        return None
+    return Profile(
+        min=tuple(map(int, shapes["min_shape"])),
+        opt=tuple(map(int, shapes["opt_shape"])),
+        max=tuple(map(int, shapes["max_shape"])),
+    )
+
+
+def _with_bounds(profile: Profile | None, value: Any) -> Profile | None:
+    """Returns a profile that says which sizes the program does not bound.
+
+    Source: torch_tensorrt 2.13, `dynamo/partitioning/common.py` construct_dynamic_input.
+    """
+    from torch_tensorrt.dynamo.utils import extract_var_range_info
+
+    if profile is None:
+        return None
+    sizes = value.shape if isinstance(value, torch.Tensor) else (value,)
+    unbounded = tuple(
+        place
+        for place, size in enumerate(sizes)
+        if isinstance(size, torch.SymInt) and extract_var_range_info(size)["max"] is None
+    )
+    return msgspec.structs.replace(profile, unbounded=unbounded)
 
 
 def _output_bindings(engine: GraphModule, interpreter: Any) -> tuple[Binding, ...]:
@@ -204,7 +244,9 @@ def _output_bindings(engine: GraphModule, interpreter: Any) -> tuple[Binding, ..
     )
 
 
-def _binding(name: str, value: Any, bound: str | None) -> Binding:
+def _binding(
+    name: str, value: Any, bound: str | None, profile: Profile | None = None
+) -> Binding:
     fake = value.meta.get("val") if isinstance(value, Node) else None
     declared = recorded_dtype(value) if isinstance(value, Node) else None
     if fake is not None and not isinstance(fake, torch.Tensor):
@@ -215,4 +257,5 @@ def _binding(name: str, value: Any, bound: str | None) -> Binding:
         declared=declared if isinstance(declared, str) else None,
         bound=bound,
         shape=value_shape(fake),
+        profile=profile,
     )

@@ -325,6 +325,8 @@ def _network(questions: list[_Question], options: Any) -> tuple[Any, Exception |
     module = GraphModule(root, graph)
     try:
         inputs = partitioning.construct_submodule_inputs(module)
+        for spec in inputs:
+            _make_askable(spec)
         interpreter = choosing_interpreter()(
             module, inputs, compilation_settings=options, choices=choices
         )
@@ -334,6 +336,22 @@ def _network(questions: list[_Question], options: Any) -> tuple[Any, Exception |
         # Converters raise anything; without them there is no network to build.
         return None, error
     return interpreter, None
+
+
+def _make_askable(spec: Any) -> None:
+    """Gives a dynamic operand a range of shapes that TensorRT takes, in place.
+
+    A size that the program does not bound gets a range that TensorRT refuses whatever the
+    operator; that is no answer about the operator.
+    """
+    shapes = spec.shape
+    if not isinstance(shapes, dict):
+        return
+    low, best, high = (list(shapes[f"{name}_shape"]) for name in ("min", "opt", "max"))
+    for place, size in enumerate(best):
+        best[place] = max(size, low[place], 1)
+        high[place] = max(high[place], best[place])
+    spec.shape = {"min_shape": low, "opt_shape": best, "max_shape": high}
 
 
 def _add(

@@ -7,6 +7,7 @@ from trtdbg.analysis.findings import (
     dtypes_2xx,
     failures_5xx,
     numbers_4xx,
+    shapes_7xx,
     verdicts_1xx,
 )
 from trtdbg.analysis.findings.evidence import Evidence
@@ -30,6 +31,7 @@ def find(report: Report, evidence: Evidence) -> tuple[Finding, ...]:
         *borders_3xx.borders(report, evidence, nodes, exported),
         *numbers_4xx.constants(report, nodes),
         *numbers_4xx.scalars(report, evidence, exported),
+        *shapes_7xx.shapes(report),
     ]
     found += numbers_4xx.measured(report, found)
     return tuple(sorted(found, key=lambda finding: (by_severity(finding.level), finding.code)))

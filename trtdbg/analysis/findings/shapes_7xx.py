@@ -1,0 +1,74 @@
+"""TD7xx: the shapes that an engine with dynamic inputs is built for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trtdbg.analysis.codes import Code, Explanation
+from trtdbg.analysis.findings.making import maker
+from trtdbg.records import Binding, EngineRecord, Finding, Level, Profile, Report
+
+ENTRIES = (
+    Explanation(
+        code=Code.TD701,
+        name="profile-of-empty-tensors",
+        level=Level.ERROR,
+        what="An engine is built for an input that has no elements, and for no other.",
+        cause="A size without an upper bound gets 4096 times its lower bound as its maximum, "
+        "which is 0 where the lower bound is 0: that of a number read with `.item()`, or of a "
+        "`Dim` without `min`. The engine then serves empty tensors only.",
+        cure="Give the size both bounds: `torch._check(n >= 1); torch._check(n <= 4096)` in "
+        "the model for a number, `Dim(name, min=1, max=4096)` in the export for an input.",
+    ),
+    Explanation(
+        code=Code.TD702,
+        name="missing-upper-bound",
+        level=Level.NOTE,
+        what="A dynamic size has no upper bound in the program, so that torch_tensorrt takes "
+        "4096 times the lower one.",
+        cause="The program was exported with `Dim(name)` or `Dim.DYNAMIC` without `max`, or "
+        "reads the size from a tensor. TensorRT needs a largest shape, and plans its memory "
+        "for it.",
+        cure="Give the size the largest value that you run: `Dim(name, max=...)` in the "
+        "export, or `torch._check(n <= ...)` in the model.",
+    ),
+    Explanation(
+        code=Code.TD703,
+        name="profile-refused",
+        level=Level.ERROR,
+        what="The shapes that torch_tensorrt sets for an engine's input are not in the order "
+        "min <= opt <= max, which TensorRT refuses.",
+        cause="The optimum is the size that was exported with. Where the maximum was made up "
+        "from a lower bound because there is no upper one, it can lie below the optimum.",
+        cure="Give the size both bounds in the export: `Dim(name, min=1, max=...)`.",
+    ),
+)
+
+_finding = maker(ENTRIES)
+
+
+def shapes(report: Report) -> Iterator[Finding]:
+    """Yields what is wrong with the profile of each dynamic input of an engine."""
+    for engine in report.engines:
+        for given in engine.inputs:
+            if given.profile is not None:
+                yield from _profile(engine, given, given.profile)
+
+
+def _profile(engine: EngineRecord, given: Binding, profile: Profile) -> Iterator[Finding]:
+    said = f"engine {engine.index} takes {given.name} with {profile_text(profile)}"
+    if not profile.valid:
+        message = f"{said}: TensorRT refuses what is not min <= opt <= max"
+        yield _finding(Code.TD703, message, engine=engine.index)
+    elif profile.empty:
+        message = f"{said}: it serves empty tensors only"
+        yield _finding(Code.TD701, message, engine=engine.index)
+    elif profile.unbounded:
+        message = f"{said}; the program sets no upper bound, and the maximum is made up"
+        yield _finding(Code.TD702, message, engine=engine.index)
+
+
+def profile_text(profile: Profile) -> str:
+    """Returns a profile as `min (1, 4), opt (3, 4), max (8, 4)`."""
+    sizes = {"min": profile.min, "opt": profile.opt, "max": profile.max}
+    return ", ".join(f"{k} ({', '.join(map(str, v))})" for k, v in sizes.items())
