@@ -225,7 +225,16 @@ def _tensor_text(value: Any, tensorrt: Dtype = None) -> str:
     if not isinstance(value, torch.Tensor):
         return type(value).__name__
     given = torch_dtype_of(tensorrt) if isinstance(tensorrt, str) else None
-    return f"{dtype_name(given or value.dtype)}{[str(size) for size in value.shape]}"
+    return f"{dtype_name(given or value.dtype)}{[_size_text(size) for size in value.shape]}"
+
+
+def _size_text(size: Any) -> str:
+    """Returns a size, a symbolic one with its range, which decides what is asked about."""
+    if not isinstance(size, torch.SymInt):
+        return str(size)
+    node = size.node
+    bounds = node.shape_env.bound_sympy(node.expr)
+    return f"{size} in [{bounds.lower}, {bounds.upper}]"
 
 
 def _values_text(value: Any) -> str:
