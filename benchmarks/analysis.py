@@ -78,13 +78,13 @@ def lower(program: Any, settings: Any) -> Any:
         pre_export_lowering,
     )
 
-    from trtdbg.compat.host import decomposing_without_cuda
+    from trtdbg.compat.host import patched_default_device
 
     program = pre_export_lowering(program, settings)
     decompositions = get_decompositions(
         settings.enable_experimental_decompositions, settings.decompose_attention, False
     )
-    with decomposing_without_cuda():
+    with patched_default_device():
         program = program.run_decompositions(decompositions)
     return post_lowering(program.module(), settings)
 

@@ -170,9 +170,9 @@ class Terminal:
 
             file = cast("TextIO", _Stdout(self))
             self._console = Console(file=file, markup=False, highlight=False, emoji=False)
-        from trtdbg.outputs.pages import Harmless
+        from trtdbg.outputs.pages import ControlCharsStripped
 
-        self._console.print(Harmless(result), soft_wrap=not wrap)
+        self._console.print(ControlCharsStripped(result), soft_wrap=not wrap)
 
     def write(self, result: str) -> None:
         """Puts text on stdout."""
@@ -332,7 +332,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _sigterm_interrupts(terminal):
             code = _run(terminal, list(sys.argv[1:] if argv is None else argv))
     finally:
-        with _deaf_to_interrupts():
+        with _sigint_ignored():
             terminal.close(kill=code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED))
     return int(code)
 
@@ -420,8 +420,8 @@ def _sigterm_interrupts(terminal: Terminal) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Lets the last moments, in which the worker is ended, pass undisturbed."""
+def _sigint_ignored() -> Iterator[None]:
+    """Ignores SIGINT while the worker shuts down."""
     with _signal(signal.SIGINT, signal.SIG_IGN):
         yield
 

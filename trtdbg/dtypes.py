@@ -58,7 +58,7 @@ _TENSORRT: Final[dict[str, str]] = {
 
 
 def is_wide(dtype: str) -> bool:
-    """Tells whether TensorRT's narrow twin exists for `dtype`."""
+    """Returns whether TensorRT's narrow twin exists for `dtype`."""
     return dtype in NARROWED
 
 

@@ -63,7 +63,7 @@ class TruncationPolicy(msgspec.Struct, frozen=True):
     verdicts: VerdictSource = VerdictSource.VALIDATORS
 
     def narrows(self, path: str, dtype: str) -> bool:
-        """Tells whether `dtype` is narrowed on `path` (inputs, constants or computed).
+        """Returns whether `dtype` is narrowed on `path` (inputs, constants or computed).
 
         Under timing `off` nothing is. Under `upstream` torch_tensorrt decides, not this
         policy.
@@ -150,7 +150,7 @@ def parse_dtypes(text: str) -> tuple[str, ...]:
 
 
 def converters_truncate(policy: TruncationPolicy) -> bool:
-    """Tells whether float64 that a converter meets is narrowed rather than refused."""
+    """Returns whether float64 that a converter meets is narrowed rather than refused."""
     match policy.timing:
         case Timing.OFF:
             return False

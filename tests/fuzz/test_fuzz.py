@@ -78,8 +78,8 @@ def shown(data):
     opened = decode(data, "report.json")
     with open("/dev/null", "w") as nowhere:
         console = Console(file=nowhere, width=100)
-        console.print(pages.Harmless(pages.report(opened, all_nodes=True)))
-        console.print(pages.Harmless(pages.build(opened)))
+        console.print(pages.ControlCharsStripped(pages.report(opened, all_nodes=True)))
+        console.print(pages.ControlCharsStripped(pages.build(opened)))
     return opened
 
 

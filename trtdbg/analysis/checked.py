@@ -135,7 +135,7 @@ def result(
 
 
 def fails(finding: Finding, fail_on: Level) -> bool:
-    """Tells whether a finding is at or above a level."""
+    """Returns whether a finding is at or above a level."""
     return LEVELS.index(finding.level) >= LEVELS.index(fail_on)
 
 

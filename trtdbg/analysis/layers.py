@@ -83,7 +83,7 @@ def _asks_for_cast(node: NodeRecord) -> bool:
 
 
 def retold(node: NodeRecord) -> bool:
-    """Tells whether TensorRT gives a value another dtype than the truncated typing says.
+    """Returns whether TensorRT gives a value another dtype than the truncated typing says.
 
     A complex value is not compared: it is built as a pair of floats.
     """

@@ -1,4 +1,4 @@
-"""Tells whether two sentences of TensorRT say the same of two graphs."""
+"""Returns whether two sentences of TensorRT say the same of two graphs."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def _accepted_but_left(settings: Settings) -> str:
 
 
 def is_retyped(node: NodeRecord) -> bool:
-    """Tells whether the three dtypes of a node disagree."""
+    """Returns whether the three dtypes of a node disagree."""
     known = [d for d in (node.original, node.inferred, node.truncated) if d is not None]
     # An older report says one name for an operator of several outputs with that dtype.
     return len({dtype_text(dtype) for dtype in known}) > 1

@@ -25,7 +25,7 @@ from trtdbg.archive.custom import how_to_register
 from trtdbg.archive.entries import Entries, opened
 from trtdbg.archive.symbols import patched_sympify
 from trtdbg.compat.backstop import refused_events
-from trtdbg.compat.devices import absent_devices_on_cpu, move_autocast
+from trtdbg.compat.devices import move_autocast, patched_device_lookup
 from trtdbg.compat.ranges import drop_derived_ranges
 from trtdbg.errors import ModelError
 from trtdbg.graphs.graph import first_line
@@ -75,8 +75,8 @@ def load(
     with opened(archive) as entries:
         vetted = _vetted(entries, name, trust=trust)
         with contextlib.ExitStack() as scope:
-            moved = scope.enter_context(absent_devices_on_cpu())
-            scope.enter_context(_types_looked_up_once())
+            moved = scope.enter_context(patched_device_lookup())
+            scope.enter_context(_patched_typing())
             if not trust:
                 scope.enter_context(payloads.restricted_unpickling())
                 scope.enter_context(patched_sympify())
@@ -190,7 +190,7 @@ def _refuse_unsafe_operators(archive: Archive, names: set[str]) -> None:
 
 
 @contextlib.contextmanager
-def _types_looked_up_once() -> Iterator[None]:
+def _patched_typing() -> Iterator[None]:
     """Remembers, while torch reads a program, which types the fields of its classes have.
 
     It looks them up again for every node and argument, which is half of what reading takes.

@@ -44,7 +44,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """As lines to read; both are empty where the worker died before it answered."""
 
     def alike(self, other: Outcome) -> bool:
-        """Tells whether both failed for the same reason, as far as the words say."""
+        """Returns whether both failed for the same reason, as far as the words say."""
         if self.error is None or other.error is None:
             return False
         return self.crashed == other.crashed and gist(self.error) == gist(other.error)

@@ -44,7 +44,7 @@ class Questions:
     """Nodes whose passes are told."""
 
     def is_open(self, report: Report) -> bool:
-        """Tells whether the worker has to be asked for more than the report holds."""
+        """Returns whether the worker has to be asked for more than the report holds."""
         return (self.consequences and report.consequences is None) or (
             self.suggestion and report.suggestion is None
         )

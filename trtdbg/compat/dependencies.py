@@ -108,7 +108,7 @@ def _is_the_one_read(module: ModuleType) -> bool:
 
 
 @contextlib.contextmanager
-def answered_without_walks() -> Iterator[None]:
+def patched_dependency_viewer() -> Iterator[None]:
     """Lets torch's global partitioner ask `Downstream`, and list the modules of a graph once.
 
     It lists them for each node, and changes no module until all nodes are asked.

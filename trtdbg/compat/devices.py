@@ -21,7 +21,7 @@ _FIRST: Final = 0
 
 
 @contextlib.contextmanager
-def absent_devices_on_cpu() -> Iterator[set[str]]:
+def patched_device_lookup() -> Iterator[set[str]]:
     """Makes the deserialization inside use the CPU for absent devices; yields their names.
 
     Source: torch 2.13. `_export/serde/serialize.py` (deserialize_device: values and device
@@ -59,7 +59,7 @@ def absent_devices_on_cpu() -> Iterator[set[str]]:
 
 
 def is_present(kind: str, index: int | None) -> bool:
-    """Tells whether tensors can live on a device such as `cuda`, 0 on this machine."""
+    """Returns whether tensors can live on a device such as `cuda`, 0 on this machine."""
     if kind == "cpu":
         return True
     if kind == "meta":

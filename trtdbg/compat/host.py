@@ -62,7 +62,7 @@ def prepare() -> None:
         with (
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
-            _cuda_questions_answered(torch),
+            _patched_cuda_queries(torch),
         ):
             import torch_tensorrt  # noqa: F401
     except Exception as error:
@@ -96,7 +96,7 @@ def _forget_partial_import() -> None:
 
 
 @contextlib.contextmanager
-def _cuda_questions_answered(torch: Any) -> Iterator[None]:
+def _patched_cuda_queries(torch: Any) -> Iterator[None]:
     """Answers, while torch_tensorrt imports, what only a CUDA device or build could answer.
 
     Source: torch_tensorrt 2.13 and 2.14, `_utils.py` (is_thor, is_tegra_platform),
@@ -127,7 +127,7 @@ def _cuda_questions_answered(torch: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def decomposing_without_cuda() -> Iterator[None]:
+def patched_default_device() -> Iterator[None]:
     """Lets decompositions create tensors on the CPU where there is no CUDA device.
 
     torch_tensorrt creates what `empty_like` and its kin return on its default device, the

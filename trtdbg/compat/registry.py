@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def entries_checked_once() -> Iterator[None]:
+def patched_registry_check() -> Iterator[None]:
     """Lets the registry check its own entries at the first question inside, and not at each.
 
     The check looks at every converter there is and at nothing of the node, and takes ten times

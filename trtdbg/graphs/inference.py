@@ -333,7 +333,7 @@ def _read_by(node: Node) -> set[str]:
 
 
 def _is_lost(item: Any, dtype: torch.dtype) -> bool:
-    """Tells whether a Python number of a dtype's own kind has no value in it."""
+    """Returns whether a Python number of a dtype's own kind has no value in it."""
     if type(item) is float and (dtype.is_floating_point or dtype.is_complex):
         if math.isinf(item) or math.isnan(item) or item == 0:
             return False

@@ -122,7 +122,7 @@ class Replay:
 
 
 def is_drawn(step: Step) -> bool:
-    """Tells whether an operator's values depend on chance or on memory that nobody has set."""
+    """Returns whether an operator's values depend on chance or on uninitialized memory."""
     target = step.node.target
     if not isinstance(target, torch._ops.OpOverload):
         return False

@@ -38,12 +38,12 @@ class Program:
 
 
 def is_engine(node: Node) -> bool:
-    """Tells whether a node of a split graph calls an engine."""
+    """Returns whether a node of a split graph calls an engine."""
     return node.op == "call_module" and str(node.target).startswith(ENGINE_PREFIX)
 
 
 def made_by_engine(node: Node) -> bool:
-    """Tells whether a node of a split graph is an engine's output."""
+    """Returns whether a node of a split graph is an engine's output."""
     if node.target is operator.getitem and isinstance(node.args[0], Node):
         return is_engine(node.args[0])
     return is_engine(node)
@@ -61,7 +61,7 @@ def engine_dtype(value: Any) -> torch.dtype | None:
 
 
 def differ(given: Any, wanted: Any) -> bool:
-    """Tells whether two values are tensors of different dtypes."""
+    """Returns whether two values are tensors of different dtypes."""
     if isinstance(given, torch.Tensor) and isinstance(wanted, torch.Tensor):
         return bool(given.dtype != wanted.dtype)
     return False

@@ -95,7 +95,7 @@ class Workbench:
         return True
 
     def is_computable(self, node: Node) -> bool:
-        """Tells whether fake tensors can compute a node as it stands."""
+        """Returns whether fake tensors can compute a node as it stands."""
         with self.made(node, ()):
             return self.recompute(node)
 
@@ -206,7 +206,7 @@ def refreshed_metadata(node: Node, bench: Workbench) -> tuple[Move, ...]:
 
 
 def is_stale(node: Node, value: Any) -> bool:
-    """Tells whether `val` or `tensor_meta` is missing or has another dtype than `value`."""
+    """Returns whether `val` or `tensor_meta` is missing or has another dtype than `value`."""
     if not isinstance(value, torch.Tensor):
         return False
     recorded = (node.meta.get("val"), node.meta.get("tensor_meta"))

@@ -36,7 +36,7 @@ TRUSTED = "opened with --trust: code in the file may have run"
 _LEVEL_STYLE = {Level.NOTE: "cyan", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
 
-class Harmless:
+class ControlCharsStripped:
     """A renderable without the control characters that names and messages of a model hold.
 
     Those that styles need are added afterwards.

@@ -80,7 +80,7 @@ def weighable(report: Report) -> Iterator[str]:
 
 
 def _is_kept_out(report: Report, node: NodeRecord) -> bool:
-    """Tells whether TensorRT alone refuses a node, whose validators accept it."""
+    """Returns whether TensorRT alone refuses a node, whose validators accept it."""
     if node.verdict not in REFUSED:
         return False
     found = conclusion(node)
@@ -233,7 +233,7 @@ def _names(dtype: Dtype) -> tuple[str, ...]:
 
 
 def _is_refused_wide(node: NodeRecord) -> bool:
-    """Tells whether plain torch_tensorrt refuses what the truncated dtypes would allow."""
+    """Returns whether plain torch_tensorrt refuses what the truncated dtypes would allow."""
     found = conclusion(node)
     return (
         found is not None and found.original in REFUSED and found.truncated is Verdict.ACCEPT

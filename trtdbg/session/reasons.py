@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.fx import GraphModule
 
-from trtdbg.compat.registry import entries_checked_once
+from trtdbg.compat.registry import patched_registry_check
 from trtdbg.records import Counterfactual, TypingKind, Verdict
 from trtdbg.stages import validate
 from trtdbg.stages.counterfactual import Oracle, Refusal, explain_refusals
@@ -36,7 +36,7 @@ def explain(
         if judgement.verdict is not Verdict.ACCEPT
     }
     oracle = Oracle(validate.ask, validate.is_promising, options)
-    with entries_checked_once():
+    with patched_registry_check():
         return explain_refusals(module, refusals, oracle, kind, values)
 
 

@@ -87,7 +87,7 @@ def obstacle(analysed: Analysed) -> str | None:
 
 
 def runs_here(target: str | None, environment: Environment) -> bool:
-    """Tells whether engines built for a target run on the GPU of this machine."""
+    """Returns whether engines built for a target run on the GPU of this machine."""
     if environment.gpu is None:
         return False
     return target in (None, f"sm{environment.gpu.compute_capability.replace('.', '')}")

@@ -64,8 +64,8 @@ _KEPT_SESSIONS: Final = 3
 
 
 @contextlib.contextmanager
-def _lasting() -> Iterator[None]:
-    """Takes what is made meanwhile out of the sight of the garbage collector, for good.
+def _frozen_for_gc() -> Iterator[None]:
+    """Freezes the objects made inside: the garbage collector never looks at them again.
 
     Modules of torch are 400,000 objects that outlive every request. A collector that looks
     through them again and again takes a fifth of the imports, and a quarter of a second each
@@ -114,7 +114,7 @@ class Handler:
 
         self._emit(Progress(stage="prepare", detail="importing torch and torch_tensorrt"))
         try:
-            with _lasting():
+            with _frozen_for_gc():
                 host.prepare()
                 importlib.import_module("trtdbg.session.session")
         except Exception as error:
@@ -167,7 +167,7 @@ class Handler:
         # Room is made first: two large models need not fit side by side with a third.
         for stale in [each for each in self._sessions if each[0] == job]:
             del self._sessions[stale]
-        kin = next((s for k, s in self._sessions.items() if _kin(k, key)), None)
+        kin = next((s for k, s in self._sessions.items() if _share_lowering(k, key)), None)
         while len(self._sessions) >= _KEPT_SESSIONS:
             self._sessions.popitem(last=False)
         if kin is None:
@@ -177,8 +177,8 @@ class Handler:
         return self._sessions[key]
 
 
-def _kin(one: tuple[Job, _FileState], other: tuple[Job, _FileState]) -> bool:
-    """Tells whether two jobs differ in the partition alone."""
+def _share_lowering(one: tuple[Job, _FileState], other: tuple[Job, _FileState]) -> bool:
+    """Returns whether two jobs differ only in partitioner settings."""
     return one[1] == other[1] and _unpartitioned(one[0]) == _unpartitioned(other[0])
 
 

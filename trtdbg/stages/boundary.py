@@ -138,7 +138,7 @@ def repair_program(
 
 
 def _casts_to(node: Node, dtype: torch.dtype) -> bool:
-    """Tells whether a node of the PyTorch part is a cast to a dtype."""
+    """Returns whether a node of the PyTorch part is a cast to a dtype."""
     return node.target is CAST and node.meta["val"].dtype == dtype
 
 

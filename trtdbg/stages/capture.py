@@ -15,7 +15,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-from trtdbg.compat.host import decomposing_without_cuda
+from trtdbg.compat.host import patched_default_device
 from trtdbg.graphs.graph import (
     Emit,
     args_text,
@@ -200,8 +200,8 @@ def compilation_settings(settings: Settings, truncate_double: bool) -> Any:
     return CompilationSettings(**{k: v for k, v in wanted.items() if k in known})
 
 
-class _Noticing:
-    """Stands for a bool, and notices when something depends on it.
+class _RecordingBool:
+    """Stands for a bool, and records whether something asked for its value.
 
     torch_tensorrt's rewrite of complex numbers is handed `truncate_double` each time, and
     decides by it where it meets complex128 alone.
@@ -233,7 +233,7 @@ def _is_torch_tensorrts(lowering_pass: Any) -> bool:
 
 
 def _decomposed(program: ExportedProgram, decompositions: Any) -> ExportedProgram:
-    with decomposing_without_cuda():
+    with patched_default_device():
         return program.run_decompositions(decompositions)
 
 
@@ -265,7 +265,7 @@ def capture(
     from torch_tensorrt.dynamo.lowering.passes._FakeTensorUpdater import FakeTensorUpdater
 
     options = compilation_settings(settings, truncate_double)
-    noticing, asked = copy.copy(options), _Noticing(truncate_double)
+    noticing, asked = copy.copy(options), _RecordingBool(truncate_double)
     noticing.truncate_double = asked
     program = copy_program(program)
     if recorder is None:

@@ -268,7 +268,7 @@ class _Search:
             yield (move,)
 
     def _turns(self, node: Node, moves: tuple[Move, ...], *, strict: bool) -> bool:
-        """Tells whether a node is accepted with the moves made.
+        """Returns whether a node is accepted with the moves made.
 
         Args:
             node: the node to change.

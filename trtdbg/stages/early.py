@@ -82,7 +82,7 @@ def narrow_program(
     for node in list(program.graph.nodes):
         if node.op == "call_function" and node.target in ASSERTIONS:
             program.graph.erase_node(node)
-    typing = _Obedience(program, policy, user_inputs).run()
+    typing = _NarrowingRewriter(program, policy, user_inputs).run()
     program.graph_module.recompile()
     state_dict, constants = _converted_tensors(program, narrowings)
     narrowed = ExportedProgram(
@@ -110,8 +110,8 @@ def promised_outputs(program: ExportedProgram) -> tuple[Any, ...]:
     )
 
 
-class _Obedience(Inference):
-    """Inference over an exported graph, in place, that inserts the casts it needs."""
+class _NarrowingRewriter(Inference):
+    """Inference that rewrites an exported graph to the narrowed dtypes, in place."""
 
     def __init__(
         self, program: ExportedProgram, policy: TruncationPolicy, user_inputs: set[str]

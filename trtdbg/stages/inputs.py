@@ -276,7 +276,7 @@ class _Sizes:
     known: dict[sympy.Symbol, int] = field(default_factory=dict)
 
     def fits(self, wanted: Any, given: int) -> bool:
-        """Tells whether a size can be `given`, and holds the sizes after it to that."""
+        """Returns whether a size can be `given`, and holds the sizes after it to that."""
         if isinstance(wanted, int):
             return wanted == given
         expression = wanted.node.expr.subs(self.known)

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch.fx import GraphModule, Node
 
-from trtdbg.compat.dependencies import answered_without_walks
-from trtdbg.compat.registry import entries_checked_once
+from trtdbg.compat.dependencies import patched_dependency_viewer
+from trtdbg.compat.registry import patched_registry_check
 from trtdbg.graphs import constants
 from trtdbg.graphs.graph import (
     ENGINE_PREFIX,
@@ -70,8 +70,8 @@ def partition(
         node.meta[NODE_MARK] = node.name
     with (
         captured_log("torch_tensorrt.dynamo.partitioning"),
-        entries_checked_once(),
-        answered_without_walks(),
+        patched_registry_check(),
+        patched_dependency_viewer(),
         _answering(twin, tolerant, refused, answers or {}),
     ):
         supported, total = partitioning.get_graph_converter_support(
@@ -123,7 +123,7 @@ def small_blocks(
 
 
 def _is_free(node: Node) -> bool:
-    """Tells whether the partitioner does not count a node as an operator of its block."""
+    """Returns whether the partitioner does not count a node as an operator of its block."""
     return node.op != "call_function" or node.target is operator.getitem
 
 

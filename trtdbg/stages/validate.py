@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.fx import GraphModule, Node
 
-from trtdbg.compat.registry import entries_checked_once
+from trtdbg.compat.registry import patched_registry_check
 from trtdbg.graphs.graph import captured_log, first_line, target_name
 from trtdbg.records import ValidatorSource, Verdict
 
@@ -76,7 +76,7 @@ def judge(module: GraphModule, options: Any) -> dict[str, Judgement]:
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
 
     DYNAMO_CONVERTERS.set_compilation_settings(options)
-    with entries_checked_once():
+    with patched_registry_check():
         return {
             node.name: _judge_node(node, options)
             for node in module.graph.nodes

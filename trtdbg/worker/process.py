@@ -132,14 +132,14 @@ class Worker:
         self._thread.start()
 
     def alive(self) -> bool:
-        """Tells whether the worker can still take a request."""
+        """Returns whether the worker can still take a request."""
         with self._lock:
             if self._killed or self._gone:
                 return False
             return self._process is None or not wait([self._process.sentinel], 0)
 
     def finished(self) -> bool:
-        """Tells whether process and thread are gone."""
+        """Returns whether process and thread are gone."""
         return not self._thread.is_alive()
 
     def send(

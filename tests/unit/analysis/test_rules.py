@@ -236,6 +236,13 @@ def test_td201_names_the_pass_after_which_record_and_computation_part() -> None:
     assert not found(stale, passes=passes, graph_nodes=graph, timing=Timing.EARLY)
 
 
+def test_td201_is_not_said_of_outputs_or_where_a_dtype_is_unknown() -> None:
+    assert not found(node(op="output", recorded="float32"))
+    assert not found(node(recorded=None))
+    assert not found(node(inferred=None))
+    assert not found(node(recorded="float64"))
+
+
 def test_td202_says_what_an_engine_is_declared_with_and_bound_as() -> None:
     binding = Binding(name="add", declared="float64", bound="float32")
     same = Binding(name="x", declared="float32", bound="float32")
@@ -293,6 +300,10 @@ def test_td303_under_early_costs_nothing_inside_an_engine(
     evidence = Evidence(widened={"add": "wants int64"})
     (finding,) = found(node(engine=place), timing=Timing.EARLY, evidence=evidence)
     assert (finding.code, finding.level) == ("TD303", level)
+    inside = finding.message.endswith("narrow already, inside engine 0")
+    assert inside == (place is not None)
+    (gone,) = found(timing=Timing.EARLY, evidence=evidence)
+    assert (gone.level, gone.node) == (Level.WARNING, None)
 
 
 @pytest.mark.parametrize(

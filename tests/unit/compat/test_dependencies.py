@@ -13,7 +13,7 @@ from torch.fx.passes.operator_support import OperatorSupportBase
 
 from tests.staging import torch
 from trtdbg.compat import dependencies
-from trtdbg.compat.dependencies import Downstream, answered_without_walks
+from trtdbg.compat.dependencies import Downstream, patched_dependency_viewer
 
 READ = pytest.mark.skipif(
     not torch.__version__.startswith(("2.13", "2.14")), reason="another torch was read"
@@ -59,7 +59,7 @@ def proposed(module: Any, support: ByChance, **options: Any) -> list[list[str]]:
 def test_the_partitions_are_those_of_torchs_own_viewer(seed: int, share: float) -> None:
     module, support = random_graph(seed), ByChance(seed, share)
     expected = proposed(module, support)
-    with answered_without_walks():
+    with patched_dependency_viewer():
         assert proposed(module, support) == expected
     assert any(len(part) > 1 for part in expected)
 
@@ -68,7 +68,7 @@ def test_the_partitions_are_those_of_torchs_own_viewer(seed: int, share: float) 
 def test_horizontal_fusion_left_out_gives_the_same_too(seed: int) -> None:
     module, support = random_graph(seed), ByChance(seed, 0.8)
     expected = proposed(module, support, skip_horizontal_fusion=True)
-    with answered_without_walks():
+    with patched_dependency_viewer():
         assert proposed(module, support, skip_horizontal_fusion=True) == expected
 
 
@@ -83,7 +83,7 @@ def test_a_node_is_shown_one_node_of_a_partition(monkeypatch: pytest.MonkeyPatch
         return found
 
     monkeypatch.setattr(Downstream, "downstreams_of", counted)
-    with answered_without_walks():
+    with patched_dependency_viewer():
         (whole,) = proposed(random_graph(1), ByChance(1, 1.0))
     assert len(whole) > 60
     assert max(shown) == 1
@@ -101,7 +101,7 @@ def test_torch_has_its_own_names_again_when_partitioning_fails(kept: tuple[Any, 
     asked = partitioner.CapabilityBasedPartitioner._is_node_supported
 
     def fail() -> None:
-        with answered_without_walks():
+        with patched_dependency_viewer():
             assert partitioner._DependencyViewer is not kept[0]
             raise ZeroDivisionError
 
@@ -112,7 +112,7 @@ def test_torch_has_its_own_names_again_when_partitioning_fails(kept: tuple[Any, 
 
 @READ
 def test_the_installed_partitioner_is_the_one_that_was_read(kept: tuple[Any, ...]) -> None:
-    with answered_without_walks():
+    with patched_dependency_viewer():
         assert partitioner._DependencyViewer is not kept[0]
         assert partitioner.Partition is not kept[1]
 
@@ -125,7 +125,7 @@ def test_another_partitioner_keeps_torchs_own_viewer(
     try:
         module, support = random_graph(3), ByChance(3, 0.8)
         expected = proposed(module, support)
-        with answered_without_walks():
+        with patched_dependency_viewer():
             assert (partitioner._DependencyViewer, partitioner.Partition) == kept
             assert proposed(module, support) == expected
     finally:

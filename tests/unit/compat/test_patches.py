@@ -31,10 +31,10 @@ def test_the_place_that_patches_it_names_it(patch: Patch) -> None:
 
 def test_every_patch_is_undone_also_after_an_exception() -> None:
     from trtdbg.archive.symbols import patched_sympify
-    from trtdbg.compat.dependencies import answered_without_walks
-    from trtdbg.compat.devices import absent_devices_on_cpu
-    from trtdbg.compat.host import decomposing_without_cuda
-    from trtdbg.compat.registry import entries_checked_once
+    from trtdbg.compat.dependencies import patched_dependency_viewer
+    from trtdbg.compat.devices import patched_device_lookup
+    from trtdbg.compat.host import patched_default_device
+    from trtdbg.compat.registry import patched_registry_check
 
     def now() -> list[Any]:
         kept = [patched_object(patch) for patch in PATCHES]
@@ -44,10 +44,10 @@ def test_every_patch_is_undone_also_after_an_exception() -> None:
     before = now()
     for patching in (
         patched_sympify,
-        answered_without_walks,
-        absent_devices_on_cpu,
-        decomposing_without_cuda,
-        entries_checked_once,
+        patched_dependency_viewer,
+        patched_device_lookup,
+        patched_default_device,
+        patched_registry_check,
     ):
         with contextlib.suppress(RuntimeError), patching():
             raise RuntimeError

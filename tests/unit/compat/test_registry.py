@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from trtdbg.compat.registry import entries_checked_once
+from trtdbg.compat.registry import patched_registry_check
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_entries_are_checked_once_for_all_questions_inside(registry: Any) -> None:
-    with entries_checked_once():
+    with patched_registry_check():
         assert registry.checks == 0
         for target in ("a", "b"):
             assert target not in registry
-        with entries_checked_once():
+        with patched_registry_check():
             assert "c" not in registry
         assert "d" not in registry
     assert registry.checks == 1
@@ -43,7 +43,7 @@ def test_the_entries_are_checked_once_for_all_questions_inside(registry: Any) ->
 def test_a_broken_entry_is_told_at_each_question(registry: Any) -> None:
     registry.registries.append({"broken": 1})
     try:
-        with entries_checked_once():
+        with patched_registry_check():
             for _ in range(2):
                 with pytest.raises(AssertionError):
                     _ = "a" in registry

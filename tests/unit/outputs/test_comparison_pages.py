@@ -29,7 +29,7 @@ from trtdbg.outputs.compare.comparison_charts import Part, charts
 from trtdbg.outputs.compare.comparison_page import page
 from trtdbg.outputs.compare.comparison_table import comparison
 from trtdbg.outputs.compare.comparison_words import groups
-from trtdbg.outputs.pages import Harmless
+from trtdbg.outputs.pages import ControlCharsStripped
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Agreement, NodeError, Numerics, TimingRecord
 
@@ -75,7 +75,7 @@ def rows(*, model: str = "models/island.pt2", gpu: bool = False) -> list[Row]:
 def shown(what: Comparison, width: int) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, markup=False, highlight=False, emoji=False)
-    console.print(Harmless(comparison(what)))
+    console.print(ControlCharsStripped(comparison(what)))
     return re.sub(" +$", "", out.getvalue(), flags=re.MULTILINE)
 
 

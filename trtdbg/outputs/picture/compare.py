@@ -282,7 +282,7 @@ def _cast_edges(side: Side, names: dict[str, str]) -> set[tuple[str, str, str, s
 
 
 def _asks(side: Side, cast: BoundaryCast, value: SideNode, reader: SideNode) -> bool:
-    """Tells whether a reader gets the value through the cast."""
+    """Returns whether a reader gets the value through the cast."""
     asked = {text.split(" (", 1)[0] for text in cast.asked_by}
     if reader.op == "output":
         return cast.direction in (Direction.OUT_OF_ENGINE, Direction.PROGRAM_OUTPUT) and (

@@ -21,7 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def is_loopback(host: str) -> bool:
-    """Tells whether only this machine can reach a host."""
+    """Returns whether only this machine can reach a host."""
     if host == "localhost":
         return True
     try:

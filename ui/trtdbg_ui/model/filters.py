@@ -38,7 +38,7 @@ def names_of(dtypes: Iterable[Dtype]) -> Iterator[str]:
 
 
 def wide(*dtypes: Dtype) -> bool:
-    """Tells whether one of the dtypes is wide."""
+    """Returns whether one of the dtypes is wide."""
     return any(is_wide(name) for name in names_of(dtypes))
 
 

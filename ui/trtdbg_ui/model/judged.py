@@ -7,7 +7,7 @@ from trtdbg.records import NodeRecord, Report, Scope, ValidatorVerdict, Verdict
 
 
 def judged(node: NodeRecord) -> bool:
-    """Tells whether a node is an operator, the only kind that validators are asked about."""
+    """Returns whether a node is an operator, the only kind that validators are asked about."""
     return node.op.startswith("call_")
 
 
@@ -39,7 +39,7 @@ REFUSED = (Verdict.REJECT, Verdict.CRASHED)
 
 
 def late_would_accept(node: NodeRecord, report: Report) -> bool:
-    """Tells whether a node is refused now and would be accepted on truncated dtypes."""
+    """Returns whether a node is refused now and would be accepted on truncated dtypes."""
     return (
         node.verdict in REFUSED
         and report.policy.timing is not Timing.LATE
@@ -48,5 +48,5 @@ def late_would_accept(node: NodeRecord, report: Report) -> bool:
 
 
 def saved_by_truncation(node: NodeRecord) -> bool:
-    """Tells whether a node is accepted now although its original dtypes are refused."""
+    """Returns whether a node is accepted now although its original dtypes are refused."""
     return node.verdict is Verdict.ACCEPT and overall(node, "original") in REFUSED

@@ -128,7 +128,7 @@ class Loaded:
         return self._layers[engine.index]
 
     def is_problem(self, name: str) -> bool:
-        """Tells whether a node is left to PyTorch or has a finding."""
+        """Returns whether a node is left to PyTorch or has a finding."""
         return name in self.left or name in self.findings_of
 
     def rows(self, showing: Showing) -> Rows:

@@ -45,7 +45,7 @@ def entries(
 
 
 def is_telling(report: Report, place: int) -> bool:
-    """Tells whether a pass changed the graph, failed, or is the loaded program."""
+    """Returns whether a pass changed the graph, failed, or is the loaded program."""
     record = report.passes[place]
     return place == 0 or record.changed or record.error is not None
 

@@ -122,7 +122,7 @@ class State:
         return rows.position.get(self.node, 0)
 
     def has(self, name: str) -> bool:
-        """Tells whether the node table shows a node of that name."""
+        """Returns whether the node table shows a node of that name."""
         rows = self.rows
         return rows is not None and name in rows.position
 

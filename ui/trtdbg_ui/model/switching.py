@@ -51,7 +51,7 @@ def next_verdicts(policy: TruncationPolicy) -> TruncationPolicy:
 
 
 def paths_count(policy: TruncationPolicy) -> bool:
-    """Tells whether the three paths have an effect: torch_tensorrt decides under upstream."""
+    """Returns whether the lists of the three paths have an effect."""
     return policy.timing in (Timing.EARLY, Timing.LATE)
 
 

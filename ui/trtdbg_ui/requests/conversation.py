@@ -307,7 +307,7 @@ class Conversation:
         return dict(activity.finished) if activity is not None else {}
 
     def _is_shown(self, request: Ask) -> bool:
-        """Tells whether a request is about what the keys say."""
+        """Returns whether a request is about what the keys say."""
         state = self._view.state
         return choice_of(request) == (state.settings, state.policy)
 

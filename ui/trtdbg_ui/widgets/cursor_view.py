@@ -54,17 +54,17 @@ class CursorView(LineView):
         self.cursor = 0
 
     def selectable(self, index: int) -> bool:
-        """Tells whether the cursor may stand on a row."""
+        """Returns whether the cursor may stand on a row."""
         del index
         return True
 
     def continues(self, index: int) -> bool:
-        """Tells whether a row goes on with the one above."""
+        """Returns whether a row goes on with the one above."""
         del index
         return False
 
     def marked(self, index: int) -> bool:
-        """Tells whether a row is a hit of the search."""
+        """Returns whether a row is a hit of the search."""
         del index
         return False
 

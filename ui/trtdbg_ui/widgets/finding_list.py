@@ -98,12 +98,12 @@ class FindingList(CursorView):
         self.recount(self._count)
 
     def selectable(self, index: int) -> bool:
-        """Tells whether a row is the first of a finding."""
+        """Returns whether a row is the first of a finding."""
         first = index == 0 or index >= len(self._rows)
         return first or self._rows[index].place != self._rows[index - 1].place
 
     def continues(self, index: int) -> bool:
-        """Tells whether a row is another one of the finding above."""
+        """Returns whether a row is another one of the finding above."""
         return not self.selectable(index)
 
     def finding_at(self, row: int) -> Finding | None:

@@ -42,7 +42,7 @@ class NodeTable(CursorView):
             self.refresh()
 
     def marked(self, index: int) -> bool:
-        """Tells whether a row is a hit of the search."""
+        """Returns whether a row is a hit of the search."""
         return index in self._hits
 
     def head(self, size: int) -> list[Line]:

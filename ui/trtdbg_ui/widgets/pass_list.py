@@ -34,7 +34,7 @@ class PassList(CursorView):
         return entry.place
 
     def selectable(self, index: int) -> bool:
-        """Tells whether a row is more than the heading of a phase."""
+        """Returns whether a row is more than the heading of a phase."""
         return isinstance(self._entries[index], Entry)
 
     def line_at(self, index: int, size: int) -> Line:
