@@ -25,8 +25,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from trtdbg import __version__
+from trtdbg.commands import completion
 from trtdbg.commands.options import write_exit_codes, write_options
 from trtdbg.errors import (
     CancelledError,
@@ -73,6 +75,15 @@ _LONGEST_ERROR: Final = 380
 """Characters of an error, so that its line has at most 400."""
 
 
+def _spelled_as_options(args: list[str]) -> list[str]:
+    """Returns the arguments with `help [COMMAND]` and `version` as the options they mean."""
+    if args[:1] == ["version"] and len(args) == 1:
+        return ["--version"]
+    if args[:1] == ["help"] and len(args) <= 2:
+        return [*args[1:], "--help"]
+    return args
+
+
 class Cli(click.Group):
     """The commands, and a model in the place of one: `trtdbg MODEL` opens it."""
 
@@ -86,6 +97,7 @@ class Cli(click.Group):
             return None
         module = importlib.import_module(f"trtdbg.commands.{cmd_name}")
         command: click.Command = module.command
+        completion.teach(command)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -93,10 +105,16 @@ class Cli(click.Group):
         while args and args[0] in ("-v", "--verbose"):
             ctx.obj.verbose = True
             args = args[1:]
+        args = _spelled_as_options(args)
         own = {name for option in self.get_params(ctx) for name in option.opts}
         if args and args[0] not in own and args[0] not in COMMANDS:
             args = ["open", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Completes the commands, and files: a model stands in the place of a command."""
+        files = [CompletionItem(incomplete, type="file")]
+        return [*super().shell_complete(ctx, incomplete), *files]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes both ways to call the program."""
@@ -340,7 +358,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(terminal: Terminal, arguments: list[str]) -> ExitCode:
     """Runs the command and turns what it raises into one line and an exit code."""
     cli = Cli(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
-    cli = click.version_option(__version__, prog_name="trtdbg")(cli)
+    cli = click.version_option(__version__, "-V", "--version", prog_name="trtdbg")(cli)
+    completed = completion.answer(cli) if completion.VARIABLE in os.environ else None
+    if completed is not None:
+        return ExitCode.CLEAN if not completed else ExitCode.USAGE
     try:
         with cli.make_context("trtdbg", arguments, obj=terminal) as context:
             return ExitCode(cli.invoke(context))

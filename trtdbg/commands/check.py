@@ -89,13 +89,13 @@ def parse_codes(texts: Any, where: str) -> tuple[str, ...]:
 )
 @click.option(
     "--fail-on",
-    type=click.Choice([level.value for level in checked.LEVELS]),
+    type=click.Choice([level.value for level in checked.LEVELS], case_sensitive=False),
     help="The mildest level that makes the exit code 1.  [default: warning]",
 )
 @click.option(
     "--format",
     "style",
-    type=click.Choice([style.value for style in Style]),
+    type=click.Choice([style.value for style in Style], case_sensitive=False),
     default=Style.TEXT.value,
     show_default=True,
 )

@@ -37,7 +37,7 @@ _LOOK_OPTIONS = (
     _ui(
         "--theme",
         "look",
-        type=click.Choice([look.value for look in Look]),
+        type=click.Choice([look.value for look in Look], case_sensitive=False),
         help="Colours.  [default: as left; else dark, mono with NO_COLOR]",
     ),
     _ui("--fresh", is_flag=True, help="Do not go on where this model was left."),

@@ -97,14 +97,14 @@ class SectionedCommand(click.Command):
 def write_options(
     formatter: click.HelpFormatter, ctx: click.Context, parameters: Sequence[click.Parameter]
 ) -> None:
-    """Writes options into a help page, those with a heading of their own first."""
+    """Writes options into a help page, the command's own first."""
     sections: dict[str, list[tuple[str, str]]] = {}
     for parameter in parameters:
         row = parameter.get_help_record(ctx)
         if isinstance(parameter, click.Option) and row is not None:
             heading = getattr(parameter, "section", "Options")
             sections.setdefault(heading, []).append(row)
-    for heading in sorted(sections, key=lambda name: name == "Options"):
+    for heading in sorted(sections, key=lambda name: name != "Options"):
         with formatter.section(heading):
             formatter.write_dl(sections[heading])
 
@@ -134,7 +134,7 @@ def _setting(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 _ANALYSIS_OPTIONS: Final = (
     _policy(
         "--timing",
-        type=click.Choice([timing.value for timing in Timing]),
+        type=click.Choice([timing.value for timing in Timing], case_sensitive=False),
         help="When wide dtypes are narrowed.  [default: late]",
     ),
     _policy(
@@ -147,7 +147,7 @@ _ANALYSIS_OPTIONS: Final = (
     _policy("--computed", metavar="LIST", help="The same for what operators create."),
     _policy(
         "--verdicts",
-        type=click.Choice([source.value for source in VerdictSource]),
+        type=click.Choice([source.value for source in VerdictSource], case_sensitive=False),
         help="Who decides what an engine may hold: the validators alone, or TensorRT's own "
         "answer about each node on top of them.  [default: validators]",
     ),
@@ -172,7 +172,9 @@ _ANALYSIS_OPTIONS: Final = (
     ),
     _setting(
         "--partitioner",
-        type=click.Choice([partitioner.value for partitioner in Partitioner]),
+        type=click.Choice(
+            [partitioner.value for partitioner in Partitioner], case_sensitive=False
+        ),
         help="Which of torch_tensorrt's partitioners cuts the graph.  [default: global]",
     ),
     _setting(

@@ -143,7 +143,7 @@ def _node_data(reports: Sequence[Report]) -> str:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice([kind.value for kind in Format]),
+    type=click.Choice([kind.value for kind in Format], case_sensitive=False),
     default=Format.TEXT.value,
     help="Tables for this terminal, Markdown for an issue, one HTML page, or node data to lay "
     "over the same .pt2 in Model Explorer.  [default: text]",

@@ -51,7 +51,7 @@ REPRODUCIBLE = (*OF_A_NODE, OF_AN_ENGINE)
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["script", "issue"]),
+    type=click.Choice(["script", "issue"], case_sensitive=False),
     default="script",
     help="With issue also a bug report in Markdown beside each script.  [default: script]",
 )
