@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trtdbg.analysis.summary import count, failed_pass, refusal
+from trtdbg.analysis.causes import why
+from trtdbg.analysis.summary import count, failed_pass
 from trtdbg.dtypes import NARROWED
 from trtdbg.policy import Timing
 from trtdbg.records import BuildStatus, Dtype, NodeRecord, Report
@@ -146,18 +147,10 @@ def causes(loaded: Loaded) -> tuple[Cause, ...]:
         if node.name not in loaded.left:
             continue
         wide = _wide_of(loaded, node) if late_would_accept(node, report) else None
-        reason = "" if wide else _reason(report, node)
+        reason = "" if wide else why(report, node)
         groups.setdefault((node.target, reason, wide), []).append(node)
     found = [Cause(t, r, w, tuple(nodes)) for (t, r, w), nodes in groups.items()]
     return tuple(sorted(found, key=lambda cause: -len(cause.nodes)))
-
-
-def _reason(report: Report, node: NodeRecord) -> str:
-    """Returns why a node is refused: what would turn the verdict, if that is known."""
-    why = node.counterfactual
-    if node.verdict in REFUSED and why is not None and why.changes:
-        return why.text
-    return refusal(report, node)
 
 
 def _saved(loaded: Loaded, size: int, read_only: bool) -> list[Line]:
