@@ -135,6 +135,13 @@ TORCH_FUNCTIONS: Final = frozenset(
 """Functions of torch.utils._sympy."""
 
 _POWERS: Final = frozenset(("Pow", "PowByNatural", "FloatPow", "LShift", "RShift"))
+_BOUNDED_POWERS: Final = frozenset(("PowByNatural", "FloatPow", "LShift", "RShift"))
+"""Powers that torch computes up to a bound, so that a symbol can be their exponent."""
+
+_EXPONENTIALS: Final = frozenset(("exp", "OpaqueUnaryFn_exp"))
+_LARGEST_EXPONENTIAL: Final = 700
+"""What `exp` may be given as a number; the result is about the largest double."""
+
 _CHOICES: Final = frozenset(("Max", "Min"))
 _DIVISIONS: Final = frozenset(
     [
@@ -244,6 +251,8 @@ def parse(text: object) -> Tree:
     Raises:
         GrammarError: torch writes no such text, or evaluating it could take too long.
     """
+    if isinstance(text, str) and (not text.isascii() or "#" in text):
+        raise GrammarError("it is no text of ASCII characters")
     tree = _converted(_python(text), _DEEPEST)
     _check_cost(tree)
     return tree
@@ -314,8 +323,8 @@ def _of_sympy(sympy: Any, function: str) -> Any:
 
 
 def _python(text: object) -> ast.AST:
-    if not isinstance(text, str) or not text.isascii() or "#" in text:
-        raise GrammarError("it is no text of ASCII characters")
+    if not isinstance(text, str) or not text.isprintable():
+        raise GrammarError("it is no text in one line")
     if len(text) > LONGEST_TEXT:
         raise CostError(f"it has {len(text)} characters")
     try:
@@ -409,6 +418,8 @@ def _exact_argument(node: ast.expr) -> int | float | str:
         case ast.Constant(int() | float() as value):
             return _small(value)
         case ast.Constant(str() as text) if _NUMBER_TEXT.fullmatch(text):
+            if not math.isfinite(float(text)):
+                raise CostError("it holds a number beyond a double")
             return text
     raise GrammarError("a number is made of something else")
 
@@ -424,9 +435,31 @@ def _check_cost(tree: Tree) -> None:
     )
     if chosen > _MOST_CHOICES:
         raise CostError(f"its Max and Min choose between {chosen} values")
+    for node in nodes:
+        _check_exponent(node)
     if _bits(tree) > _MOST_BITS:
         raise CostError("it computes a number that is too large")
     _terms(tree)
+
+
+def _check_exponent(node: Tree) -> None:
+    """Refuses powers whose size a symbol or a large number decides."""
+    children = _children(node)
+    if isinstance(node, Call) and node.function in _EXPONENTIALS and children:
+        size = _magnitude(children[0])
+        if size is None and node.function != "exp":
+            return  # torch computes it in floats, when it runs.
+        again = any(
+            isinstance(each, Call) and each.function in _EXPONENTIALS
+            for each in _nodes(children[0])
+        )
+        if size is None or size > _LARGEST_EXPONENTIAL or again:
+            raise CostError("the argument of its exp may be too large")
+    if not _is_power(node) or len(children) != 2:
+        return
+    bounded = isinstance(node, Call) and node.function in _BOUNDED_POWERS
+    if not bounded and _magnitude(children[1]) is None:
+        raise CostError("the exponent of its power is a symbol")
 
 
 def _nodes(tree: Tree) -> Iterator[Tree]:
@@ -523,6 +556,7 @@ def _terms_of(tree: Tree, children: list[int]) -> int:
 
 _GUARD_METHODS: Final = frozenset(("size", "stride", "storage_offset", "dim", "numel"))
 _GUARD_MATH: Final = frozenset(("trunc", "floor", "ceil", "sqrt"))
+_GUARD_NAME: Final = re.compile(r"L|math|inf|[a-z]{1,3}\d+", re.ASCII)
 _GUARD_PARTS: Final = (
     *(ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.IfExp, ast.Tuple, ast.Subscript),
     *(ast.Name, ast.Load, ast.operator, ast.unaryop, ast.cmpop, ast.boolop),
@@ -544,15 +578,45 @@ def printed_guard(text: object) -> str:
     for part in parts:
         if not _is_guard_part(part):
             raise GrammarError(f"torch writes no {type(part).__name__} in a guard")
+    if _guard_bits(tree) > _MOST_BITS:
+        raise CostError("it computes a number that is too large")
     return ast.unparse(tree)
+
+
+def _guard_bits(node: ast.AST) -> float:
+    """Returns at most how many bits the numbers take that evaluating a guard computes."""
+    match node:
+        case ast.Constant(int() | float() as value):
+            return _bits_of(value)
+        case ast.Subscript() | ast.Attribute() | ast.Name():
+            return _SIZE_BITS
+        case ast.Call(ast.Attribute(_, name), _, _) if name in _GUARD_METHODS:
+            return _SIZE_BITS
+        case ast.BinOp(base, ast.Pow(), ast.Constant(int() | float() as exponent)):
+            return _guard_bits(base) * max(1.0, abs(exponent))
+        case ast.Call(
+            ast.Name(name), [base, ast.Constant(int() | float() as exponent)], _
+        ) if name in _POWERS:
+            return _guard_bits(base) * max(1.0, abs(exponent))
+        case ast.BinOp(base, ast.LShift(), ast.Constant(int() | float() as exponent)):
+            return _guard_bits(base) + abs(exponent)
+    bits = sum(_guard_bits(child) for child in ast.iter_child_nodes(node))
+    if isinstance(node, ast.Compare | ast.BoolOp):
+        return max(map(_guard_bits, ast.iter_child_nodes(node)), default=1)
+    return bits
+
+
+_SIZE_BITS: Final = 48
 
 
 def _is_guard_part(part: ast.AST) -> bool:
     match part:
         case ast.Call(ast.Attribute(_, name), _, []):
             return name in _GUARD_METHODS or name in _GUARD_MATH
+        case ast.Call(ast.Name(name), [_, exponent], []) if name in _POWERS:
+            return isinstance(exponent, ast.Constant) and _is_small_exponent(exponent.value)
         case ast.Call(ast.Name(name), _, []):
-            return name in _SYMPY | TORCH_FUNCTIONS
+            return name in (_SYMPY | TORCH_FUNCTIONS) - _POWERS - _EXPONENTIALS
         case ast.Attribute(ast.Name("math"), name):
             return name in _GUARD_MATH
         case ast.Attribute(_, name):
@@ -560,13 +624,13 @@ def _is_guard_part(part: ast.AST) -> bool:
         case ast.BinOp(_, ast.Pow() | ast.LShift(), exponent):
             return isinstance(exponent, ast.Constant) and _is_small_exponent(exponent.value)
         case ast.Constant(str() as text):
-            return re.fullmatch(r"[\w.]{0,200}", text, re.ASCII) is not None
+            return re.fullmatch(r"[\w.]{0,200}", text) is not None
         case ast.Constant(int() | float() as value):
             return abs(value) < _LARGEST_INTEGER
         case ast.Constant(None):
             return True
         case ast.Name(name):
-            return not name.startswith("__")
+            return _GUARD_NAME.fullmatch(name) is not None or name in _SYMPY | TORCH_FUNCTIONS
         case _:
             return isinstance(part, _GUARD_PARTS)
 

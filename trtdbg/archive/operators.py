@@ -29,8 +29,16 @@ _UNSAFE: Final = re.compile(
     r"|_coalesced_?|_convert_indices_\w+|_jagged_\w+|_padded_dense_to_jagged\w*"
     r"|_weight_int4pack_\w+|_dyn_quant_\w+|_cslt_\w+|_wrapped_\w+|_mkldnn_\w+|mkldnn_\w+"
     r"|_use_cudnn_\w+|_cudnn_\w+|_embedding_bag\w*backward\w*|_resize_output\w*|resize_\w*"
-    r"|_unsafe_masked_index_put_accumulate|_make_dep_token|data|_version)(?:\.\w+)?"
-    r"|prims\.(?:_?inductor_\w+|_make_token)(?:\.\w+)?",
+    r"|_unsafe_masked_index_put_accumulate|_make_dep_token|data|_version|from_file|save"
+    r"|_convert_weight_to_int4pack\w*|_mixed_dtypes\w*|fbgemm_\w+|quantized_\w+|_thnn_\w+"
+    r"|_segment_reduce_\w+|_transform_bias_rescale_qkv|unfold_backward|_fill_mem_eff\w*"
+    r"|_flash_attention\w*|_efficient_attention\w*|cudnn_\w+|miopen_\w+|_cufft\w*"
+    r"|_scaled_dot_product_(?:flash|efficient|cudnn|fused)\w*backward\w*|_validate_\w+"
+    r"|_triton\w*|_neg_view_from\w*|_pin_memory|sspaddmm\w*|_spdiags|record_stream|set_data"
+    r")(?:\.\w+)?"
+    r"|prims\.(?:_?inductor_\w+|_make_token)(?:\.\w+)?"
+    r"|higher_order\.(?:aoti_call_delegate|executorch_call_delegate|flat_apply|call_torchbind"
+    r"|triton_kernel_wrapper_\w+|inductor_compiled_code)(?:\.\w+)?",
     re.ASCII,
 )
 """Single operators that take sizes, strides or indices as they are."""

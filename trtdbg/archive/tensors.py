@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import _weights_only_unpickler
 from torch._export.serde import schema, serialize
 from torch.utils._pytree import tree_leaves
 
-from trtdbg.archive import container
+from trtdbg.archive import container, pickled
 from trtdbg.archive.entries import Entries
 from trtdbg.errors import ModelError
 
@@ -90,17 +92,33 @@ class Reader:
             raise self._refused(f"{name} holds a {type(value).__name__}", container.DAMAGED)
         odd = None if self.trust else _odd_layout(value)
         if odd is not None:
-            raise ModelError(
-                f"{self.entries.archive.path}: {name} holds a {odd} tensor, which TensorRT "
-                "does not take",
-                remedy="export the model with dense tensors",
-            )
+            raise self._odd(name, odd)
         return value
 
     def _loaded(self, name: str) -> Any:
-        data = io.BytesIO(self.entries.read(name))
+        data = self.entries.read(name)
+        if self.trust:
+            return self._loaded_by_torch(name, data, anything=True)
         try:
-            return torch.load(data, weights_only=not self.trust)
+            return pickled.saved(data, _placed)
+        except pickled.UnknownGlobalError as cause:
+            if pickled.globals_of(data) <= _known_to_torch():
+                return self._loaded_by_torch(name, _written_anew(data), anything=False)
+            odd = next((kind for part, kind in _ODD.items() if part in cause.name), None)
+            if odd is not None and cause.name.startswith("torch."):
+                raise self._odd(name, odd) from cause
+            raise self._refused(
+                f"the pickle in {name} names {cause.name[:80]}", container.TRUST
+            ) from cause
+        except (ValueError, *container.ZIP_ERRORS) as cause:
+            raise self._refused(
+                f"{name} is not what torch.save writes ({str(cause)[:120]})", container.DAMAGED
+            ) from cause
+
+    def _loaded_by_torch(self, name: str, data: bytes, *, anything: bool) -> Any:
+        """Returns what torch reads: anything of a trusted file, else what needs no more than tensors."""
+        try:
+            return torch.load(io.BytesIO(data), weights_only=not anything)
         except pickle.UnpicklingError as cause:
             reason = " ".join(str(cause).split())[:120]
             raise self._refused(
@@ -114,6 +132,13 @@ class Reader:
                 f"{name} is not what torch.save writes ({type(cause).__name__})",
                 container.DAMAGED,
             ) from cause
+
+    def _odd(self, name: str, kind: str) -> ModelError:
+        return ModelError(
+            f"{self.entries.archive.path}: {name} holds a {kind} tensor, which TensorRT "
+            "does not take",
+            remedy="export the model with dense tensors",
+        )
 
     def _object(self, file: str) -> Any:
         """Returns a constant that is no tensor, from a trusted file: it unpickles itself."""
@@ -178,6 +203,38 @@ class Reader:
 
     def _refused(self, why: str, remedy: str) -> ModelError:
         return ModelError(f"{self.entries.archive.path} is refused: {why}", remedy=remedy)
+
+
+_ODD: Final = {"nested": "nested", "sparse": "sparse", "qtensor": "quantized"}
+"""Tensors that are legal and that TensorRT does not take, by what their pickle names."""
+
+
+def _placed(flat: torch.Tensor, location: str) -> torch.Tensor:
+    """Returns bytes on the device that a pickle names, such as `cuda:0`, if it is here."""
+    kind, _, index = location.partition(":")
+    number = int(index[:4]) if index.isdecimal() else None
+    return flat.to(serialize.deserialize_device(schema.Device(type=kind, index=number)))
+
+
+def _known_to_torch() -> frozenset[str]:
+    """Returns what torch's restricted unpickler calls, and what libraries of --import add.
+
+    Source: torch 2.13, `_weights_only_unpickler.py` (_get_allowed_globals).
+    """
+    known = set(_weights_only_unpickler._get_allowed_globals()) | pickled.KNOWN
+    for each in torch.serialization.get_safe_globals():
+        kind, name = each if isinstance(each, tuple) else (each, None)
+        known.add(name or f"{kind.__module__}.{kind.__qualname__}")
+    return frozenset(name for name in known if "nested" not in name and "sparse" not in name)
+
+
+def _written_anew(data: bytes) -> bytes:
+    """Returns an archive of torch.save with the same entries and no room for two readings."""
+    clean = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as opened, zipfile.ZipFile(clean, "w") as out:
+        for name in opened.namelist():
+            out.writestr(f"archive/{name.partition('/')[2]}", opened.read(name))
+    return clean.getvalue()
 
 
 def _odd_layout(value: object) -> str | None:

@@ -26,8 +26,8 @@ MOST_NESTED: Final = 200
 _LARGEST_SIZE: Final = 1 << 48
 """Elements of a tensor along one axis; more than any address space holds."""
 
-_NAME: Final = re.compile(r"[^\W\d][\w.]*|")
-"""Of a value, which torch writes into source text; dots stand in the names of submodules."""
+_NAME: Final = re.compile(r"[^\W\d]\w*|")
+"""Of a value, which torch writes into source text; with a dot it would be an assignment."""
 
 _QUALIFIED_NAME: Final = re.compile(r"""[^"'\\\x00-\x1f\x7f]*""")
 """Of a parameter or constant, which torch writes between quotes."""
@@ -107,7 +107,7 @@ def _clean_member(at: str, found: dict[str, Any], key: str) -> None:
     if cleaned is not None:
         try:
             found[key] = cleaned(value)
-        except ValueError as cause:
+        except (ValueError, TypeError, RecursionError) as cause:
             harm = "may take too long" if isinstance(cause, expressions.CostError) else _RUNS
             raise CodeError(f"{at}: {key} holds {_shown(value)}, which {harm}") from cause
     if isinstance(value, dict) and key.endswith(("_values", "_to_argument")):
@@ -204,12 +204,20 @@ def _optional_tree(*, arguments: bool) -> Clean:
 
 def _constraints(value: Any) -> Any:
     """Returns ranges of sizes by symbol; torch counts up to the number of an unbacked one."""
-    for name in value:
+    if not isinstance(value, dict):
+        raise ValueError
+    for name, bounds in value.items():
         expressions.parse(name)
         number = _UNBACKED.fullmatch(name)
         if number is not None and len(number[1]) > _MOST_DIGITS:
             raise ValueError
+        if not isinstance(bounds, dict) or not all(map(_is_bound, bounds.values())):
+            raise ValueError
     return value
+
+
+def _is_bound(value: object) -> bool:
+    return value is None or (isinstance(value, int) and abs(value) <= 1 << 64)
 
 
 _UNBACKED: Final = re.compile(r"(?:u|zuf)(\d+)", re.ASCII)
@@ -218,9 +226,9 @@ _MOST_DIGITS: Final = 6
 
 def _metadata(value: Any) -> Any:
     """Returns a node's metadata with the JSON in it written anew; the rest is only text."""
-    if not isinstance(value, dict):
-        return value
-    if not all(isinstance(text, str) for text in value.values()):
+    if not isinstance(value, dict) or not all(
+        isinstance(text, str) for text in value.values()
+    ):
         raise ValueError
     nested = {name: trees.loads(value[name]) for name in _NESTED_JSON if value.get(name)}
     return value | {name: json.dumps(parsed) for name, parsed in nested.items()}

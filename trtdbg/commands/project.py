@@ -54,7 +54,7 @@ def _read(path: str) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:  # Endless numbers and nesting among them.
-        raise UsageError(f"{path} is not TOML: {error}") from error
+        raise UsageError(f"{path} is not TOML: {str(error)[:160]}") from error
 
 
 def _known(values: dict[str, Any], allowed: tuple[str, ...], where: str) -> dict[str, Any]:
@@ -62,5 +62,7 @@ def _known(values: dict[str, Any], allowed: tuple[str, ...], where: str) -> dict
     for name in values:
         if name not in allowed:
             near = get_close_matches(name, allowed, 1) or [", ".join(allowed)]
-            raise UsageError(f"{where}: there is no key {name!r}", remedy=f"use {near[0]}")
+            raise UsageError(
+                f"{where}: there is no key {name[:80]!r}", remedy=f"use {near[0]}"
+            )
     return values

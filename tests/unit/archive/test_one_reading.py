@@ -2,12 +2,14 @@
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import random
 import subprocess
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -266,6 +268,74 @@ def test_torch_may_import_its_own_late_modules_and_what_those_import(base):
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["antigravity", "this", "idlelib.run"])
+def test_a_module_that_is_imported_by_name_is_refused(name):
+    sys.modules.pop(name, None)
+    with refused_events() as watch, contextlib.suppress(BaseException):
+        importlib.import_module(name)
+    assert watch.refused == f"import {name!r}"
+    assert name not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("expr_str", "ceiling(exp(Integer(99999999999)))"),
+        ("expr_str", "floor(exp(exp(Integer(64))))"),
+        ("expr_str", "Pow(Integer(2), Symbol('s'))"),
+        ("expr_str", "Float('1e999')"),
+        ("guard", "((9**64)**64)**64 == 1"),
+        ("guard", "PowByNatural(9, PowByNatural(9, 9)) == 1"),
+        ("guard", "exit == 1"),
+    ],
+)
+def test_what_never_ends_is_refused_in_no_time(base, tmp_path, key, text):
+    def plant(archive, _marker):
+        def edit(program):
+            if key == "guard":
+                program["guards_code"] = [text]
+            else:
+                size = {"as_expr": {"expr_str": text, "hint": None}}
+                planting.first_tensor(program)["sizes"][0] = size
+
+        archive.change(PROGRAM, edit)
+
+    path, _ = planted(base, tmp_path, plant)
+    with pytest.raises(ModelError, match="is refused"):
+        load(path)
+
+
+def test_a_name_with_a_dot_would_be_an_assignment_and_is_refused(base, tmp_path):
+    def plant(archive, _marker):
+        def edit(program):
+            text = json.dumps(program).replace('"relu"', '"torch.load"')
+            program.update(json.loads(text))
+
+        archive.change(PROGRAM, edit)
+
+    path, _ = planted(base, tmp_path, plant)
+    with pytest.raises(ModelError, match=r"torch\.load"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "program", [b"\x80\x02R.", b"\x80\x02h\x05.", b"\x80\x02K\x01Q.", b"\x80\x02}\x81.", b""]
+)
+def test_a_damaged_pickle_is_one_line(base, tmp_path, program):
+    def plant(archive, _marker):
+        data = planting.saved_by_torch(((torch.rand(2),), {}))
+        out = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+            for name in old.namelist():
+                damaged = name.endswith("data.pkl")
+                new.writestr(name, program if damaged else old.read(name))
+        archive.entries[planting.SAMPLES] = out.getvalue()
+
+    path, _ = planted(base, tmp_path, plant)
+    with pytest.raises(ModelError, match=r"sample_inputs/model\.pt"):
+        load(path)
 
 
 def test_a_healthy_archive_makes_the_backstop_hear_nothing(base):

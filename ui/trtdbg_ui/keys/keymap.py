@@ -99,7 +99,7 @@ def read_keymap(path: str) -> Keymap:
         if id not in _BUILT_IN:
             near = get_close_matches(id, _BUILT_IN, 1)
             remedy = f"use {near[0]}" if near else _PALETTE
-            raise UsageError(f"{path}: there is no action {name!r}", remedy=remedy)
+            raise UsageError(f"{path}: there is no action {name[:80]!r}", remedy=remedy)
         if id in changed:
             raise UsageError(f"{path}: {id} has its keys twice", remedy="give them in a list")
         changed[id] = _keys(value, f"{path}: {name}")
@@ -116,8 +116,8 @@ def _read(path: str) -> dict[str, object]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # Endless numbers and nesting among them.
+        raise UsageError(f"{path} is not TOML: {str(error)[:160]}") from error
 
 
 def _keys(value: object, where: str) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ def _keys(value: object, where: str) -> tuple[str, ...]:
     names = [each for each in values if isinstance(each, str) and each]
     if not names or len(names) < len(values):
         raise UsageError(
-            f"{where}: expected a key or a list of keys, got {value!r}",
+            f"{where}: expected a key or a list of keys, got {repr(value)[:120]}",
             remedy='write it like "x" or ["x", "ctrl+x"]',
         )
     try:
