@@ -116,7 +116,7 @@ class Reader:
             ) from cause
 
     def _loaded_by_torch(self, name: str, data: bytes, *, anything: bool) -> Any:
-        """Returns what torch reads: anything of a trusted file, else what needs no more than tensors."""
+        """Returns what torch reads: anything, or only what its restricted reader admits."""
         try:
             return torch.load(io.BytesIO(data), weights_only=not anything)
         except pickle.UnpicklingError as cause:
