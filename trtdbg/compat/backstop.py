@@ -62,7 +62,8 @@ class Watch:
         """The first refused event, in words; it stays, whoever swallows the exception."""
         self._packages = frozenset((*_PACKAGES, *packages))
         self._thread = threading.get_ident()
-        self._depth = len(_frames())
+        # Less this frame, and the two of the context manager.
+        self._depth = len(_frames()) - 3
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Refuses an event of the watched thread.
@@ -88,7 +89,9 @@ class Watch:
     def _odd(self, event: str, arguments: tuple[Any, ...]) -> str | None:
         """Returns what an event is, in words, where torch does not do that by itself."""
         if event == "import":
-            return self._importing(str(arguments[0]))
+            # A statement in the source of an admitted package names what it likes.
+            by_torch = _caller().partition(".")[0] in self._packages
+            return None if by_torch else self._importing(str(arguments[0]))
         if event == "open":
             return self._writing(*arguments[:3])
         if event in ("compile", "exec"):
@@ -105,10 +108,15 @@ class Watch:
         """Returns the module whose import began first of those that go on; None if none does.
 
         `importlib.import_module` raises no event `import`, but running the module does `exec`.
+        An import that a statement began was heard before, and is called by torch's own name.
         """
         frames = _frames()
+        by_name = False
         for frame in reversed(frames[: len(frames) - self._depth]):
+            by_name = by_name or frame.f_code.co_name == "import_module"
             if frame.f_globals.get("__name__") == "importlib._bootstrap":
+                if not by_name:
+                    return "torch"
                 spec = frame.f_locals.get("spec")
                 if frame.f_code.co_name == "_load_unlocked" and spec is not None:
                     return str(spec.name)
