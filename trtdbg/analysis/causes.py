@@ -1,18 +1,467 @@
-"""Why nodes are not in engines: one sentence for a node, which everything else repeats."""
+"""Why operators are not in engines: causes, and one sentence for a node that all else repeats.
+
+The first cause of an operator is the first of these that holds: what ended the analysis, a
+setting that names the operator, no converter, what this build of TensorRT lacks, what its
+validators say (a crash, a dtype, metadata, sizes, an argument), a size that depends on the
+data, what TensorRT says, a block that is too small, the partitioner.
+"""
 
 from __future__ import annotations
 
-from trtdbg.analysis.summary import refusal
-from trtdbg.records import NodeRecord, Report
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from trtdbg.analysis.summary import (
+    FLAVOURS,
+    PROBE,
+    answer_in_force,
+    count,
+    failed_pass,
+    operator_text,
+    typing_in_force,
+)
+from trtdbg.dtypes import NARROWED
+from trtdbg.policy import Partitioner, VerdictSource
+from trtdbg.records import (
+    BuildStatus,
+    Cause,
+    CauseKind,
+    ChangePlace,
+    Counterfactual,
+    EngineRecord,
+    NodeRecord,
+    Phase,
+    Record,
+    RefusalKind,
+    Report,
+    Scope,
+    Source,
+    ValidatorVerdict,
+    Verdict,
+)
+
+PARTITIONER_ROW: Final = "partitioner"
+_NO: Final = (Verdict.REJECT, Verdict.CRASHED)
+_DYNAMIC: Final = "does not support dynamic shapes"
+
+CODES: Final[dict[CauseKind, str]] = {
+    CauseKind.LOWERING_FAILED: "TD501",
+    CauseKind.PARTITION_FAILED: "TD502",
+    CauseKind.ENGINE_FAILED: "TD503",
+    CauseKind.TRUNCATED_DTYPE: "TD101",
+    CauseKind.TENSORRT_REFUSES: "TD102",
+    CauseKind.VALIDATOR_CRASHED: "TD103",
+    CauseKind.INSIDE_ENGINE: "TD104",
+    CauseKind.METADATA: "TD105",
+    CauseKind.NO_CONVERTER: "TD106",
+    CauseKind.OTHER_OVERLOAD: "TD106",
+    CauseKind.FLAVOUR: "TD107",
+    CauseKind.SETTING: "TD108",
+    CauseKind.PARTITIONER: "TD108",
+    CauseKind.DATA_DEPENDENT: "TD109",
+    CauseKind.DTYPE: "TD110",
+    CauseKind.DYNAMIC_SHAPE: "TD110",
+    CauseKind.SHAPE: "TD110",
+    CauseKind.ARGUMENT: "TD110",
+}
+"""Code of the findings that speak of the operators of a cause."""
+
+
+class Reason(Record, frozen=True, kw_only=True):
+    """Why one operator is where it is."""
+
+    kind: CauseKind
+    text: str
+    """One sentence without names of nodes."""
+    fact: str | None = None
+
+
+def is_operator(node: NodeRecord) -> bool:
+    """Returns whether a node computes something: no `getitem`, no arithmetic on sizes."""
+    name = node.target.rsplit(".", 1)[-1]
+    return node.op == "call_function" and name != "getitem" and not name.startswith("sym_")
+
+
+def outside(report: Report) -> tuple[NodeRecord, ...]:
+    """Returns the operators that no engine holds, in graph order."""
+    return tuple(n for n in report.nodes if n.engine is None and is_operator(n))
 
 
 def why(report: Report, node: NodeRecord) -> str:
-    """Returns why no engine holds a node, in one sentence.
+    """Returns why no engine holds a node, or why TensorRT refuses it in its engine.
 
-    It is the reason of the node's cause; of a node that is in no cause, such as an element
-    that is taken out of a result, what its verdicts say.
+    One sentence without names of nodes, the same that stands in the node's cause.
     """
-    for cause in report.causes:
-        if node.name in cause.nodes:
-            return cause.reason
-    return refusal(report, node)
+    return reasons(report, node)[0].text
+
+
+def reasons(report: Report, node: NodeRecord) -> tuple[Reason, ...]:
+    """Returns why a node is outside an engine or refused in it, the first reason first."""
+    found = tuple(reason for rule in _RULES for reason in rule(report, node))
+    unknown = Reason(kind=CauseKind.NOT_JUDGED, text="no verdict is known")
+    return found or (unknown,)
+
+
+def derive(report: Report) -> tuple[Cause, ...]:
+    """Returns the causes of a report; what was weighed or tried of the same cause is kept.
+
+    What ended the analysis comes first, then engines that fail, then the causes with the most
+    places, in graph order.
+    """
+    kept = {_key(cause): cause for cause in report.causes}
+    made = [*_grouped(report), *_failed_engines(report), *_cuts(report)]
+    order = {_key(cause): index for index, cause in enumerate(made)}
+    made.sort(key=lambda c: (_rank(report, c), -len(c.nodes), order[_key(c)]))
+    return tuple(_with_what_was_tried(cause, kept.get(_key(cause))) for cause in made)
+
+
+def _key(cause: Cause) -> tuple[CauseKind, str | None, str, tuple[int, ...]]:
+    return cause.kind, cause.target, cause.reason, cause.engines
+
+
+def _rank(report: Report, cause: Cause) -> int:
+    ended = failed_pass(report) is not None
+    if cause.kind is CauseKind.LOWERING_FAILED:
+        return 0
+    if ended and cause.kind is CauseKind.VALIDATOR_CRASHED:
+        # What the partitioner passes on: it says more than the partitioner.
+        return 0
+    if cause.kind is CauseKind.PARTITION_FAILED:
+        return 1
+    return 2 if cause.engines else 3
+
+
+def _with_what_was_tried(cause: Cause, before: Cause | None) -> Cause:
+    if before is None or before.nodes != cause.nodes:
+        return cause
+    return msgspec.structs.replace(cause, cost=before.cost, cures=before.cures)
+
+
+def _grouped(report: Report) -> Iterator[Cause]:
+    """Yields one cause for all operators that are kept out, or refused, alike."""
+    groups: dict[tuple[CauseKind, str, str], list[tuple[NodeRecord, Reason]]] = {}
+    then: dict[tuple[CauseKind, str, str], dict[str, None]] = {}
+    for node in (*outside(report), *refused_in_engines(report)):
+        first, *more = reasons(report, node)
+        # What TensorRT refuses, it refuses of a value on its way through several operators.
+        shared = first.kind in (CauseKind.TENSORRT_REFUSES, *_WHOLE)
+        key = (first.kind, first.text, "" if shared else node.target)
+        groups.setdefault(key, []).append((node, first))
+        then.setdefault(key, {}).update(dict.fromkeys(each.text for each in more))
+    for key, members in groups.items():
+        nodes = [node for node, _ in members]
+        yield _cause(key[0], key[1], nodes, tuple(then[key]), members[0][1].fact)
+
+
+_WHOLE: Final = (CauseKind.LOWERING_FAILED, CauseKind.PARTITION_FAILED)
+
+
+def _cause(
+    kind: CauseKind,
+    text: str,
+    nodes: list[NodeRecord],
+    then: tuple[str, ...] = (),
+    fact: str | None = None,
+) -> Cause:
+    places = [] if kind in _WHOLE else [n.source for n in nodes if n.source is not None]
+    targets = {node.target for node in nodes}
+    engines = {node.engine for node in nodes if node.engine is not None}
+    # Inside an engine the same thing is told as a false accept.
+    code = "TD102" if engines and kind is CauseKind.FLAVOUR else CODES.get(kind)
+    return Cause(
+        kind=kind,
+        code=code,
+        target=nodes[0].target if len(targets) == 1 and kind not in _WHOLE else None,
+        reason=text,
+        then=then,
+        nodes=tuple(node.name for node in nodes),
+        engines=tuple(sorted(engines)),
+        sources=tuple(_lines(places)),
+        modules=tuple(dict.fromkeys(s.module for s in places if s.module)),
+        fact=fact,
+    )
+
+
+def _lines(places: list[Source]) -> list[Source]:
+    return list({(place.file, place.line): place for place in reversed(places)}.values())[::-1]
+
+
+def refused_in_engines(report: Report) -> tuple[NodeRecord, ...]:
+    """Returns the operators that engines hold and TensorRT refuses, in graph order."""
+    culprits = {
+        e.build.node for e in report.engines if e.build.status is BuildStatus.FAILED
+    } - {None}
+    return tuple(
+        node
+        for node in report.nodes
+        if node.engine is not None
+        and is_operator(node)
+        and (node.name in culprits or _probe_refusal(node) is not None)
+    )
+
+
+def _failed_engines(report: Report) -> Iterator[Cause]:
+    """Yields the engines that TensorRT refuses where no operator explains it."""
+    explained = {node.engine for node in refused_in_engines(report)}
+    for engine in report.engines:
+        if engine.build.status is not BuildStatus.FAILED or engine.index in explained:
+            continue
+        yield Cause(
+            kind=CauseKind.ENGINE_FAILED,
+            code="TD503" if engine.build.stage != "boundary" else "TD302",
+            reason=f"TensorRT refuses engine {engine.index}: {_said(engine)}",
+            nodes=(),
+            engines=(engine.index,),
+        )
+
+
+def _said(engine: EngineRecord) -> str:
+    return engine.build.error or "it gives no reason"
+
+
+def _cuts(report: Report) -> Iterator[Cause]:
+    """Yields why there are several engines although nothing is left to PyTorch."""
+    if len(report.engines) < 2 or outside(report) or report.torch_ops:
+        return
+    partitioner = report.settings.partitioner
+    yield Cause(
+        kind=CauseKind.SETTING if partitioner is Partitioner.FAST else CauseKind.PARTITIONER,
+        code=None,
+        reason=f"the {partitioner.value} partitioner cuts the graph into "
+        f"{count(len(report.engines), 'engine')}, although engines hold every operator",
+    )
+
+
+Rule = Callable[[Report, NodeRecord], Iterator[Reason]]
+
+
+def _lowering(report: Report, node: NodeRecord) -> Iterator[Reason]:
+    failed = failed_pass(report)
+    if failed is not None and failed.phase is not Phase.PARTITION:
+        text = f"lowering pass {failed.name} raises {failed.error}"
+        yield Reason(kind=CauseKind.LOWERING_FAILED, text=text)
+
+
+def _excluded(report: Report, node: NodeRecord) -> Iterator[Reason]:
+    if _gate(report, node, "torch_executed_ops") is not None:
+        name = operator_text(node.target)
+        text = f"--torch-executed-ops keeps {name} in PyTorch"
+        yield Reason(kind=CauseKind.SETTING, text=text)
+
+
+def _converter(report: Report, node: NodeRecord) -> Iterator[Reason]:
+    found = node.counterfactual
+    if found is not None and found.kind is RefusalKind.OTHER_OVERLOAD:
+        yield Reason(kind=CauseKind.OTHER_OVERLOAD, text=found.text)
+        return
+    lacks = any(
+        v.validator == "registry" and answer_in_force(report.policy, v) is _NOT_APPLICABLE
+        for v in node.verdicts
+    )
+    if lacks or (found is not None and found.kind is RefusalKind.NO_CONVERTER):
+        text = f"torch_tensorrt has no converter for {operator_text(node.target)}"
+        yield Reason(kind=CauseKind.NO_CONVERTER, text=text)
+
+
+_NOT_APPLICABLE: Final = Verdict.NOT_APPLICABLE
+
+
+def _flavour(report: Report, node: NodeRecord) -> Iterator[Reason]:
+    other = node.other_flavour
+    if other is None or not other.accepts:
+        return
+    if other.mechanism is not None and node.verdict is Verdict.ACCEPT and not _kept_out(node):
+        return
+    installed = FLAVOURS.get(report.environment.flavour or "", "TensorRT")
+    lacks = other.mechanism or "its validator says no with this build only"
+    named = f"the converter of {operator_text(node.target)} is not for {installed}"
+    fact = (
+        f"torch_tensorrt's validators for {_flavour_name(other.flavour)} accept it; not built "
+        "here"
+    )
+    yield Reason(kind=CauseKind.FLAVOUR, text=f"{named}: {lacks}", fact=fact)
+
+
+def _flavour_name(flavour: str) -> str:
+    return "standard TensorRT" if flavour == "standard" else FLAVOURS.get(flavour, flavour)
+
+
+def _kept_out(node: NodeRecord) -> bool:
+    return node.engine is not None or _probe_refusal(node) is not None
+
+
+def _validators(report: Report, node: NodeRecord) -> Iterator[Reason]:
+    """Yields what the node's own validators say, as the change that would turn them."""
+    if node.verdict not in _NO or _only_tensorrt_refuses(report, node):
+        return
+    if node.other_flavour is not None and node.other_flavour.accepts:
+        # It is the same refusal, and nothing of the model is the reason.
+        return
+    found = node.counterfactual
+    if found is None or found.typing is not typing_in_force(report.policy):
+        yield _by_verdict(report, node)
+    elif found.kind not in _SAID_ELSEWHERE:
+        kind = _kind(report, node, found)
+        yield Reason(kind=kind, text=_without_names(found.text, node))
+
+
+_SAID_ELSEWHERE: Final = (
+    RefusalKind.EXCLUDED,
+    RefusalKind.NO_CONVERTER,
+    RefusalKind.OTHER_OVERLOAD,
+)
+
+
+def _only_tensorrt_refuses(report: Report, node: NodeRecord) -> bool:
+    row = _conclusion(node, Scope.GRAPH)
+    return row is not None and answer_in_force(report.policy, row) is Verdict.ACCEPT
+
+
+def _kind(report: Report, node: NodeRecord, found: Counterfactual) -> CauseKind:
+    if any(_DYNAMIC in (verdict.reason or "") for verdict in node.verdicts):
+        return CauseKind.DYNAMIC_SHAPE
+    match found.kind:
+        case RefusalKind.CRASHED:
+            return CauseKind.VALIDATOR_CRASHED
+        case RefusalKind.METADATA:
+            return CauseKind.METADATA
+        case RefusalKind.DTYPE:
+            removed = _is_narrowed_away(node, found)
+            return CauseKind.TRUNCATED_DTYPE if removed else CauseKind.DTYPE
+        case RefusalKind.SHAPE:
+            static = all(_is_static(change.before) for change in found.changes)
+            return CauseKind.SHAPE if static else CauseKind.DYNAMIC_SHAPE
+    return CauseKind.ARGUMENT
+
+
+def _is_static(shape: str | None) -> bool:
+    return not re.search(r"[A-Za-z]", shape or "")
+
+
+def _is_narrowed_away(node: NodeRecord, found: Counterfactual) -> bool:
+    """Returns whether truncation removes the dtypes that are in the way."""
+    row = _conclusion(node, Scope.GRAPH)
+    if row is not None and row.truncated is Verdict.ACCEPT:
+        return True
+    dtypes = [c for c in found.changes if c.place is not ChangePlace.METADATA]
+    return bool(dtypes) and all(NARROWED.get(c.before or "") == c.after for c in dtypes)
+
+
+def _by_verdict(report: Report, node: NodeRecord) -> Reason:
+    """Returns a refusal in the words of the validator that answers no."""
+    # A converter's own validator says more than the partitioner, which repeats the result.
+    for verdict in sorted(node.verdicts, key=lambda v: v.candidate is None):
+        answer = answer_in_force(report.policy, verdict)
+        if verdict.validator == PROBE or answer not in _NO:
+            continue
+        who = verdict.validator.removeprefix("gate:").rsplit(".", 1)[-1].split(":")[0]
+        crashed = answer is Verdict.CRASHED
+        words = f"{who} {'crashed' if crashed else 'rejects'}"
+        kind = CauseKind.VALIDATOR_CRASHED if crashed else CauseKind.ARGUMENT
+        text = f"{words}: {verdict.reason}" if verdict.reason else words
+        return Reason(kind=kind, text=text)
+    crashed = node.verdict is Verdict.CRASHED
+    kind = CauseKind.VALIDATOR_CRASHED if crashed else CauseKind.ARGUMENT
+    return Reason(kind=kind, text="its validator crashed" if crashed else "refused")
+
+
+def _without_names(text: str, node: NodeRecord) -> str:
+    """Returns a counterfactual's text with operands by their place in place of their name."""
+    for index, name in enumerate(node.operands):
+        place = "its operand" if len(node.operands) == 1 else f"operand {index + 1}"
+        word = re.escape(name)
+        text = re.sub(rf"\bmetadata of {word} is\b", f"metadata of {place} is", text)
+        text = re.sub(rf"\b(because|and) {word} (is|has)\b", rf"\1 {place} \2", text)
+    text = re.sub(rf"\bmetadata of {re.escape(node.name)} is\b", "its metadata is", text)
+    return re.sub(rf"\b(because|and) {re.escape(node.name)} (is|has)\b", r"\1 it \2", text)
+
+
+def _data_dependent(report: Report, node: NodeRecord) -> Iterator[Reason]:
+    gate = _gate(report, node, "data_dependent")
+    if gate is not None:
+        yield Reason(kind=CauseKind.DATA_DEPENDENT, text=gate.reason or "data dependent")
+
+
+def _tensorrt(report: Report, node: NodeRecord) -> Iterator[Reason]:
+    said = _probe_refusal(node)
+    if said is None and node.engine is not None:
+        engines = (e for e in report.engines if e.build.node == node.name)
+        said = next((_said(engine) for engine in engines), None)
+    if node.other_flavour is not None and node.other_flavour.mechanism is not None:
+        return
+    decides = report.policy.verdicts is VerdictSource.TENSORRT or node.engine is not None
+    if said is not None and decides:
+        yield Reason(kind=CauseKind.TENSORRT_REFUSES, text=f"TensorRT refuses it: {said}")
+
+
+def _inside(report: Report, node: NodeRecord) -> Iterator[Reason]:
+    row = _conclusion(node, Scope.SUBGRAPH)
+    if node.engine is None and row is not None and answer_in_force(report.policy, row) in _NO:
+        reason = f": {row.reason}" if row.reason else ""
+        text = (
+            f"its validators accept it in the whole graph and refuse it in its engine{reason}"
+        )
+        yield Reason(kind=CauseKind.INSIDE_ENGINE, text=text)
+
+
+def _left_out(report: Report, node: NodeRecord) -> Iterator[Reason]:
+    """Yields why an accepted operator is in no engine."""
+    if node.engine is not None or node.verdict is not Verdict.ACCEPT:
+        return
+    failed = failed_pass(report)
+    if failed is not None:
+        text = f"torch_tensorrt's partitioner raises {failed.error}"
+        yield Reason(kind=CauseKind.PARTITION_FAILED, text=text)
+        return
+    gate = _gate(report, node, "min_block_size")
+    if gate is not None:
+        yield Reason(kind=CauseKind.SETTING, text=gate.reason or "its block is too small")
+    elif report.settings.min_block_size > 1:
+        least = report.settings.min_block_size
+        text = f"accepted, but its block has fewer than {least} operators (--min-block-size)"
+        yield Reason(kind=CauseKind.SETTING, text=text)
+    else:
+        partitioner = report.settings.partitioner.value
+        text = f"accepted, but the {partitioner} partitioner left it out"
+        yield Reason(kind=CauseKind.PARTITIONER, text=text)
+
+
+_RULES: Final[tuple[Rule, ...]] = (
+    _lowering,
+    _excluded,
+    _converter,
+    _flavour,
+    _validators,
+    _data_dependent,
+    _tensorrt,
+    _inside,
+    _left_out,
+)
+
+
+def _gate(report: Report, node: NodeRecord, name: str) -> ValidatorVerdict | None:
+    return next(
+        (
+            v
+            for v in node.verdicts
+            if v.validator == f"gate:{name}" and answer_in_force(report.policy, v) in _NO
+        ),
+        None,
+    )
+
+
+def _conclusion(node: NodeRecord, scope: Scope) -> ValidatorVerdict | None:
+    return next(
+        (v for v in node.verdicts if v.validator == PARTITIONER_ROW and v.scope is scope), None
+    )
+
+
+def _probe_refusal(node: NodeRecord) -> str | None:
+    """Returns what TensorRT says against a node, None if it was not asked or accepts."""
+    for verdict in node.verdicts:
+        if verdict.validator == PROBE and verdict.truncated in _NO:
+            return verdict.reason or "it gives no reason"
+    return None

@@ -49,7 +49,13 @@ def recording_interpreter() -> Any:
             mark = n.meta.get(NODE_MARK, n.name)
             self.current_mark = mark if n.op != "output" else None
             with _kept_module_stack(n):
-                result = super().run_node(n)
+                try:
+                    result = super().run_node(n)
+                except TypeError as error:
+                    said = _translated(n, str(error))
+                    if said is None:
+                        raise
+                    raise BindingRefusesError(said) from error
             added = self.ctx.net.num_layers - len(self.layer_owner)
             self.layer_owner += [self.current_mark] * added
             dtype = tensorrt_dtype(result)
@@ -59,6 +65,27 @@ def recording_interpreter() -> Any:
             return result
 
     return RecordingInterpreter
+
+
+class BindingRefusesError(Exception):
+    """TensorRT's Python binding refused a call; the message says why in plain words."""
+
+
+def _translated(node: Node, message: str) -> str | None:
+    """Returns what pybind's refusal of a call means, None if it is no such refusal."""
+    import tensorrt as trt
+
+    if "incompatible function arguments" not in message:
+        return None
+    values = [each.meta.get("val") for each in (node, *node.all_input_nodes)]
+    most = int(trt.Dims.MAX_DIMS)
+    rank = max((v.dim() for v in values if isinstance(v, torch.Tensor)), default=0)
+    if rank > most:
+        return f"{rank} dimensions, TensorRT has at most {most}"
+    call = message.partition("():")[0].strip() or "a call"
+    given = message.rpartition("Invoked with: ")[2].split("\n", 1)[0]
+    given = given if len(given) < 120 else f"{given[:120]}..."
+    return f"TensorRT's Python binding refuses the arguments of {call}: {given}"
 
 
 @contextlib.contextmanager
@@ -169,6 +196,9 @@ def refusal(error: BaseException | None, log: list[tuple[int, str]]) -> str:
     if errors:
         return errors[0]
     says = str(error).strip() if error is not None else ""
+    if isinstance(error, BindingRefusesError):
+        # torch adds to the message what it was executing.
+        return says.split("\n", 1)[0]
     if error is not None and says and EMPTY_MESSAGE not in says:
         return first_line(error)
     return "TensorRT refused without a word in its log"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -260,8 +260,12 @@ def options_at_default(node: Node) -> Iterator[Move]:
             yield Move(kind, ChangePlace.KEYWORD, None, (key,), ABSENT)
 
 
-def defaults_written_out(node: Node) -> Iterator[tuple[Move, ...]]:
-    """Yields a node with one, two, ... of its defaulted positional arguments written out."""
+def defaults_written_out(node: Node, bench: Workbench) -> Iterator[tuple[Move, ...]]:
+    """Yields a node with one, two, ... of its defaulted positional arguments written out.
+
+    Export leaves out an argument that equals its default, so a dimension is first written
+    from the front: -1 of two dimensions as 1.
+    """
     moves: tuple[Move, ...] = ()
     for i, argument in enumerate(_schema_arguments(node)):
         if i < len(node.args):
@@ -274,7 +278,31 @@ def defaults_written_out(node: Node) -> Iterator[tuple[Move, ...]]:
             RefusalKind.CRASHED, ChangePlace.ARGUMENT, None, (i,), argument.default_value
         )
         moves = (*moves, written)
+        from_front = tuple(_from_the_front(node, bench, move) for move in moves)
+        if from_front != moves:
+            yield from_front
         yield moves
+
+
+def _from_the_front(node: Node, bench: Workbench, move: Move) -> Move:
+    """Returns a move with a dimension that counts from the front, not from the end."""
+    read = node.all_input_nodes[:1]
+    value = bench.value(read[0]) if read else None
+    named_dim = argument_name(node, int(move.path[0])) in ("dim", "axis")
+    counts = isinstance(move.after, int) and not isinstance(move.after, bool)
+    if not named_dim or not counts or move.after >= 0 or not isinstance(value, torch.Tensor):
+        return move
+    return replace(move, after=move.after + value.dim())
+
+
+def is_at_default(node: Node, move: Move) -> bool:
+    """Returns whether a move writes the default of a positional argument."""
+    arguments = _schema_arguments(node)
+    position = move.path[0] if move.path else None
+    if not isinstance(position, int) or position >= len(arguments):
+        return False
+    argument = arguments[position]
+    return argument.has_default_value() and _equal(move.after, argument.default_value)
 
 
 def argument_name(node: Node, position: int) -> str:

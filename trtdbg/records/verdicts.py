@@ -90,6 +90,8 @@ class RefusalKind(StrEnum):
     EXCLUDED = "excluded"
     """A compilation setting keeps the operator in PyTorch."""
     NO_CONVERTER = "no_converter"
+    OTHER_OVERLOAD = "other_overload"
+    """There is no converter for this overload, but there is for others of its name."""
     CRASHED = "crashed"
     """The validator raises."""
 
@@ -131,6 +133,12 @@ class Counterfactual(Record, frozen=True, kw_only=True):
     """The typing on which the node is refused and the changes were tried."""
     changes: tuple[Change, ...] = ()
     """Made together they turn the verdict; empty if nothing that was tried does."""
+    keeps_meaning: bool = True
+    """Whether the changes leave what the operator computes as it is, up to rounding.
+
+    A mask made an index, or an option put at its default, computes something else: it says
+    what the validator looks at, and is no advice.
+    """
     text: str
     """`rejects because dtype=float64; accepts with float32`."""
     sentence: str

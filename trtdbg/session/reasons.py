@@ -30,8 +30,9 @@ def explain(
         kind: the typing of the graph.
         values: inferred values by node name, where the graph's metadata was not refreshed.
     """
+    targets = {node.name: node.target for node in module.graph.nodes}
     refusals = {
-        name: _refusal(judgement)
+        name: _refusal(judgement, targets[name])
         for name, judgement in judgements.items()
         if judgement.verdict is not Verdict.ACCEPT
     }
@@ -45,10 +46,13 @@ def values_of(module: GraphModule) -> dict[str, Any]:
     return {node.name: node.meta.get("val") for node in module.graph.nodes}
 
 
-def _refusal(judgement: Judgement) -> Refusal:
+def _refusal(judgement: Judgement, target: Any) -> Refusal:
+    has_converter = all(a.verdict is not Verdict.NOT_APPLICABLE for a in judgement.answers)
+    others = () if has_converter else validate.overloads_with_converter(target)
     return Refusal(
         verdict=judgement.verdict,
         reason=next((a.reason for a in judgement.answers if a.reason), None),
         gates=tuple(a.validator for a in judgement.answers if a.validator.startswith("gate:")),
-        has_converter=all(a.verdict is not Verdict.NOT_APPLICABLE for a in judgement.answers),
+        has_converter=has_converter,
+        has_other_overloads=bool(others),
     )

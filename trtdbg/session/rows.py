@@ -31,6 +31,7 @@ from trtdbg.records import (
     EngineRecord,
     GraphNode,
     NodeRecord,
+    OtherFlavour,
     Scope,
     TypingKind,
     ValidatorVerdict,
@@ -67,6 +68,7 @@ class NodeRows:
     """Accepted nodes whose block is too small for an engine, with its number of operators."""
     min_block_size: int
     counterfactuals: Mapping[str, Counterfactual]
+    other_flavours: Mapping[str, OtherFlavour]
 
     def row(self, node: Node) -> NodeRecord:
         """Returns the row of one node."""
@@ -93,6 +95,7 @@ class NodeRows:
             constant=str(node.target) if node.op == "get_attr" else None,
             dtype_argument=dtype_argument(node),
             counterfactual=self.counterfactuals.get(name),
+            other_flavour=self.other_flavours.get(name),
         )
 
     def promised(self, node: Node) -> Dtype:

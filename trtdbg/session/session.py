@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import torch
 
+from trtdbg.analysis.causes import derive
 from trtdbg.analysis.findings import Evidence, find
 from trtdbg.analysis.summary import unasked_line
 from trtdbg.archive.load import LoadedProgram
@@ -69,8 +70,8 @@ class _Analysis:
         self.report = self.judged(report)
 
     def judged(self, report: Report) -> Report:
-        """Returns the report with the findings that follow from it."""
-        report = msgspec.structs.replace(report, findings=())
+        """Returns the report with the causes and findings that follow from it."""
+        report = msgspec.structs.replace(report, findings=(), causes=derive(report))
         findings = find(report, self.analysed.evidence)
         return msgspec.structs.replace(report, findings=findings)
 

@@ -14,6 +14,7 @@ from trtdbg.graphs.graph import NODE_MARK, Typing, engine_nodes, first_line
 from trtdbg.graphs.splits import Program
 from trtdbg.policy import TruncationPolicy, VerdictSource, converters_truncate
 from trtdbg.records import Phase, Verdict
+from trtdbg.session import flavours
 from trtdbg.session.analysed import Analysed, Context
 from trtdbg.session.lowered import Lowered
 from trtdbg.session.rows import NodeRows, engine_rows, output_rows
@@ -231,6 +232,9 @@ class Steps:
             small_blocks=self._small_blocks(truncated, split),
             min_block_size=self.settings.min_block_size,
             counterfactuals=self.timing.reasons(truncated, self.judged),
+            other_flavours=flavours.other_flavour(
+                self.timing.graph(truncated), self.timing.deciding(self.judged), self.options
+            ),
             engine_of=split.engine_of if split is not None else {},
             tensorrt={k: v for net in networks for k, v in net.node_dtypes.items()},
         )

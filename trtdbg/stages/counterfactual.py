@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import torch
 from torch.fx import GraphModule, Node
 
+from trtdbg.dtypes import family
 from trtdbg.graphs import variants
 from trtdbg.graphs.graph import (
     captured_log,
@@ -56,6 +58,8 @@ class Refusal:
     gates: tuple[str, ...] = ()
     """Names of the partitioner's gates that hold, with `gate:` in front."""
     has_converter: bool = True
+    """If not, `reason` says so and names the overloads that have one."""
+    has_other_overloads: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,9 @@ class _Search:
     def explain(self, name: str, refusal: Refusal) -> Counterfactual:
         node = self.nodes[name]
         if not refusal.has_converter:
+            if refusal.has_other_overloads:
+                text = _bare(refusal.reason)
+                return self._record(node, RefusalKind.OTHER_OVERLOAD, text)
             return self._record(node, RefusalKind.NO_CONVERTER, "there is no converter")
         for gate, setting in _SETTINGS.items():
             if gate in refusal.gates:
@@ -166,9 +173,12 @@ class _Search:
         changed: Node | None = None,
         moves: tuple[Move, ...] = (),
     ) -> Counterfactual:
-        return self._with_changes(
-            node, kind, text, tuple(self._change(changed or node, move) for move in moves)
+        made = changed or node
+        record = self._with_changes(
+            node, kind, text, tuple(self._change(made, move) for move in moves)
         )
+        keeps = self._keeps_meaning(made, moves)
+        return msgspec.structs.replace(record, keeps_meaning=keeps)
 
     def _with_changes(
         self, node: Node, kind: RefusalKind, text: str, changes: tuple[Change, ...]
@@ -244,7 +254,7 @@ class _Search:
 
     def _tried(self, node: Node, refusal: Refusal) -> Iterator[tuple[Move, ...]]:
         if refusal.verdict is Verdict.CRASHED:
-            yield from variants.defaults_written_out(node)
+            yield from variants.defaults_written_out(node, self.bench)
         refresh = variants.refreshed_metadata(node, self.bench)
         if refresh:
             yield refresh
@@ -335,19 +345,51 @@ class _Search:
 
     def _text(self, node: Node, refusal: Refusal, moves: tuple[Move, ...]) -> str:
         if refusal.verdict is Verdict.CRASHED:
-            cause = f"crashes its validator ({_bare(refusal.reason)})"
-        elif moves:
-            causes = " and ".join(dict.fromkeys(self._cause(node, move) for move in moves))
-            cause = f"rejects because {causes}"
-        else:
+            return self._crash_text(node, refusal, moves)
+        if not moves:
             return (
                 f"rejects ({_bare(refusal.reason)}), and no other dtype, metadata, shape or "
                 "option that was tried turns it"
             )
+        causes = " and ".join(dict.fromkeys(self._cause(node, move) for move in moves))
+        if not self._keeps_meaning(node, moves):
+            return f"rejects because {causes}; no change that keeps the result was found"
+        return f"rejects because {causes}; accepts {self._cures(node, moves)}"
+
+    def _crash_text(self, node: Node, refusal: Refusal, moves: tuple[Move, ...]) -> str:
+        crash = f"crashes its validator ({_bare(refusal.reason)})"
         if not moves:
-            return f"{cause}, and nothing that was tried turns it"
+            return f"{crash}, and nothing that was tried turns it"
+        left_out = [move for move in moves if move.kind is RefusalKind.CRASHED]
+        if left_out:
+            names = [variants.argument_name(node, int(move.path[0])) for move in left_out]
+            crash = f"{crash}: it reads {' and '.join(names)}, which is left at its default"
+            if all(variants.is_at_default(node, move) for move in left_out):
+                # Export leaves it out even where the model writes it.
+                return crash
+            values = " and ".join(
+                f"{name}={move.after}" for name, move in zip(names, left_out, strict=True)
+            )
+            return f"{crash}; accepts {values}, which counts from the front"
+        causes = " and ".join(dict.fromkeys(self._cause(node, move) for move in moves))
+        if not self._keeps_meaning(node, moves):
+            return f"{crash} because {causes}; no change that keeps the result was found"
+        return f"{crash} because {causes}; accepts {self._cures(node, moves)}"
+
+    def _cures(self, node: Node, moves: tuple[Move, ...]) -> str:
         cures = " and ".join(dict.fromkeys(self._cure(node, move) for move in moves))
-        return f"{cause}; accepts {cures.replace(' and with ', ' and ')}"
+        return cures.replace(" and with ", " and ")
+
+    def _keeps_meaning(self, node: Node, moves: tuple[Move, ...]) -> bool:
+        """Returns whether changes leave what is computed as it is, up to rounding."""
+        for move in moves:
+            if move.kind is RefusalKind.FEATURE:
+                return False
+            if isinstance(move.after, torch.dtype):
+                before, after = self._before_and_after(node, move)
+                if family(before or "") != family(after or ""):
+                    return False
+        return True
 
     def _cause(self, node: Node, move: Move) -> str:
         before, _ = self._before_and_after(node, move)
@@ -369,9 +411,6 @@ class _Search:
         _, after = self._before_and_after(node, move)
         if move.place is ChangePlace.METADATA:
             return f"once it is refreshed ({after})"
-        if move.kind is RefusalKind.CRASHED:
-            name = variants.argument_name(node, int(move.path[0]))
-            return f"once {name}={after} is written out"
         return f"with {after}" if after is not None else "without it"
 
 

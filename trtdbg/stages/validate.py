@@ -11,6 +11,7 @@ from typing import Any
 
 from torch.fx import GraphModule, Node
 
+from trtdbg.compat.flavour import is_guarded
 from trtdbg.compat.registry import patched_registry_check
 from trtdbg.graphs.graph import captured_log, first_line, target_name
 from trtdbg.records import ValidatorSource, Verdict
@@ -144,7 +145,7 @@ def _judge_node(node: Node, options: Any) -> Judgement:
     if verdict is Verdict.REJECT and winner is not None:
         gates += tuple(_data_dependent_gate(answers[winner], options))
     if not answers:
-        reason = f"torch_tensorrt has no converter for {target_name(node)}"
+        reason = _no_converter(node)
         answers = (_registry(Verdict.NOT_APPLICABLE, reason),)
     answers = gates + answers
     if verdict is Verdict.CRASHED and not any(a.verdict is verdict for a in answers):
@@ -158,6 +159,39 @@ def _winner(answers: tuple[Answer, ...]) -> int | None:
         if answer.verdict is not Verdict.REJECT:
             return answer.candidate if answer.verdict is Verdict.ACCEPT else None
     return None
+
+
+def _no_converter(node: Node) -> str:
+    others = overloads_with_converter(node.target)
+    only = f", only for {' and '.join(others)}" if others else ""
+    return f"torch_tensorrt has no converter for {target_name(node)}{only}"
+
+
+def winner_is_guarded(node: Node, judgement: Judgement) -> bool:
+    """Returns whether the converter that the registry takes raises with TensorRT-RTX."""
+    if judgement.winner is None:
+        return False
+    supports = list(_supports(node.target))
+    return is_guarded(supports[judgement.winner].converter_implementation)
+
+
+def accepting_validator(node: Node, options: Any) -> str | None:
+    """Returns the name of the first validator that accepts a node; None if none does."""
+    for answer in _candidates(node, options):
+        if answer.verdict is Verdict.ACCEPT:
+            return answer.validator
+    return None
+
+
+def overloads_with_converter(target: Any) -> tuple[str, ...]:
+    """Returns the other overloads of an operator that some converter takes, sorted."""
+    packet = getattr(target, "overloadpacket", None)
+    if packet is None:
+        return ()
+    others = (getattr(packet, name) for name in packet.overloads())
+    return tuple(
+        sorted(str(o) for o in others if o is not target and any(True for _ in _supports(o)))
+    )
 
 
 def _registry(verdict: Verdict, reason: str | None) -> Answer:
