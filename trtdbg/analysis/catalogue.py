@@ -10,6 +10,7 @@ from trtdbg.analysis.findings import (
     dtypes_2xx,
     failures_5xx,
     numbers_4xx,
+    outside_1xx,
     shapes_7xx,
     verdicts_1xx,
 )
@@ -17,6 +18,7 @@ from trtdbg.errors import UsageError
 
 _ALL: Final = (
     *verdicts_1xx.ENTRIES,
+    *outside_1xx.ENTRIES,
     *dtypes_2xx.ENTRIES,
     *borders_3xx.ENTRIES,
     *numbers_4xx.ENTRIES,

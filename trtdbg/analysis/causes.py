@@ -14,15 +14,14 @@ from typing import Final
 
 import msgspec
 
-from trtdbg.analysis.summary import (
-    FLAVOURS,
+from trtdbg.analysis.conclusions import (
     PROBE,
+    REFUSED,
     answer_in_force,
-    count,
-    failed_pass,
-    operator_text,
+    conclusion,
     typing_in_force,
 )
+from trtdbg.analysis.summary import FLAVOURS, count, failed_pass, operator_text
 from trtdbg.dtypes import NARROWED
 from trtdbg.policy import Partitioner, VerdictSource
 from trtdbg.records import (
@@ -43,8 +42,6 @@ from trtdbg.records import (
     Verdict,
 )
 
-PARTITIONER_ROW: Final = "partitioner"
-_NO: Final = (Verdict.REJECT, Verdict.CRASHED)
 _DYNAMIC: Final = "does not support dynamic shapes"
 
 CODES: Final[dict[CauseKind, str]] = {
@@ -85,7 +82,7 @@ def is_operator(node: NodeRecord) -> bool:
     return node.op == "call_function" and name != "getitem" and not name.startswith("sym_")
 
 
-def outside(report: Report) -> tuple[NodeRecord, ...]:
+def operators_outside(report: Report) -> tuple[NodeRecord, ...]:
     """Returns the operators that no engine holds, in graph order."""
     return tuple(n for n in report.nodes if n.engine is None and is_operator(n))
 
@@ -144,7 +141,7 @@ def _grouped(report: Report) -> Iterator[Cause]:
     """Yields one cause for all operators that are kept out, or refused, alike."""
     groups: dict[tuple[CauseKind, str, str], list[tuple[NodeRecord, Reason]]] = {}
     then: dict[tuple[CauseKind, str, str], dict[str, None]] = {}
-    for node in (*outside(report), *refused_in_engines(report)):
+    for node in (*operators_outside(report), *refused_in_engines(report)):
         first, *more = reasons(report, node)
         # What TensorRT refuses, it refuses of a value on its way through several operators.
         shared = first.kind in (CauseKind.TENSORRT_REFUSES, *_WHOLE)
@@ -224,7 +221,7 @@ def _said(engine: EngineRecord) -> str:
 
 def _cuts(report: Report) -> Iterator[Cause]:
     """Yields why there are several engines although nothing is left to PyTorch."""
-    if len(report.engines) < 2 or outside(report) or report.torch_ops:
+    if len(report.engines) < 2 or operators_outside(report) or report.torch_ops:
         return
     partitioner = report.settings.partitioner
     yield Cause(
@@ -257,7 +254,7 @@ def _converter(report: Report, node: NodeRecord) -> Iterator[Reason]:
     if found is not None and found.kind is RefusalKind.OTHER_OVERLOAD:
         yield Reason(kind=CauseKind.OTHER_OVERLOAD, text=found.text)
         return
-    lacks = any(
+    lacks = node.verdict is _NOT_APPLICABLE or any(
         v.validator == "registry" and answer_in_force(report.policy, v) is _NOT_APPLICABLE
         for v in node.verdicts
     )
@@ -295,7 +292,7 @@ def _kept_out(node: NodeRecord) -> bool:
 
 def _validators(report: Report, node: NodeRecord) -> Iterator[Reason]:
     """Yields what the node's own validators say, as the change that would turn them."""
-    if node.verdict not in _NO or _only_tensorrt_refuses(report, node):
+    if node.verdict not in REFUSED or _only_tensorrt_refuses(report, node):
         return
     if node.other_flavour is not None and node.other_flavour.accepts:
         # It is the same refusal, and nothing of the model is the reason.
@@ -316,16 +313,19 @@ _SAID_ELSEWHERE: Final = (
 
 
 def _only_tensorrt_refuses(report: Report, node: NodeRecord) -> bool:
-    row = _conclusion(node, Scope.GRAPH)
+    row = conclusion(node, Scope.GRAPH)
     return row is not None and answer_in_force(report.policy, row) is Verdict.ACCEPT
 
 
 def _kind(report: Report, node: NodeRecord, found: Counterfactual) -> CauseKind:
     if any(_DYNAMIC in (verdict.reason or "") for verdict in node.verdicts):
         return CauseKind.DYNAMIC_SHAPE
+    if found.kind is RefusalKind.CRASHED:
+        return CauseKind.VALIDATOR_CRASHED
+    by_typings = _by_typings(node)
+    if by_typings is not None:
+        return by_typings
     match found.kind:
-        case RefusalKind.CRASHED:
-            return CauseKind.VALIDATOR_CRASHED
         case RefusalKind.METADATA:
             return CauseKind.METADATA
         case RefusalKind.DTYPE:
@@ -343,9 +343,6 @@ def _is_static(shape: str | None) -> bool:
 
 def _is_narrowed_away(node: NodeRecord, found: Counterfactual) -> bool:
     """Returns whether truncation removes the dtypes that are in the way."""
-    row = _conclusion(node, Scope.GRAPH)
-    if row is not None and row.truncated is Verdict.ACCEPT:
-        return True
     dtypes = [c for c in found.changes if c.place is not ChangePlace.METADATA]
     return bool(dtypes) and all(NARROWED.get(c.before or "") == c.after for c in dtypes)
 
@@ -355,17 +352,30 @@ def _by_verdict(report: Report, node: NodeRecord) -> Reason:
     # A converter's own validator says more than the partitioner, which repeats the result.
     for verdict in sorted(node.verdicts, key=lambda v: v.candidate is None):
         answer = answer_in_force(report.policy, verdict)
-        if verdict.validator == PROBE or answer not in _NO:
+        if verdict.validator == PROBE or answer not in REFUSED:
             continue
         who = verdict.validator.removeprefix("gate:").rsplit(".", 1)[-1].split(":")[0]
         crashed = answer is Verdict.CRASHED
         words = f"{who} {'crashed' if crashed else 'rejects'}"
         kind = CauseKind.VALIDATOR_CRASHED if crashed else CauseKind.ARGUMENT
         text = f"{words}: {verdict.reason}" if verdict.reason else words
-        return Reason(kind=kind, text=text)
+        return Reason(kind=_by_typings(node) or kind, text=text)
     crashed = node.verdict is Verdict.CRASHED
     kind = CauseKind.VALIDATOR_CRASHED if crashed else CauseKind.ARGUMENT
-    return Reason(kind=kind, text="its validator crashed" if crashed else "refused")
+    text = "its validator crashed" if crashed else "its validator rejects it"
+    return Reason(kind=_by_typings(node) or kind, text=text)
+
+
+def _by_typings(node: NodeRecord) -> CauseKind | None:
+    """Returns the kind of a refusal that one typing has and the next has not."""
+    row = conclusion(node)
+    if row is None:
+        return None
+    if row.inferred is Verdict.REJECT and row.truncated is Verdict.ACCEPT:
+        return CauseKind.TRUNCATED_DTYPE
+    if row.original is Verdict.REJECT and row.inferred is Verdict.ACCEPT:
+        return CauseKind.METADATA
+    return None
 
 
 def _without_names(text: str, node: NodeRecord) -> str:
@@ -398,8 +408,12 @@ def _tensorrt(report: Report, node: NodeRecord) -> Iterator[Reason]:
 
 
 def _inside(report: Report, node: NodeRecord) -> Iterator[Reason]:
-    row = _conclusion(node, Scope.SUBGRAPH)
-    if node.engine is None and row is not None and answer_in_force(report.policy, row) in _NO:
+    row = conclusion(node, Scope.SUBGRAPH)
+    if (
+        node.engine is None
+        and row is not None
+        and answer_in_force(report.policy, row) in REFUSED
+    ):
         reason = f": {row.reason}" if row.reason else ""
         text = (
             f"its validators accept it in the whole graph and refuse it in its engine{reason}"
@@ -447,21 +461,15 @@ def _gate(report: Report, node: NodeRecord, name: str) -> ValidatorVerdict | Non
         (
             v
             for v in node.verdicts
-            if v.validator == f"gate:{name}" and answer_in_force(report.policy, v) in _NO
+            if v.validator == f"gate:{name}" and answer_in_force(report.policy, v) in REFUSED
         ),
         None,
-    )
-
-
-def _conclusion(node: NodeRecord, scope: Scope) -> ValidatorVerdict | None:
-    return next(
-        (v for v in node.verdicts if v.validator == PARTITIONER_ROW and v.scope is scope), None
     )
 
 
 def _probe_refusal(node: NodeRecord) -> str | None:
     """Returns what TensorRT says against a node, None if it was not asked or accepts."""
     for verdict in node.verdicts:
-        if verdict.validator == PROBE and verdict.truncated in _NO:
+        if verdict.validator == PROBE and verdict.truncated in REFUSED:
             return verdict.reason or "it gives no reason"
     return None

@@ -13,6 +13,7 @@ from trtdbg.analysis.summary import base_name, count
 from trtdbg.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import (
+    Cause,
     FailedReport,
     Finding,
     Level,
@@ -67,6 +68,8 @@ class CheckedModel(Record, frozen=True, kw_only=True):
     """Those that the baseline holds."""
     fingerprints: tuple[str, ...] = ()
     """One per finding, then one per known finding."""
+    causes: tuple[Cause, ...] = ()
+    """All causes of the model, whatever findings are selected."""
 
 
 Result = CheckedModel | FailedReport
@@ -131,7 +134,44 @@ def result(
         findings=tuple(each.finding for each in new),
         known=tuple(each.finding for each in old),
         fingerprints=tuple(each.fingerprint.digest() for each in (*new, *old)),
+        causes=report.causes,
     )
+
+
+def alike(checked: CheckedModel) -> list[tuple[Finding, ...]]:
+    """Returns the new findings, those of one code and one cause together, in their order.
+
+    What stands in no cause, or is told by another code than its cause, stands by itself.
+    """
+    cause_of = {
+        (cause.code, node): index
+        for index, cause in enumerate(checked.causes)
+        for node in cause.nodes
+    }
+    groups: dict[tuple[str, int], list[Finding]] = {}
+    for index, finding in enumerate(checked.findings):
+        cause = cause_of.get((finding.code, finding.node or ""))
+        key = ("cause", cause) if cause is not None else ("finding", index)
+        groups.setdefault(key, []).append(finding)
+    return [tuple(group) for group in groups.values()]
+
+
+def grouped(checked: CheckedModel) -> list[Finding]:
+    """Returns one finding for those of one code and cause, its message with all places."""
+    found = []
+    for first, *rest in alike(checked):
+        if not rest:
+            found.append(first)
+            continue
+        also = ", ".join(f"{each.node} ({each.source or 'no line'})" for each in rest[:MOST])
+        more = f" and {len(rest) - MOST} more" if len(rest) > MOST else ""
+        message = f"{first.message}; {count(len(rest), 'place')} more: {also}{more}"
+        found.append(msgspec.structs.replace(first, message=message))
+    return found
+
+
+MOST = 50
+"""Places of one cause that are named before the rest is only counted."""
 
 
 def fails(finding: Finding, fail_on: Level) -> bool:

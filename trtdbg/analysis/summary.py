@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trtdbg.analysis.codes import Code
-from trtdbg.analysis.conclusions import PROBE, REFUSED, answer_in_force, typing_in_force
-from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource, changed_settings
+from trtdbg.analysis.conclusions import PROBE, REFUSED
+from trtdbg.policy import Settings, Timing, TruncationPolicy, changed_settings
 from trtdbg.records import (
     BuildStatus,
     Comparison,
@@ -17,7 +17,6 @@ from trtdbg.records import (
     PassRecord,
     Phase,
     Report,
-    ValidatorVerdict,
     Verdict,
     dtype_text,
 )
@@ -182,46 +181,6 @@ def unasked_line(report: Report) -> str | None:
     why = "; ".join(dict.fromkeys(filter(None, reasons.values())))
     nodes = f"{count(len(reasons), 'node')} ({', '.join(names)})"
     return f"TensorRT was not asked about {nodes}: {why}"
-
-
-def refusal(report: Report, node: NodeRecord) -> str:
-    """Returns why no engine holds a node, in one sentence."""
-    why = node.counterfactual
-    if why is not None and why.typing is typing_in_force(report.policy):
-        return why.text
-    # A converter's own validator says more than the partitioner, which repeats the result.
-    for verdict in sorted(node.verdicts, key=lambda v: v.candidate is None):
-        if verdict.validator == PROBE and report.policy.verdicts is VerdictSource.VALIDATORS:
-            # TensorRT was asked, but did not decide.
-            continue
-        answer = answer_in_force(report.policy, verdict)
-        if answer in (*REFUSED, Verdict.NOT_APPLICABLE):
-            return _refusal_of(verdict, answer)
-    if node.verdict is Verdict.NOT_APPLICABLE:
-        return "there is no converter"
-    if node.verdict is Verdict.ACCEPT:
-        return _accepted_but_left(report.settings)
-    return VERDICT_WORDS[node.verdict]
-
-
-def _refusal_of(verdict: ValidatorVerdict, answer: Verdict) -> str:
-    if verdict.validator == PROBE and verdict.reason:
-        return f"TensorRT refuses it: {verdict.reason}"
-    if verdict.candidate is None and verdict.reason:
-        return verdict.reason
-    who = verdict.validator.removeprefix("gate:").rsplit(".", 1)[-1].split(":")[0]
-    words = {
-        Verdict.REJECT: f"{who} rejects",
-        Verdict.CRASHED: f"{who} crashed",
-        Verdict.NOT_APPLICABLE: "there is no converter",
-    }[answer]
-    return f"{words}: {verdict.reason}" if verdict.reason else words
-
-
-def _accepted_but_left(settings: Settings) -> str:
-    if settings.min_block_size > 1:
-        return f"accepted, but its block has fewer than {settings.min_block_size} operators"
-    return f"accepted, but the {settings.partitioner.value} partitioner left it out"
 
 
 def is_retyped(node: NodeRecord) -> bool:

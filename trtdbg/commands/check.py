@@ -260,7 +260,7 @@ def _lines(result: CheckedModel) -> RenderableType | None:
     # rich is imported here so that --help stays fast.
     from trtdbg.outputs import pages
 
-    return pages.findings(result.findings, prefix=result.model.path, with_code=True)
+    return pages.findings(checked.grouped(result), prefix=result.model.path, with_code=True)
 
 
 def _show(shell: Shell, result: CheckedModel) -> None:

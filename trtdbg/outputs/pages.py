@@ -12,9 +12,10 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from trtdbg.analysis import summary
+from trtdbg.analysis import cause_lines, summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
 from trtdbg.analysis.catalogue import CATALOGUE
+from trtdbg.analysis.causes import why
 from trtdbg.analysis.codes import Explanation
 from trtdbg.analysis.levels import by_severity
 from trtdbg.outputs import tables
@@ -55,7 +56,11 @@ class ControlCharsStripped:
 def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
     """Returns a whole report: the answer first, then what explains it."""
     parts: list[RenderableType] = [header(report, summary.headline(report))]
-    parts += _section("Left to PyTorch", _left_to_pytorch(report))
+    if report.causes:
+        parts += _section("Why it is not one engine", _lines(cause_lines.lines(report)))
+    else:
+        # A report that an older version saved.
+        parts += _section("Left to PyTorch", _left_to_pytorch(report))
     parts += _section(
         "If one refused operator were accepted", _lines(consequence_lines(report))
     )
@@ -227,7 +232,13 @@ def _section(title: str, body: RenderableType | None) -> list[RenderableType]:
 
 
 def _lines(lines: Sequence[str]) -> RenderableType | None:
-    return Group(*map(Text, lines)) if lines else None
+    return Group(*(Text(_clean(text)) for text in lines)) if lines else None
+
+
+def _clean(text: str) -> str:
+    """Returns a line that steers no terminal, its indentation kept."""
+    indent = len(text) - len(text.lstrip(" "))
+    return " " * indent + one_line(text.lstrip(" "))
 
 
 def _left_to_pytorch(report: Report) -> RenderableType | None:
@@ -239,7 +250,7 @@ def _left_to_pytorch(report: Report) -> RenderableType | None:
         line = Text(node.name, style="bold")
         where = f", {node.source}" if node.source and str(node.source) else ""
         line.append(f" ({summary.operator_text(node.target)}{where}): ", style="not bold")
-        line.append(summary.refusal(report, node), style="not bold")
+        line.append(why(report, node), style="not bold")
         lines.append(line)
     if len(nodes) > tables.ROWS:
         lines.append(Text(f"and {len(nodes) - tables.ROWS} more", style="dim"))

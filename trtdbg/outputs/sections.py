@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from trtdbg.analysis import summary
+from trtdbg.analysis import cause_lines, summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
 from trtdbg.analysis.catalogue import CATALOGUE
+from trtdbg.analysis.causes import why
 from trtdbg.analysis.levels import by_severity
 from trtdbg.plain import one_line
 from trtdbg.records import (
@@ -60,6 +61,7 @@ def sections(report: Report, *, all_nodes: bool) -> list[Section]:
     """
     nodes = report.nodes if all_nodes else summary.nodes_that_matter(report)
     made = [
+        _section("Causes", ("where", "why", "code", "more"), _causes(report)),
         _section("Left to PyTorch", ("node", "operator", "source", "why"), _left(report)),
         finding_table(report),
         _section(
@@ -148,10 +150,16 @@ def _lines(lines: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield (line,)
 
 
+def _causes(report: Report) -> Iterator[tuple[str, ...]]:
+    for cause in report.causes:
+        more = "; ".join(cause_lines.details(cause))
+        yield cause_lines.heading(cause), cause.reason, cause.code or "", more
+
+
 def _left(report: Report) -> Iterator[tuple[str, ...]]:
     for node in summary.left_to_pytorch(report):
-        why = summary.refusal(report, node)
-        yield node.name, summary.operator_text(node.target), str(node.source or ""), why
+        place = str(node.source or "")
+        yield node.name, summary.operator_text(node.target), place, why(report, node)
 
 
 def _findings(report: Report) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ import msgspec
 from torch.fx import GraphModule, Node
 
 from trtdbg.analysis import summary
+from trtdbg.analysis.causes import why
 from trtdbg.analysis.codes import Code
 from trtdbg.analysis.conclusions import PROBE, REFUSED
 from trtdbg.analysis.names import find_node
@@ -90,7 +91,7 @@ def _failures(report: Report) -> Iterator[tuple[NodeRecord, str | None, RecipeKi
         if node.verdict in REFUSED and asked and node.name not in told:
             crashed = node.verdict is Verdict.CRASHED
             kind = RecipeKind.CRASHED if crashed else RecipeKind.REJECTED
-            yield node, None, kind, f"{node.name}: {summary.refusal(report, node)}"
+            yield node, None, kind, f"{node.name}: {why(report, node)}"
 
 
 def _recipe(

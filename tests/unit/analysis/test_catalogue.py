@@ -7,7 +7,22 @@ from trtdbg.errors import UsageError
 from trtdbg.records import Level
 
 CODES = [
-    *("TD101", "TD102", "TD103", "TD104", "TD105", "TD201", "TD202", "TD203", "TD301"),
+    *(
+        "TD101",
+        "TD102",
+        "TD103",
+        "TD104",
+        "TD105",
+        "TD106",
+        "TD107",
+        "TD108",
+        "TD109",
+        "TD110",
+        "TD201",
+        "TD202",
+        "TD203",
+        "TD301",
+    ),
     *("TD302", "TD303", "TD401", "TD402", "TD403", "TD501", "TD502", "TD503"),
     *("TD701", "TD702", "TD703"),
 ]

@@ -5,15 +5,12 @@ import pytest
 
 from tests import canned
 from trtdbg.analysis import summary
-from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import (
     ConstantRecord,
     Phase,
     Report,
-    Scope,
     TimingRecord,
-    ValidatorVerdict,
-    Verdict,
 )
 
 replace = msgspec.structs.replace
@@ -52,58 +49,6 @@ def test_nodes_left_to_pytorch_come_first_and_then_the_retyped() -> None:
     assert [n.name for n in summary.left_to_pytorch(canned.UPSTREAM)] == ["_to_copy"]
     names = [node.name for node in summary.nodes_that_matter(canned.UPSTREAM)]
     assert names == ["_to_copy", "sin"]
-
-
-def test_a_refusal_is_told_by_the_answer_in_force() -> None:
-    node = canned.UPSTREAM.nodes[2]
-    assert (
-        summary.refusal(canned.UPSTREAM, node)
-        == "to_copy_dtype_validator rejects: dtype=float64 is not supported"
-    )
-    late = replace(canned.UPSTREAM, policy=TruncationPolicy(timing=Timing.LATE))
-    accepted = replace(node, verdict=Verdict.ACCEPT)
-    assert "partitioner left it out" in summary.refusal(late, accepted)
-
-
-def test_tensorrts_own_no_is_the_reason_where_it_decides() -> None:
-    answer = ValidatorVerdict(
-        validator="tensorrt",
-        candidate=None,
-        scope=Scope.SUBGRAPH,
-        original=Verdict.NOT_CHECKED,
-        truncated=Verdict.REJECT,
-        reason="PROD is not allowed between types Bool and Bool",
-    )
-    node = replace(canned.LATE.nodes[2], verdicts=(answer,), engine=None)
-    policy = TruncationPolicy(verdicts=VerdictSource.TENSORRT)
-    decided = replace(canned.LATE, policy=policy)
-    assert summary.refusal(decided, node) == f"TensorRT refuses it: {answer.reason}"
-    assert "TensorRT" not in summary.refusal(canned.LATE, node)
-
-
-@pytest.mark.parametrize(
-    ("verdict", "settings", "words"),
-    [
-        (Verdict.NOT_APPLICABLE, Settings(), "there is no converter"),
-        (Verdict.ACCEPT, Settings.as_compiled(), "fewer than 5 operators"),
-        (Verdict.NOT_CHECKED, Settings(), "-"),
-    ],
-)
-def test_a_node_without_a_rejection_is_explained(
-    verdict: Verdict, settings: Settings, words: str
-) -> None:
-    report = replace(canned.UPSTREAM, settings=settings)
-    node = replace(canned.UPSTREAM.nodes[1], verdict=verdict, verdicts=())
-    assert words in summary.refusal(report, node)
-
-
-def test_a_gate_of_the_partitioner_is_called_by_its_name() -> None:
-    gate = ValidatorVerdict(
-        validator="gate:data_dependent", candidate=None, scope=Scope.GRAPH,
-        original=Verdict.CRASHED,
-    )  # fmt: skip
-    node = replace(canned.UPSTREAM.nodes[2], verdicts=(gate,))
-    assert summary.refusal(canned.UPSTREAM, node) == "data_dependent crashed"
 
 
 def test_what_is_in_force_is_said_with_every_changed_setting() -> None:

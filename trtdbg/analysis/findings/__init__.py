@@ -7,6 +7,7 @@ from trtdbg.analysis.findings import (
     dtypes_2xx,
     failures_5xx,
     numbers_4xx,
+    outside_1xx,
     shapes_7xx,
     verdicts_1xx,
 )
@@ -26,6 +27,7 @@ def find(report: Report, evidence: Evidence) -> tuple[Finding, ...]:
         *failures_5xx.lowering(report, evidence),
         *verdicts_1xx.verdicts(report),
         *verdicts_1xx.dissolved(report, evidence),
+        *outside_1xx.outside(report),
         *dtypes_2xx.dtypes(report),
         *failures_5xx.builds(report),
         *borders_3xx.borders(report, evidence, nodes, exported),

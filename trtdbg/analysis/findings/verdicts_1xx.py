@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trtdbg.analysis.causes import is_operator
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.conclusions import (
     PARTITIONER,
@@ -71,9 +72,12 @@ ENTRIES = (
         "at its default, a missing keyword, or metadata that lowering did not write. It is a "
         "defect of the installed torch_tensorrt, and it ends torch_tensorrt's own "
         "compilation.",
-        cure="Spell the defaulted arguments out in the model, or keep the operator in "
-        "PyTorch with `--torch-executed-ops`. Report the crash to torch_tensorrt with the "
-        "node and the exception of the message.",
+        cure="Export leaves out an argument that equals its default, also where the model "
+        "writes it. Give an equal value that is not the default, such as a dimension counted "
+        "from the front (`dim=1` for `dim=-1`), or keep the operator in PyTorch with "
+        "`--torch-executed-ops`. `--timing late` goes on where torch_tensorrt's own "
+        "compilation ends. Report the crash to torch_tensorrt with the node and the exception "
+        "of the message.",
     ),
     Explanation(
         code=Code.TD104,
@@ -126,7 +130,9 @@ def verdicts(report: Report) -> Iterator[Finding]:
             and report.policy.timing is not Timing.EARLY
         ):
             yield _unreadable_metadata(report, node)
-        yield from _crashes(node)
+        if is_operator(node):
+            # A result that is taken apart repeats the crash of the operator that made it.
+            yield from _crashes(node)
         yield from inside(report, node)
 
 

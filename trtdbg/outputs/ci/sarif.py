@@ -14,7 +14,7 @@ import msgspec
 
 from trtdbg import __version__
 from trtdbg.analysis.catalogue import CATALOGUE
-from trtdbg.analysis.checked import CheckedModel, Result
+from trtdbg.analysis.checked import MOST, CheckedModel, Result, alike
 from trtdbg.analysis.codes import Explanation
 from trtdbg.outputs.ci.places import place_in
 from trtdbg.plain import escaped_json, one_line
@@ -84,6 +84,7 @@ class _LogicalLocation(_Object, frozen=True):
 class _Location(_Object, frozen=True):
     physical_location: _PhysicalLocation
     logical_locations: list[_LogicalLocation] | None = None
+    message: _Text | None = None
 
 
 class _Result(_Object, frozen=True, kw_only=True):
@@ -92,6 +93,7 @@ class _Result(_Object, frozen=True, kw_only=True):
     level: str
     message: _Text
     locations: list[_Location]
+    related_locations: list[_Location] | None = None
     partial_fingerprints: dict[str, str]
     baseline_state: str | None = None
     properties: dict[str, str | int]
@@ -173,9 +175,22 @@ def _rule(entry: Explanation) -> _Rule:
 
 
 def _results(checked: CheckedModel, root: Path, baseline: bool) -> list[_Result]:
+    related = {
+        (each.code, each.node): [other for other in group if other is not each]
+        for group in alike(checked)
+        for each in group
+        if len(group) > 1
+    }
     states = ["new"] * len(checked.findings) + ["unchanged"] * len(checked.known)
     return [
-        _result(checked, finding, fingerprint, state if baseline else None, root)
+        _result(
+            checked,
+            finding,
+            fingerprint,
+            state if baseline else None,
+            root,
+            related.get((finding.code, finding.node), [])[:MOST],
+        )
         for finding, fingerprint, state in zip(
             (*checked.findings, *checked.known), checked.fingerprints, states, strict=True
         )
@@ -183,7 +198,12 @@ def _results(checked: CheckedModel, root: Path, baseline: bool) -> list[_Result]
 
 
 def _result(
-    checked: CheckedModel, finding: Finding, fingerprint: str, state: str | None, root: Path
+    checked: CheckedModel,
+    finding: Finding,
+    fingerprint: str,
+    state: str | None,
+    root: Path,
+    related: Sequence[Finding],
 ) -> _Result:
     properties: dict[str, str | int] = {
         "model": checked.model.path,
@@ -199,6 +219,14 @@ def _result(
         level=finding.level.value,
         message=_Text(text=one_line(finding.message)),
         locations=[_location(checked.model.path, finding, root)],
+        related_locations=[
+            msgspec.structs.replace(
+                _location(checked.model.path, other, root),
+                message=_Text(text=f"the same of {other.node}"),
+            )
+            for other in related
+        ]
+        or None,
         # GitHub's code scanning reads this name alone.
         partial_fingerprints={"primaryLocationLineHash": fingerprint},
         baseline_state=state,

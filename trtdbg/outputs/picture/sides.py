@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trtdbg.analysis import summary
+from trtdbg.analysis.causes import why
 from trtdbg.errors import UsageError
 from trtdbg.policy import Timing
 from trtdbg.records import (
@@ -64,7 +65,7 @@ def of_report(report: Report, label: str) -> Side:
             remedy="name two passes before it with --from and --to",
         )
     waiting = summary.left_to_pytorch(report)
-    left = {node.name: summary.refusal(report, node) for node in waiting}
+    left = {node.name: why(report, node) for node in waiting}
     nodes = tuple(
         SideNode(
             name=node.name,

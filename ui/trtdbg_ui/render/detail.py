@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trtdbg.analysis.summary import operator_text, refusal
+from trtdbg.analysis.causes import why
+from trtdbg.analysis.summary import operator_text
 from trtdbg.records import (
     Finding,
     GraphNode,
@@ -146,10 +147,8 @@ def fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
     if node.name not in loaded.left:
         return wrap(line(verdict), size)
     lines = wrap(line(verdict, (", stays in PyTorch", Tone.BAD)), size, indent=2)
-    refused, why = refusal(loaded.report, node), node.counterfactual
+    refused = why(loaded.report, node)
     lines += wrap(line(refused), size, indent=2)
-    if why is not None and why.changes and why.text != refused:
-        lines += wrap(line((why.text, Tone.WARN)), size, indent=2)
     lines += consequence(loaded, node, size)
     if late_would_accept(node, loaded.report):
         note = "accepted on truncated dtypes: timing late would take it"

@@ -1,0 +1,77 @@
+"""Causes as plain lines, which the terminal, Markdown and HTML show alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trtdbg.analysis.summary import count, operator_text
+from trtdbg.records import Cause, Cost, Cure, CureKind, Report, Source
+
+PLACES = 3
+"""Lines of the model that are named before the rest is only counted."""
+
+
+def heading(cause: Cause) -> str:
+    """Returns how often and where: `3x aten.sort.default (model.py:22 and 2 more lines)`."""
+    many = f"{len(cause.nodes)}x " if len(cause.nodes) > 1 else ""
+    what = operator_text(cause.target) if cause.target is not None else "operators"
+    if not cause.nodes:
+        what = " and ".join(f"engine {index}" for index in cause.engines) or "the graph"
+    where = places(cause.sources)
+    return f"{many}{what}{f' ({where})' if where else ''}"
+
+
+def places(sources: Sequence[Source], most: int = PLACES) -> str:
+    """Returns the first lines of the model by name, the rest counted."""
+    names = list(dict.fromkeys(str(source) for source in sources if str(source)))
+    rest = len(names) - most
+    shown = ", ".join(names[:most])
+    return f"{shown} and {count(rest, 'more line')}" if rest > 0 else shown
+
+
+def details(cause: Cause) -> list[str]:
+    """Returns what else is known of a cause: a fact, what follows, its cost and its cures."""
+    lines = []
+    if cause.fact is not None:
+        lines.append(cause.fact)
+    lines += [f"then: {text}" for text in cause.then]
+    if cause.cost is not None:
+        lines.append(f"cost: {cost_text(cause.cost)}")
+    return lines + [cure_text(cure) for cure in cause.cures]
+
+
+def cost_text(cost: Cost) -> str:
+    """Returns what there would be less of, or that nothing would change."""
+    parts = [
+        count(number, noun)
+        for number, noun in (
+            (cost.engines, "engine"),
+            (cost.torch_ops, "PyTorch operator"),
+            (cost.casts, "boundary cast"),
+        )
+        if number > 0
+    ]
+    return f"{', '.join(parts)} less without it" if parts else "nothing less without it"
+
+
+def cure_text(cure: Cure) -> str:
+    """Returns a cure with what to type and what it brings."""
+    if cure.kind is CureKind.NONE:
+        return cure.say
+    reach = ""
+    if cure.engines_before is not None and cure.engines_after is not None:
+        before = count(cure.engines_before, "engine")
+        verb = "becomes" if cure.engines_before == 1 else "become"
+        reach = f"; {before} {verb} {cure.engines_after}"
+    command = f": {cure.type}" if cure.type is not None else ""
+    return f"cure ({cure.kind.value}): {cure.say}{command}{reach}"
+
+
+def lines(report: Report) -> list[str]:
+    """Returns a line per cause, with what else is known of it in lines that are indented."""
+    found = []
+    for cause in report.causes:
+        code = f" [{cause.code}]" if cause.code is not None else ""
+        found.append(f"{heading(cause)}: {cause.reason}{code}")
+        found += [f"  {detail}" for detail in details(cause)]
+    return found
