@@ -157,9 +157,7 @@ def test_a_wide_dtype_with_a_narrow_twin_is_told_from_one_refused_for_good() -> 
         for before in ("float64", "complex64")
     ]
     nodes = [
-        refused(
-            f"n{i}", f"aten.n{i}", i, counterfactual=turned(RefusalKind.DTYPE, "t", change)
-        )
+        refused(f"n{i}", f"aten.n{i}", i, counterfactual=turned(RefusalKind.DTYPE, "", change))
         for i, change in enumerate(changes)
     ]
     assert kinds(upstream(*nodes)) == [CauseKind.TRUNCATED_DTYPE, CauseKind.DTYPE]
