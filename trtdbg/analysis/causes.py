@@ -78,8 +78,9 @@ class Reason(Record, frozen=True, kw_only=True):
 
 def is_operator(node: NodeRecord) -> bool:
     """Returns whether a node computes something: no `getitem`, no arithmetic on sizes."""
-    name = node.target.rsplit(".", 1)[-1]
-    return node.op == "call_function" and name != "getitem" and not name.startswith("sym_")
+    parts = node.target.split(".")
+    wiring = parts[-1] == "getitem" or any(part.startswith("sym_") for part in parts)
+    return node.op == "call_function" and not wiring
 
 
 def operators_outside(report: Report) -> tuple[NodeRecord, ...]:
