@@ -57,7 +57,6 @@ CODES: Final[dict[CauseKind, str]] = {
     CauseKind.OTHER_OVERLOAD: "TD106",
     CauseKind.FLAVOUR: "TD107",
     CauseKind.SETTING: "TD108",
-    CauseKind.PARTITIONER: "TD108",
     CauseKind.DATA_DEPENDENT: "TD109",
     CauseKind.DTYPE: "TD110",
     CauseKind.DYNAMIC_SHAPE: "TD110",
