@@ -56,9 +56,8 @@ def test_an_integer_bit_mask_is_turned_by_operand_and_scalar_together() -> None:
         (ChangePlace.OPERAND, "ids", None, "int64", "bool"),
         (ChangePlace.ARGUMENT, "bitwise_and", "1", "3", "True"),
     ]
-    assert (
-        found.text
-        == "rejects because ids is int64 and other=3; no change that keeps the result was found"
+    assert found.text == (
+        "rejects because ids is int64 and other=3; no change that keeps the result was found"
     )
 
 
@@ -168,7 +167,7 @@ def test_a_validator_that_raises_on_a_default_is_turned_by_writing_it_out() -> N
     assert sort.kind is RefusalKind.CRASHED
     assert changes(sort) == [(ChangePlace.ARGUMENT, "sort", "1", None, "1")]
     assert "IndexError" in sort.text
-    assert sort.text.endswith("accepts once dim=-1 is written out")
+    assert sort.text.endswith("accepts dim=1, which counts from the front")
 
 
 def test_an_option_that_is_refused_is_turned_by_its_default() -> None:
