@@ -17,7 +17,7 @@ def consequence_lines(report: Report) -> list[str]:
     if found is None:
         return []
     if not found.tried:
-        return ["no operator is refused: there is nothing to gain"]
+        return []
     nodes = {node.name: node for node in report.nodes}
     lines = [_consequence(found, each, nodes.get(each.node)) for each in found.tried]
     if len(found.tried) < found.refused:
@@ -52,9 +52,12 @@ def _becomes(before: int, after: int, noun: str) -> str:
 
 
 def suggestion_lines(report: Report) -> list[str]:
-    """Returns the suggested policy: what it reaches, its flags, torch_tensorrt's settings."""
+    """Returns the suggested policy: what it reaches, its flags, torch_tensorrt's settings.
+
+    Nothing where no truncation puts more operators into engines.
+    """
     found = report.suggestion
-    if found is None:
+    if found is None or not any(_lists(found)):
         return []
     reach = f"{found.accepted} of {count(found.operators, 'operator')}"
     tried = f"{found.tried} policies" if found.tried > 1 else "1 policy"

@@ -55,16 +55,14 @@ def cost_text(cost: Cost) -> str:
 
 
 def cure_text(cure: Cure) -> str:
-    """Returns a cure with what to type and what it brings."""
+    """Returns a cure with what it brings, what to type, and how far the numbers move."""
+    command = f"; {cure.type}" if cure.type is not None else ""
     if cure.kind is CureKind.NONE:
-        return cure.say
-    reach = ""
-    if cure.engines_before is not None and cure.engines_after is not None:
-        before = count(cure.engines_before, "engine")
-        verb = "becomes" if cure.engines_before == 1 else "become"
-        reach = f"; {before} {verb} {cure.engines_after}"
-    command = f": {cure.type}" if cure.type is not None else ""
-    return f"cure ({cure.kind.value}): {cure.say}{command}{reach}"
+        return f"{cure.say}{command}"
+    numbers = f"; {cure.numbers_reason}" if cure.numbers_reason is not None else ""
+    if cure.numbers is not None:
+        numbers = f"; the outputs differ by {cure.numbers:.3g} at most"
+    return f"cure ({cure.kind.value}): {cure.say}{command}{numbers}"
 
 
 def lines(report: Report) -> list[str]:

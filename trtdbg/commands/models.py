@@ -93,7 +93,13 @@ def analyse(shell: Shell, model: str, choices: Choices, run: Run | None = None) 
 
 
 def weigh(
-    shell: Shell, model: str, choices: Choices, *, consequences: bool, suggestion: bool
+    shell: Shell,
+    model: str,
+    choices: Choices,
+    *,
+    consequences: bool,
+    suggestion: bool,
+    cures: bool = False,
 ) -> Report:
     """Returns the report of a model with what to do about refusals.
 
@@ -102,8 +108,8 @@ def weigh(
     """
     if is_saved_report(model):
         raise UsageError(
-            f"--consequences and --suggest do not go with the saved report {model}, which "
-            "holds no program",
+            f"--advice, --consequences and --suggest do not go with the saved report {model}, "
+            "which holds no program",
             remedy="give the .pt2 file",
         )
     request = Weigh(
@@ -111,6 +117,7 @@ def weigh(
         policy=choices.policy,
         consequences=consequences,
         suggestion=suggestion,
+        cures=cures,
     )
     return ask(shell, request)
 

@@ -42,11 +42,14 @@ class Questions:
     """Nodes whose wide dtype is followed to where it begins."""
     bisections: tuple[str, ...] = ()
     """Nodes whose passes are told."""
+    cures: bool = False
 
     def is_open(self, report: Report) -> bool:
         """Returns whether the worker has to be asked for more than the report holds."""
-        return (self.consequences and report.consequences is None) or (
-            self.suggestion and report.suggestion is None
+        return (
+            (self.consequences and report.consequences is None)
+            or (self.suggestion and report.suggestion is None)
+            or (self.cures and any(not cause.cures for cause in report.causes))
         )
 
     def answers(self, report: Report) -> list[list[str]]:
@@ -156,6 +159,12 @@ def _node_data(reports: Sequence[Report]) -> str:
 )
 @numerics_options
 @_reason_option(
+    "--advice",
+    "cures",
+    is_flag=True,
+    help="Try what could help against each cause in this model, and show what does.",
+)
+@_reason_option(
     "--consequences",
     is_flag=True,
     help="Say what each refused operator costs: engines and operators if it were accepted.",
@@ -191,6 +200,7 @@ def command(
     kind: str,
     output: str | None,
     measured: shared.Run | None,
+    cures: bool,
     consequences: bool,
     suggest: bool,
     traces: tuple[str, ...],
@@ -209,7 +219,7 @@ def command(
         choices,
         all_nodes=all_nodes,
         measured=measured,
-        questions=Questions(consequences, suggest, traces, bisections),
+        questions=Questions(consequences, suggest, traces, bisections, cures),
         page=Page(Format(kind), output),
         json_to=json_to,
         force=force,
@@ -254,6 +264,7 @@ def run(
                 choices,
                 consequences=asked.consequences,
                 suggestion=asked.suggestion,
+                cures=asked.cures,
             )
         answers[:] = asked.answers(report)
         return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from trtdbg.policy import Settings, Timing
+from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records.graph import Record, Source
 
 
@@ -87,6 +87,17 @@ class Cure(Record, frozen=True, kw_only=True):
     """Largest absolute difference of the outputs of both programs, on the CPU."""
     numbers_reason: str | None = "numbers not compared"
     """Why `numbers` is None; None if it is not."""
+    torch_ops_before: int | None = None
+    """Operators left to PyTorch, here and below; None of a cure of kind `none`."""
+    torch_ops_after: int | None = None
+    source: Source | None = None
+    """The line to edit; None of other kinds."""
+    line: str | None = None
+    """That line rewritten, where it parses to exactly the call that was tried."""
+    policy: TruncationPolicy | None = None
+    """Of kind `policy`, what to build with."""
+    settings: Settings | None = None
+    """The settings that were tried; None of other kinds."""
 
 
 class Cause(Record, frozen=True, kw_only=True):

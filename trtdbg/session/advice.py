@@ -22,6 +22,7 @@ from trtdbg.dtypes import WIDE_POLICY_DTYPES
 from trtdbg.graphs.graph import Emit, Typing, captured_log
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
+    Cause,
     Consequences,
     Dtype,
     NodeRecord,
@@ -29,6 +30,7 @@ from trtdbg.records import (
     Suggestion,
     Verdict,
 )
+from trtdbg.session import costs
 from trtdbg.stages import consequences, infer, partition, validate
 
 MOST_WEIGHED = 50
@@ -68,6 +70,27 @@ def weigh_refusals(
         refused=len(refused),
         tried=consequences.weigh(refused[:MOST_WEIGHED], partition_without, emit),
     )
+
+
+def weigh_causes(
+    report: Report, module: GraphModule, options: Any, emit: Emit
+) -> tuple[Cause, ...]:
+    """Returns the causes of a report with what each costs: one partition a cause.
+
+    Args:
+        report: the analysis in force.
+        module: the graph that was partitioned, under its typing.
+        options: torch_tensorrt's CompilationSettings that it was partitioned with.
+        emit: progress.
+    """
+    kept_out = frozenset(n.name for n in report.nodes if _is_kept_out(report, n))
+    tolerant = report.policy.timing is not Timing.UPSTREAM
+
+    def partitioned(accepted: frozenset[str]) -> partition.Split:
+        others = kept_out - accepted
+        return partition.partition(module, options, tolerant=tolerant, refused=others)
+
+    return costs.weigh(report.causes, partitioned, emit)
 
 
 def weighable(report: Report) -> Iterator[str]:

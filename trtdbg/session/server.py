@@ -140,7 +140,10 @@ class Handler:
                     session, tolerance = self._session(job), (request.atol, request.rtol)
                     return session.numerics(policy, inputs, seed, *tolerance)
                 case Weigh(job=job, policy=policy, consequences=each, suggestion=best):
-                    return self._session(job).weigh(policy, consequences=each, suggestion=best)
+                    session = self._session(job)
+                    if request.cures:
+                        session.cures(policy, request.seconds)
+                    return session.weigh(policy, consequences=each, suggestion=best)
                 case Reproduce(job=job, policy=policy, nodes=nodes, codes=codes):
                     return self._session(job).reproduce(policy, nodes, codes)
                 case Attempt(job=job):

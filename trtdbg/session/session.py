@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import torch
+from torch.export import ExportedProgram
 
 from trtdbg.analysis.causes import derive
 from trtdbg.analysis.findings import Evidence, find
@@ -22,10 +24,11 @@ from trtdbg.compat.patches import absent_patches
 from trtdbg.errors import StageError, UnavailableError, UsageError
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import first_line, recorded_dtype
-from trtdbg.policy import TruncationPolicy, VerdictSource
+from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     Binding,
     Capability,
+    Cause,
     Dtype,
     ModelInfo,
     Report,
@@ -35,6 +38,7 @@ from trtdbg.session import advice, execution, reasons, recipes, runnable
 from trtdbg.session.analysed import Analysed, Context
 from trtdbg.session.attempts import attempt
 from trtdbg.session.builder import Builder
+from trtdbg.session.cures import Trials
 from trtdbg.session.engine_cache import EngineCache
 from trtdbg.session.lowered import FailedLowering, Lowered
 from trtdbg.session.measured import measure
@@ -132,6 +136,49 @@ class Session:
         other._settings = job.settings
         other._analyses = {}
         return other
+
+    @property
+    def settings(self) -> Settings:
+        """Compilation settings in force."""
+        return self._settings
+
+    @property
+    def loaded(self) -> LoadedProgram:
+        """The program as it was opened; it must not be changed."""
+        return self._loaded
+
+    @property
+    def program(self) -> ExportedProgram:
+        """The exported program; it must not be changed."""
+        return self._loaded.program
+
+    def variant(
+        self, program: ExportedProgram | None = None, settings: Settings | None = None
+    ) -> Session:
+        """Returns a session of the program edited, or compiled with other settings.
+
+        It lowers anew; what TensorRT answered is shared.
+        """
+        other = copy.copy(self)
+        other._lowered, other._analyses = {}, {}
+        if settings is not None:
+            other._settings = settings
+        if program is not None:
+            other._loaded = replace(self._loaded, program=program)
+            other._exported = {n.name: recorded_dtype(n) for n in program.graph.nodes}
+        return other
+
+    def cures(self, policy: TruncationPolicy, seconds: float) -> Report:
+        """Returns the report with what was tried against each cause, and helped.
+
+        Args:
+            policy: the analysis whose causes are to be cured.
+            seconds: after which no further trial is begun.
+        """
+        analysis = self._analysis(policy)
+        causes = Trials(self, policy, seconds).all_cures(self._weighed_causes(analysis))
+        analysis.report = msgspec.structs.replace(analysis.report, causes=causes)
+        return analysis.report
 
     def analyze(self, policy: TruncationPolicy) -> Report:
         """Returns the report under a policy, networks defined and nothing built.
@@ -296,6 +343,18 @@ class Session:
         report = msgspec.structs.replace(analysis.report, numerics=measured)
         analysis.report = analysis.judged(report)
         return analysis.report
+
+    def _weighed_causes(self, analysis: _Analysis) -> tuple[Cause, ...]:
+        """Returns the causes of an analysis with what each costs."""
+        report, graph = analysis.report, analysis.analysed.partitioned
+        if graph is None:
+            return report.causes
+        return advice.weigh_causes(
+            report,
+            graph,
+            compilation_settings(self._settings, report.policy.timing.is_upstream),
+            self._progress,
+        )
 
     def weigh(
         self, policy: TruncationPolicy, *, consequences: bool, suggestion: bool

@@ -46,7 +46,7 @@ def weigh(
 
 def _weigh_one(name: str, partition_without: Callable[[str], Partition]) -> Consequence:
     try:
-        with _accepted(name):
+        with accepting(frozenset({name})):
             split = partition_without(name)
     except Exception as error:
         # Another node's validator may raise, which ends torch_tensorrt's partitioner.
@@ -57,8 +57,8 @@ def _weigh_one(name: str, partition_without: Callable[[str], Partition]) -> Cons
 
 
 @contextlib.contextmanager
-def _accepted(name: str) -> Iterator[None]:
-    """Lets both partitioners and the registry accept one node, inside the block.
+def accepting(names: frozenset[str]) -> Iterator[None]:
+    """Patches both partitioners and the registry to accept some nodes, inside the block.
 
     The registry too, because the validator of `getitem` asks it about the node it reads.
 
@@ -72,7 +72,7 @@ def _accepted(name: str) -> Iterator[None]:
     )
 
     def is_meant(node: Any) -> bool:
-        return isinstance(node, Node) and node.meta.get(NODE_MARK) == name
+        return isinstance(node, Node) and node.meta.get(NODE_MARK) in names
 
     def supporting(is_supported: Callable[..., bool]) -> Callable[..., bool]:
         def is_node_supported(self: Any, submodules: Any, node: Node) -> bool:

@@ -104,6 +104,10 @@ class Measure(Message, frozen=True, kw_only=True):
     rtol: float = DEFAULT_RTOL
 
 
+CURE_SECONDS = 120.0
+"""How long cures are tried unless something else is asked for."""
+
+
 class Weigh(Message, frozen=True, kw_only=True):
     """Asks what to do about refusals, for the `Report` with the answers."""
 
@@ -113,6 +117,10 @@ class Weigh(Message, frozen=True, kw_only=True):
     """What accepting each refused node alone would change."""
     suggestion: bool = False
     """The least truncation that accepts the most nodes."""
+    cures: bool = False
+    """What was tried against each cause in this model, and helped."""
+    seconds: float = CURE_SECONDS
+    """After which no further cure is tried."""
 
 
 class Reproduce(Message, frozen=True, kw_only=True):

@@ -71,10 +71,8 @@ def test_it_is_said_that_not_all_refused_operators_were_tried() -> None:
     assert consequence_lines(report)[-1] == "the first 1 of 80 refused operators were tried"
 
 
-def test_nothing_refused_means_nothing_to_gain() -> None:
-    assert consequence_lines(weighed(refused=0)) == [
-        "no operator is refused: there is nothing to gain"
-    ]
+def test_where_no_operator_is_refused_nothing_is_said_of_refusals() -> None:
+    assert consequence_lines(weighed(refused=0)) == []
     assert consequence_lines(canned.LATE) == [], "nobody asked"
 
 

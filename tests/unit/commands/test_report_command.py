@@ -13,7 +13,7 @@ from trtdbg.commands.models import Run
 from trtdbg.commands.options import Choices
 from trtdbg.errors import CancelledError, ExitCode, OutputError, UsageError, WorkerError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
-from trtdbg.records import Consequences, Report
+from trtdbg.records import Consequence, Consequences, Report
 from trtdbg.worker.messages import Analyze, Job, Measure, Weigh
 
 CHOICES = Choices(
@@ -152,7 +152,12 @@ def test_numerics_of_a_saved_report_is_refused() -> None:
     assert "--numerics does not go with the saved report" in shell.failures[0][1]
 
 
-CONSEQUENCES = Consequences(engines=2, torch_ops=1, refused=0)
+CONSEQUENCES = Consequences(
+    engines=2,
+    torch_ops=1,
+    refused=1,
+    tried=(Consequence(node="softmax", engines=1, torch_ops=0),),
+)
 
 
 def test_consequences_and_suggestion_are_asked_for_once_and_shown(model: str) -> None:
@@ -167,7 +172,7 @@ def test_consequences_and_suggestion_are_asked_for_once_and_shown(model: str) ->
         True,
         True,
     )
-    assert "there is nothing to gain" in shell.stdout
+    assert "2 engines become 1" in shell.stdout
 
 
 def test_a_saved_report_shows_its_consequences_and_has_no_more_to_ask(
@@ -180,7 +185,7 @@ def test_a_saved_report_shows_its_consequences_and_has_no_more_to_ask(
     shell = FakeShell()
     asked = report.Questions(consequences=True)
     assert report.run(shell, (saved,), default, questions=asked) is ExitCode.CLEAN
-    assert "there is nothing to gain" in shell.stdout
+    assert "2 engines become 1" in shell.stdout
     asked = report.Questions(suggestion=True)
     assert report.run(shell, (saved,), default, questions=asked) is ExitCode.USAGE
     assert "holds no program" in shell.failures[0][1]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from trtdbg.policy import Settings, Timing, TruncationPolicy  # noqa: E402
+from trtdbg.records import CureKind, Report  # noqa: E402
+from trtdbg.worker.messages import Job  # noqa: E402
+
+LATE, UPSTREAM = (TruncationPolicy(timing=t) for t in (Timing.LATE, Timing.UPSTREAM))
+
+
+@pytest.fixture
+def cured(tmp_path: Path, torch_tensorrt_ready: None) -> Callable[..., Report]:
+    """Returns a function that tries cures for a forward function."""
+    from trtdbg.session.session import Session
+
+    def cure(
+        forward: Any,
+        *args: Any,
+        policy: TruncationPolicy = UPSTREAM,
+        settings: Settings | None = None,
+    ) -> Report:
+        model = type("Model", (torch.nn.Module,), {"forward": forward})().eval()
+        path = tmp_path / "model.pt2"
+        with torch.no_grad():
+            torch.export.save(torch.export.export(model, args), path)
+        job = Job(model=str(path), settings=settings or Settings())
+        return Session(job, lambda _: None).cures(policy, 300.0)
+
+    return cure
+
+
+def test_a_float64_island_is_cured_by_late_and_by_leaving_the_cast_out(
+    cured: Callable[..., Report],
+) -> None:
+    def island(self: Any, x: Any) -> Any:
+        return torch.relu(torch.softmax(torch.relu(x).double(), -1).float())
+
+    (cause,) = cured(island, torch.randn(4, 4)).causes
+    assert {cure.kind for cure in cause.cures} == {CureKind.POLICY, CureKind.EDIT}
+    for cure in cause.cures:
+        assert (cure.engines_before, cure.engines_after) == (2, 1)
+        assert cure.numbers is not None
+        assert cure.numbers < 1e-5
+    assert cause.cost is not None
+    assert (cause.cost.engines, cause.cost.torch_ops) == (1, 1)
+
+
+def test_a_float64_that_the_numbers_need_is_not_cured_by_dropping_it(
+    cured: Callable[..., Report],
+) -> None:
+    def apart(self: Any, x: Any) -> Any:
+        return torch.relu((x.double() + 1e8) - 1e8).float() * 3
+
+    (cause,) = cured(apart, torch.rand(4, 4)).causes
+    assert [cure.kind for cure in cause.cures] == [CureKind.NONE]
+
+
+def test_a_setting_that_keeps_an_operator_out_is_cured_by_taking_it_back(
+    cured: Callable[..., Report],
+) -> None:
+    settings = Settings(torch_executed_ops=("torch.ops.aten.relu.default",))
+
+    def forward(self: Any, x: Any) -> Any:
+        return torch.sigmoid(torch.relu(torch.exp(x)))
+
+    report = cured(forward, torch.randn(4), policy=LATE, settings=settings)
+    (cure,) = report.causes[0].cures
+    assert cure.kind is CureKind.SETTING
+    assert (cure.engines_before, cure.engines_after) == (2, 1)
+    assert cure.settings is not None
+    assert cure.settings.torch_executed_ops == ()
+
+
+def test_a_clean_model_gets_no_advice(cured: Callable[..., Report]) -> None:
+    assert cured(lambda self, x: torch.relu(x) + 1, torch.randn(4)).causes == ()
+
+
+def test_48_alike_refusals_are_weighed_with_one_partition_more(
+    cured: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trtdbg.session import advice, cures
+
+    def deep(self: Any, x: Any) -> Any:
+        for _ in range(48):
+            x = torch.special.i0(torch.relu(x))
+        return x
+
+    made: list[int] = []
+    real = advice.partition.partition
+
+    def counted(*args: Any, **more: Any) -> Any:
+        made.append(1)
+        return real(*args, **more)
+
+    monkeypatch.setattr(cures.Trials, "all_cures", lambda self, causes: causes)
+    monkeypatch.setattr(advice, "partition", type("P", (), {"partition": counted, "Split": 0}))
+    (cause,) = cured(deep, torch.rand(2) * 1e-3, policy=LATE).causes
+    assert len(cause.nodes) == 48
+    assert cause.cost is not None
+    assert cause.cost.torch_ops == 48
+    assert len(made) == 2

@@ -1,0 +1,505 @@
+"""Tries cures of a break in the model itself: each is applied, lowered and partitioned again.
+
+Nothing is offered that was not tried, that brings nothing, or that changes the numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from torch.export import ExportedProgram
+from torch.fx import Node
+
+from trtdbg.analysis.cure_words import becomes, reproducing
+from trtdbg.analysis.summary import broken_end, operator_text
+from trtdbg.errors import TrtdbgError
+from trtdbg.graphs.deviations import Tolerance
+from trtdbg.graphs.editing import EditError, Editor
+from trtdbg.graphs.graph import source_of
+from trtdbg.graphs.replay import ProgramInputs
+from trtdbg.graphs.rewrites import Rewrite, float64_dropped, rewrites
+from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
+from trtdbg.records import Agreement as NodeAgreement
+from trtdbg.records import (
+    BuildStatus,
+    Cause,
+    CauseKind,
+    Cure,
+    CureKind,
+    NodeRecord,
+    RefusalKind,
+    Report,
+    Source,
+    Verdict,
+)
+from trtdbg.stages import agreement, subgraph
+from trtdbg.stages.agreement import Agreement
+from trtdbg.stages.capture import copy_program
+from trtdbg.stages.inputs import program_inputs
+from trtdbg.worker.messages import DEFAULT_ATOL, DEFAULT_RTOL
+
+if TYPE_CHECKING:
+    from trtdbg.session.session import Session
+
+MOST_ALONE = 6
+"""Other ways to write one operator that are tried on it alone."""
+
+_TOLERANCE = Tolerance(DEFAULT_ATOL, DEFAULT_RTOL)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is left of a model's breaks, worst first; less is better."""
+
+    broken: bool
+    """There is no partition."""
+    failing: int
+    """Engines that TensorRT refuses."""
+    torch_ops: int
+    engines: int
+
+    @classmethod
+    def of(cls, report: Report) -> Outcome:
+        """Returns the outcome of a report."""
+        return cls(
+            broken_end(report) is not None,
+            _failing_engines(report),
+            len(report.torch_ops),
+            len(report.engines),
+        )
+
+    def is_better(self, other: Outcome) -> bool:
+        """Returns whether it is strictly better, nothing being traded for something worse."""
+        mine = (self.broken, self.failing, self.torch_ops, self.engines)
+        return mine < (other.broken, other.failing, other.torch_ops, other.engines)
+
+
+class Trials:
+    """Tries cures for the breaks of one analysis, under one budget of time."""
+
+    def __init__(self, session: Session, policy: TruncationPolicy, seconds: float) -> None:
+        """Starts the clock.
+
+        Args:
+            session: of the model.
+            policy: the analysis whose breaks are to be cured.
+            seconds: after which no further trial is begun.
+        """
+        self.session = session
+        self.policy = policy
+        self.seconds = seconds
+        self.report = session.analyze(policy)
+        self.now = Outcome.of(self.report)
+        self.rows = {node.name: node for node in self.report.nodes}
+        self.deadline = time.monotonic() + seconds
+        self.tried = 0
+
+    def cures(self, one: Cause) -> tuple[Cure, ...]:
+        """Returns what helps against a break, cheapest first; one of kind `none` if nothing.
+
+        Empty if the time was up before everything was tried and nothing helped until then.
+        """
+        if one.kind is CauseKind.LOWERING_FAILED:
+            return ()
+        found = [*self._policies(one), *self._settings(one)]
+        edit = next(self._edits(one), None)
+        if edit is not None:
+            found.append(edit)
+        if not found and not self.is_over():
+            found.append(self._nothing(one))
+        return tuple(found)
+
+    def all_cures(self, causes: Sequence[Cause]) -> tuple[Cause, ...]:
+        """Returns causes with their cures, in their order.
+
+        What makes a validator answer that ended the partition is the cure of that end too.
+        """
+        cured: dict[int, tuple[Cure, ...]] = {}
+        for place, one in enumerate(causes):
+            if one.kind is not CauseKind.PARTITION_FAILED:
+                cured[place] = self.cures(one)
+        mended = next(
+            (
+                cured[place]
+                for place, one in enumerate(causes)
+                if one.kind is CauseKind.VALIDATOR_CRASHED
+                and any(cure.kind is not CureKind.NONE for cure in cured[place])
+            ),
+            None,
+        )
+        for place, one in enumerate(causes):
+            if one.kind is CauseKind.PARTITION_FAILED:
+                cured[place] = mended or self.cures(one)
+        return tuple(
+            msgspec.structs.replace(one, cures=cured[place])
+            for place, one in enumerate(causes)
+        )
+
+    def is_over(self) -> bool:
+        """Returns whether the time for trials is used up."""
+        return time.monotonic() >= self.deadline
+
+    # Policies.
+
+    def _policies(self, one: Cause) -> Iterator[Cure]:
+        for policy in self._other_policies(one):
+            if self.is_over():
+                return
+            report = self._analysed(self.session, policy)
+            if report is None or not self._resolves(one, report):
+                continue
+            numbers = self._numbers_under(policy)
+            if numbers is None:
+                continue
+            flags = _flags(policy)
+            yield self._cure(
+                CureKind.POLICY,
+                f"build with trtdbg, {_policy_words(policy)}",
+                f"trtdbg build MODEL {flags} --save DIR, or trtdbg.compile in Python",
+                report,
+                numbers,
+                policy=policy,
+            )
+            return
+
+    def _other_policies(self, one: Cause) -> Iterator[TruncationPolicy]:
+        late = TruncationPolicy(timing=Timing.LATE)
+        if _is_refused_by_tensorrt(one):
+            return
+        if self.policy.timing is not Timing.LATE:
+            yield late
+        if any(_holds(self.rows[name], "int64") for name in one.nodes if name in self.rows):
+            every = ("float64", "int64")
+            narrow = msgspec.structs.replace(
+                late, inputs=every, constants=every, computed=every
+            )
+            if narrow != self.policy:
+                yield narrow
+
+    def _numbers_under(self, policy: TruncationPolicy) -> Agreement | None:
+        """Returns how far the program is from itself under a policy, None if too far."""
+        try:
+            measured = self.session.numerics(policy).numerics
+        except TrtdbgError as error:
+            return Agreement(True, None, f"numbers not compared: {error}")
+        if measured is None or measured.note is not None:
+            note = measured.note if measured is not None else None
+            return Agreement(True, None, f"numbers not compared: {note}")
+        if any(row.agreement is NodeAgreement.BEYOND for row in measured.outputs):
+            return None
+        errors = [row.max_abs_error for row in measured.outputs if row.max_abs_error]
+        return Agreement(True, max(errors, default=0.0), f"compared on {measured.inputs}")
+
+    # Settings.
+
+    def _settings(self, one: Cause) -> Iterator[Cure]:
+        for name, settings in self._other_settings(one):
+            if self.is_over():
+                return
+            report = self._analysed(self.session.variant(settings=settings), self.policy)
+            if report is None or not self._resolves(one, report):
+                continue
+            value = getattr(settings, name)
+            yield self._cure(
+                CureKind.SETTING,
+                f"set {name} to {_value_text(value)}",
+                _setting_text(name, value),
+                report,
+                Agreement(True, None, "numbers not compared: the program stays the same"),
+                settings=settings,
+            )
+            return
+
+    def _other_settings(self, one: Cause) -> Iterator[tuple[str, Settings]]:
+        now = self.session.settings
+        rows = [self.rows[name] for name in one.nodes if name in self.rows]
+        excluded = [n for n in rows if _is_kind(n, RefusalKind.EXCLUDED)]
+        if now.torch_executed_ops and excluded:
+            targets = {f"torch.ops.{node.target}" for node in excluded}
+            left = tuple(op for op in now.torch_executed_ops if op not in targets)
+            yield "torch_executed_ops", _with(now, torch_executed_ops=left)
+        if now.fallback_data_dependent_ops and excluded:
+            yield (
+                "fallback_data_dependent_ops",
+                _with(now, fallback_data_dependent_ops=False),
+            )
+        if all(
+            node.verdict is Verdict.ACCEPT for node in rows
+        ) and not _is_refused_by_tensorrt(one):
+            if now.min_block_size > 1:
+                yield "min_block_size", _with(now, min_block_size=1)
+            if now.partitioner is Partitioner.FAST:
+                yield "partitioner", _with(now, partitioner=Partitioner.GLOBAL)
+            return
+        if any(_is_symbolic(n) for n in rows) and not now.assume_dynamic_shape_support:
+            yield (
+                "assume_dynamic_shape_support",
+                _with(now, assume_dynamic_shape_support=True),
+            )
+        if not now.enable_experimental_decompositions and not excluded:
+            yield (
+                "enable_experimental_decompositions",
+                _with(now, enable_experimental_decompositions=True),
+            )
+        if any("attention" in n.target for n in rows) and not now.decompose_attention:
+            yield "decompose_attention", _with(now, decompose_attention=True)
+
+    # Edits of the exported program.
+
+    def _edits(self, one: Cause) -> Iterator[Cure]:
+        program = self.session.program
+        nodes = {node.name: node for node in program.graph.nodes}
+        named = [self.rows[name].from_node for name in one.nodes if name in self.rows]
+        origins = [nodes[name] for name in dict.fromkeys(named) if name in nodes]
+        if not origins:
+            return
+        for group in self._grouped(origins):
+            if self.is_over():
+                return
+            first = group[0]
+            if not first.everywhere and not self._promises(nodes[first.node], first.key):
+                continue
+            cure = self._tried_edit(one, group)
+            if cure is not None:
+                yield cure
+
+    def _grouped(self, origins: Sequence[Node]) -> Iterator[list[Rewrite]]:
+        """Yields each edit of the first operator with the same of the others."""
+        for each in float64_dropped(list(origins)):
+            yield [each]
+        by_node = [{each.key: each for each in rewrites(node)} for node in origins]
+        for key in dict.fromkeys(key for own in by_node for key in own):
+            yield [own[key] for own in by_node if key in own]
+
+    def _promises(self, node: Node, key: str) -> bool:
+        """Returns whether the edit of an operator alone is accepted, and means the same."""
+        alone = self._alone_program(node)
+        if alone is None:
+            return True
+        twin = next((n for n in alone.graph.nodes if n.target is node.target), None)
+        edit = next((e for e in rewrites(twin) if e.key == key), None) if twin else None
+        if edit is None:
+            return True
+        try:
+            edited = _edited(alone, [edit])
+        except EditError:
+            return False
+        hard = [agreement.hard_inputs(alone, seed) for seed in (1, 2)]
+        same = agreement.compare(alone, edited, hard, _TOLERANCE)
+        if not same.same and not same.note.startswith("the program does not run"):
+            return False
+        report = self._analysed(self.session.variant(program=edited), self.policy)
+        if report is None:
+            return False
+        outcome = Outcome.of(report)
+        return not (outcome.broken or outcome.failing or outcome.torch_ops)
+
+    def _alone_program(self, node: Node) -> ExportedProgram | None:
+        """Returns one operator as a program of its own, None if it cannot be cut out."""
+        module = self.session.program.graph_module
+        try:
+            pieces = subgraph.pieces(module)
+            place = next(i for i, piece in enumerate(pieces) if piece[0] is node)
+            return subgraph.exported(subgraph.cut(module, {place}))
+        except (TrtdbgError, StopIteration):
+            return None
+
+    def _tried_edit(self, one: Cause, group: list[Rewrite]) -> Cure | None:
+        program = self.session.program
+        try:
+            edited = _edited(program, group)
+        except EditError:
+            return None
+        report = self._analysed(self.session.variant(program=edited), self.policy)
+        if report is None or not Outcome.of(report).is_better(self.now):
+            return None
+        numbers = agreement.compare(program, edited, self._inputs(), _TOLERANCE)
+        if not numbers.same:
+            return None
+        first = group[0]
+        nodes = {node.name: node for node in program.graph.nodes}
+        source = source_of(nodes[first.node])
+        places = [source_of(nodes[each.node]) for each in group]
+        return self._cure(
+            CureKind.EDIT,
+            first.say,
+            _edit_text(first, source, places),
+            report,
+            numbers,
+            source=source,
+            line=first.line,
+        )
+
+    def _inputs(self) -> list[ProgramInputs]:
+        loaded = self.session.loaded
+        given = [program_inputs(loaded.program, loaded.example_inputs)]
+        if loaded.example_inputs is not None:
+            given.append(program_inputs(loaded.program, None, None, 1))
+        return given
+
+    # What is common.
+
+    def _nothing(self, one: Cause) -> Cure:
+        """Returns that nothing tried helps, and what builds at least, if that was needed."""
+        node = one.nodes[0] if one.nodes else None
+        say = "nothing that was tried helps"
+        if one.kind in (CauseKind.NO_CONVERTER, CauseKind.OTHER_OVERLOAD):
+            say = "no setting helps: this operator needs a converter"
+        how = reproducing(node) if node is not None else None
+        kept = self._kept_out(one) if self.now.failing or self.now.broken else None
+        if kept is not None:
+            names = ",".join(map(operator_text, kept[1].torch_executed_ops))
+            rest = "the rest is partitioned" if self.now.broken else "fewer engines fail"
+            say = f"{say}; --torch-executed-ops {names} keeps it in PyTorch, and {rest}"
+        return Cure(kind=CureKind.NONE, say=say, type=how, settings=kept[1] if kept else None)
+
+    def _kept_out(self, one: Cause) -> tuple[Report, Settings] | None:
+        """Returns the report with the operators of a break kept in PyTorch, if that helps."""
+        now = self.session.settings
+        targets = {f"torch.ops.{self.rows[n].target}" for n in one.nodes if n in self.rows}
+        kept = tuple(sorted({*now.torch_executed_ops, *targets}))
+        if kept == now.torch_executed_ops:
+            return None
+        settings = _with(now, torch_executed_ops=kept)
+        report = self._analysed(self.session.variant(settings=settings), self.policy)
+        if report is None or not Outcome.of(report).is_better(self.now):
+            return None
+        return report, settings
+
+    def _analysed(self, session: Session, policy: TruncationPolicy) -> Report | None:
+        self.tried += 1
+        try:
+            return session.analyze(policy)
+        except TrtdbgError:
+            return None
+
+    def _resolves(self, one: Cause, report: Report) -> bool:
+        """Returns whether a report of the same program is better, and the break is gone."""
+        if not Outcome.of(report).is_better(self.now):
+            return False
+        after = {node.name: node for node in report.nodes}
+        gone = [name for name in one.nodes if name not in after or _is_held(after[name])]
+        return bool(gone)
+
+    def _cure(
+        self,
+        kind: CureKind,
+        say: str,
+        typed: str,
+        report: Report,
+        numbers: Agreement,
+        **more: Any,
+    ) -> Cure:
+        after = Outcome.of(report)
+        brings = becomes(
+            (self.now.engines, self.now.torch_ops, self.now.failing, self.now.broken),
+            (after.engines, after.torch_ops, after.failing, after.broken),
+        )
+        plain = self._plain(kind, f"{say}: {brings}", typed, after)
+        reason = numbers.note if numbers.error is None else None
+        return msgspec.structs.replace(
+            plain, numbers=numbers.error, numbers_reason=reason, **more
+        )
+
+    def _plain(self, kind: CureKind, say: str, typed: str, after: Outcome) -> Cure:
+        return Cure(
+            kind=kind,
+            say=say,
+            type=typed,
+            engines_before=self.now.engines,
+            engines_after=after.engines,
+            torch_ops_before=self.now.torch_ops,
+            torch_ops_after=after.torch_ops,
+        )
+
+
+def _edited(program: ExportedProgram, edits: Sequence[Rewrite]) -> ExportedProgram:
+    """Returns a copy of a program with edits made in it.
+
+    Raises:
+        EditError: one cannot be made.
+    """
+    editor = Editor(copy_program(program))
+    for edit in edits:
+        edit.make(editor)
+    return editor.finished()
+
+
+def _is_refused_by_tensorrt(one: Cause) -> bool:
+    return one.kind in (
+        CauseKind.ENGINE_FAILED,
+        CauseKind.TENSORRT_REFUSES,
+        CauseKind.INSIDE_ENGINE,
+    )
+
+
+def _failing_engines(report: Report) -> int:
+    """Returns how many engines hold something that TensorRT refuses."""
+    failed = {e.index for e in report.engines if e.build.status is BuildStatus.FAILED}
+    refused = {n for c in report.causes if _is_refused_by_tensorrt(c) for n in c.nodes}
+    return len(failed | {n.engine for n in report.nodes if n.name in refused} - {None})
+
+
+def _is_held(node: NodeRecord) -> bool:
+    return node.engine is not None
+
+
+def _is_kind(node: NodeRecord, kind: RefusalKind) -> bool:
+    return node.counterfactual is not None and node.counterfactual.kind is kind
+
+
+def _is_symbolic(node: NodeRecord) -> bool:
+    return node.shape is not None and any(isinstance(size, str) for size in node.shape)
+
+
+def _holds(node: NodeRecord, dtype: str) -> bool:
+    return dtype in str(node.inferred) or dtype in str(node.counterfactual)
+
+
+def _with(settings: Settings, **changes: Any) -> Settings:
+    return msgspec.structs.replace(settings, **changes)
+
+
+def _flags(policy: TruncationPolicy) -> str:
+    usual = TruncationPolicy(timing=policy.timing)
+    return f"--timing {policy.timing.value}" if policy == usual else policy.flags()
+
+
+def _policy_words(policy: TruncationPolicy) -> str:
+    words = f"timing {policy.timing.value}"
+    return f"{words}, int64 narrowed too" if "int64" in policy.inputs else words
+
+
+def _value_text(value: Any) -> str:
+    return str(getattr(value, "value", value)) if value != () else "nothing"
+
+
+def _setting_text(name: str, value: Any) -> str:
+    if name == "partitioner":
+        return "torch_tensorrt: use_fast_partitioner=False; trtdbg: --partitioner global"
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        flag = flag if value else f"without {flag}"
+    elif isinstance(value, tuple):
+        shown = ",".join(map(operator_text, value))
+        flag = f"{flag} {shown}" if value else f"without {flag}"
+        return f"torch_tensorrt: {name}={set(value) or 'set()'}; trtdbg: {flag}"
+    else:
+        flag = f"{flag} {value}"
+    return f"torch_tensorrt: {name}={value}; trtdbg: {flag}"
+
+
+def _edit_text(first: Rewrite, source: Source | None, places: list[Source | None]) -> str:
+    lines = sorted({f"{p.line}" for p in places if p is not None and p.line is not None})
+    if source is None or source.line is None:
+        return f"write {first.call}"
+    also = f" (and {', '.join(n for n in lines if n != str(source.line))})"
+    more = also if len(lines) > 1 else ""
+    text = f"edit line {source.line}{more} of {source.file}, `{source.code}`"
+    if first.line is not None:
+        return f"{text}: it becomes `{first.line}`"
+    return f"{text}: the call to make is `{first.call}`"
