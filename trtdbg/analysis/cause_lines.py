@@ -61,7 +61,8 @@ def cure_text(cure: Cure) -> str:
         return f"{cure.say}{command}"
     numbers = f"; {cure.numbers_reason}" if cure.numbers_reason is not None else ""
     if cure.numbers is not None:
-        numbers = f"; the outputs differ by {cure.numbers:.3g} at most"
+        apart = f"differ by {cure.numbers:.3g} at most" if cure.numbers else "are the same"
+        numbers = f"; the outputs {apart}"
     return f"cure ({cure.kind.value}): {cure.say}{command}{numbers}"
 
 
