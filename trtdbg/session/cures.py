@@ -19,7 +19,7 @@ from trtdbg.analysis.summary import broken_end, operator_text
 from trtdbg.errors import TrtdbgError
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.editing import EditError, Editor
-from trtdbg.graphs.graph import source_of
+from trtdbg.graphs.graph import first_line, source_of
 from trtdbg.graphs.replay import ProgramInputs
 from trtdbg.graphs.rewrites import Rewrite, float64_dropped, rewrites
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
@@ -168,8 +168,6 @@ class Trials:
 
     def _other_policies(self, one: Cause) -> Iterator[TruncationPolicy]:
         late = TruncationPolicy(timing=Timing.LATE)
-        if _is_refused_by_tensorrt(one):
-            return
         if self.policy.timing is not Timing.LATE:
             yield late
         if any(_holds(self.rows[name], "int64") for name in one.nodes if name in self.rows):
@@ -381,6 +379,8 @@ class Trials:
         """Returns whether a report of the same program is better, and the break is gone."""
         if not Outcome.of(report).is_better(self.now):
             return False
+        if _is_refused_by_tensorrt(one):
+            return Outcome.of(report).failing < self.now.failing
         after = {node.name: node for node in report.nodes}
         gone = [name for name in one.nodes if name not in after or _is_held(after[name])]
         return bool(gone)
@@ -424,9 +424,15 @@ def _edited(program: ExportedProgram, edits: Sequence[Rewrite]) -> ExportedProgr
         EditError: one cannot be made.
     """
     editor = Editor(copy_program(program))
-    for edit in edits:
-        edit.make(editor)
-    return editor.finished()
+    try:
+        for edit in edits:
+            edit.make(editor)
+        return editor.finished()
+    except EditError:
+        raise
+    except Exception as error:
+        # FX and meta kernels refuse a graph in whatever exception they like.
+        raise EditError(first_line(error)) from error
 
 
 def _is_refused_by_tensorrt(one: Cause) -> bool:

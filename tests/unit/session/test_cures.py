@@ -78,6 +78,34 @@ def test_a_setting_that_keeps_an_operator_out_is_cured_by_taking_it_back(
     assert cure.settings.torch_executed_ops == ()
 
 
+def test_an_engine_that_tensorrt_refuses_is_cured_by_a_timing_under_which_it_does_not(
+    cured: Callable[..., Report],
+) -> None:
+    norm = torch.nn.BatchNorm2d(3).double().eval()
+
+    def forward(self: Any, x: Any) -> Any:
+        return torch.relu(
+            torch.nn.functional.batch_norm(
+                x, norm.running_mean, norm.running_var, norm.weight, norm.bias
+            )
+        )
+
+    (cause,) = cured(forward, torch.randn(1, 3, 4, 4, dtype=torch.float64)).causes
+    assert cause.cures[0].kind is CureKind.POLICY
+    assert cause.cures[0].policy is not None
+    assert cause.cures[0].policy.timing is Timing.LATE
+
+
+def test_two_bools_multiplied_are_said_as_logic(cured: Callable[..., Report]) -> None:
+    def forward(self: Any, x: Any, y: Any) -> Any:
+        return torch.where((x > 0) * (y > 0), x, y)
+
+    (cause,) = cured(forward, torch.randn(4), torch.randn(4)).causes
+    (cure,) = cause.cures
+    assert cure.kind is CureKind.EDIT
+    assert "torch.logical_and" in str(cure.type)
+
+
 def test_a_clean_model_gets_no_advice(cured: Callable[..., Report]) -> None:
     assert cured(lambda self, x: torch.relu(x) + 1, torch.randn(4)).causes == ()
 
