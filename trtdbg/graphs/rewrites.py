@@ -77,6 +77,8 @@ class Rewrite:
     """The source line rewritten, if it parses to exactly that call."""
     replaces: bool = True
     """Whether a value, an argument or an operator is replaced; a dtype is not."""
+    also: tuple[str, ...] = ()
+    """Further nodes whose lines are edited in the same way."""
     everywhere: bool = False
     """Whether it stands for more than its own node, so that screening alone says nothing."""
 
@@ -119,6 +121,7 @@ def float64_dropped(nodes: list[Node]) -> Iterator[Rewrite]:
         call=_float32_call(first),
         make=make,
         line=_float32_line(first),
+        also=tuple(names[1:]),
         everywhere=True,
     )
 

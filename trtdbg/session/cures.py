@@ -321,7 +321,8 @@ class Trials:
         first = group[0]
         nodes = {node.name: node for node in program.graph.nodes}
         source = source_of(nodes[first.node])
-        places = [source_of(nodes[each.node]) for each in group]
+        names = [name for each in group for name in (each.node, *each.also)]
+        places = [source_of(nodes[name]) for name in names]
         return self._cure(
             CureKind.EDIT,
             first.say,
@@ -500,12 +501,12 @@ def _setting_text(name: str, value: Any) -> str:
 
 
 def _edit_text(first: Rewrite, source: Source | None, places: list[Source | None]) -> str:
-    lines = sorted({f"{p.line}" for p in places if p is not None and p.line is not None})
     if source is None or source.line is None:
         return f"write {first.call}"
-    also = f" (and {', '.join(n for n in lines if n != str(source.line))})"
-    more = also if len(lines) > 1 else ""
-    text = f"edit line {source.line}{more} of {source.file}, `{source.code}`"
+    others = dict.fromkeys(str(place) for place in places if place is not None)
+    others.pop(str(source), None)
+    more = f", and {', '.join(others)} in the same way" if others else ""
+    text = f"edit line {source.line} of {source.file}, `{source.code}`"
     if first.line is not None:
-        return f"{text}: it becomes `{first.line}`"
-    return f"{text}: the call to make is `{first.call}`"
+        return f"{text}: it becomes `{first.line}`{more}"
+    return f"{text}: the call to make is `{first.call}`{more}"

@@ -52,6 +52,20 @@ def test_a_float64_island_is_cured_by_late_and_by_leaving_the_cast_out(
     assert (cause.cost.engines, cause.cost.torch_ops) == (1, 1)
 
 
+def test_every_line_that_an_edit_changes_is_named(cured: Callable[..., Report]) -> None:
+    def forward(self: Any, x: Any, y: Any) -> Any:
+        a = torch.relu(x).double()
+        b = torch.relu(y).double()
+        return torch.softmax(a + b, -1).float()
+
+    causes = cured(forward, torch.randn(4, 4), torch.randn(4, 4)).causes
+    edits = [c for cause in causes for c in cause.cures if c.kind is CureKind.EDIT]
+    assert edits
+    start = forward.__code__.co_firstlineno
+    for line in (start + 1, start + 2):
+        assert all(str(line) in str(edit.type) for edit in edits)
+
+
 def test_a_float64_that_the_numbers_need_is_not_cured_by_dropping_it(
     cured: Callable[..., Report],
 ) -> None:
