@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from tests import planting
+from tests.two_readings import parts, same_values
 from trtdbg.archive import load as loading
 from trtdbg.archive.load import load
 from trtdbg.compat.backstop import refused_events
@@ -340,35 +341,6 @@ def test_a_damaged_pickle_is_one_line(base, tmp_path, program):
 
 def test_a_healthy_archive_makes_the_backstop_hear_nothing(base):
     assert load(base).program is not None
-
-
-def parts(program):
-    """Returns what a program is made of, to compare two readings."""
-    nodes = [
-        (node.op, node.name, str(node.target), str(node.args), str(node.meta.get("val")))
-        for module in program.graph_module.modules()
-        if isinstance(module, torch.fx.GraphModule)
-        for node in module.graph.nodes
-    ]
-    tensors = {
-        name: (value.dtype, value.shape, value.stride(), value.requires_grad, type(value))
-        for name, value in [*program.state_dict.items(), *program.constants.items()]
-    }
-    return (
-        nodes,
-        tensors,
-        str(program.graph_signature),
-        str(program.range_constraints),
-        str(program.call_spec),
-        [str(entry) for entry in program.module_call_graph],
-        len(program._guards_code or ()),
-    )
-
-
-def same_values(one, other):
-    for name, value in [*one.state_dict.items(), *one.constants.items()]:
-        there = other.state_dict.get(name, other.constants.get(name))
-        assert torch.equal(value, there), name
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
