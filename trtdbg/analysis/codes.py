@@ -29,6 +29,8 @@ class Code(StrEnum):
     TD401 = "TD401"
     TD402 = "TD402"
     TD403 = "TD403"
+    TD404 = "TD404"
+    TD405 = "TD405"
     TD501 = "TD501"
     TD502 = "TD502"
     TD503 = "TD503"

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trtdbg.analysis.codes import Code
-from trtdbg.records import Agreement, NodeError, NodeRecord, Numerics, Report, dtype_text
+from trtdbg.analysis.summary import count
+from trtdbg.records import (
+    Agreement,
+    NodeError,
+    NodeRecord,
+    NotFinite,
+    Numerics,
+    Report,
+    dtype_text,
+)
 
 WORST = 10
 """Rows of nodes that differ most."""
@@ -40,6 +50,36 @@ def damages(report: Report) -> Iterator[Damage]:
             )
         elif row.name == measured.first_beyond:
             yield Damage(Code.TD402, row.name, _sentence(node, row, _beyond(row), measured))
+
+
+def not_finite_words(wrong: NotFinite) -> str:
+    """Returns how many values are nan or infinite, in words."""
+    kinds = [f"{n} nan" for n in (wrong.nan,) if n]
+    kinds += [f"{n} infinite" for n in (wrong.inf,) if n]
+    return f"{' and '.join(kinds)} of {count(wrong.elements, 'value')}"
+
+
+def what_depends(wrong: NotFinite) -> str:
+    """Returns which outputs depend on values that are not finite, in words."""
+    if not wrong.outputs:
+        return "no output depends on them, as a later operator leaves them out"
+    noun = "output" if len(wrong.outputs) == 1 else "outputs"
+    verb = "depends" if len(wrong.outputs) == 1 else "depend"
+    return f"{noun} {', '.join(wrong.outputs)} {verb} on them"
+
+
+def original_line(report: Report) -> str | None:
+    """Returns where the original itself goes wrong, with the source line; None if nowhere."""
+    wrong = report.numerics.not_finite if report.numerics is not None else None
+    if wrong is None:
+        return None
+    node = next((n for n in report.nodes if n.name == wrong.node), None)
+    place = f" ({node.source})" if node is not None and str(node.source or "") else ""
+    return (
+        f"The original program itself makes {not_finite_words(wrong)} at "
+        f"{wrong.node}{place}, of finite ones and without any truncation: "
+        f"{what_depends(wrong)}"
+    )
 
 
 def _sentence(node: NodeRecord, row: NodeError, what: str, measured: Numerics) -> str:
@@ -111,7 +151,10 @@ def headline(measured: Numerics) -> str:
         Agreement.NOT_COMPARED: "not compared",
     }
     parts = [f"{counts[a]} of {total} {words[a]}" for a in Agreement if counts[a]]
+    wrong = measured.not_finite
     tail = f"; {measured.note}" if measured.note else ""
+    if wrong is not None and wrong.outputs:
+        tail = f", as the original itself goes wrong at {wrong.node}{tail}"
     noun = "output" if total == 1 else "outputs"
     return f"{noun}: {', '.join(parts)}{tail}"
 
@@ -137,11 +180,20 @@ def worst_nodes(measured: Numerics) -> tuple[NodeError, ...]:
             key=lambda row: (
                 -row.overflowed - row.nan_mismatches - row.inf_mismatches,
                 -row.wrapped,
-                -(row.beyond / row.elements if row.elements else 0.0),
-                -(row.max_rel_error or 0.0),
+                -_excess(row),
             ),
         )
     )
+
+
+def _excess(row: NodeError) -> float:
+    """Returns an error as a multiple of the tolerance; of integers nothing is tolerated."""
+    if row.times_tolerance is not None:
+        return row.times_tolerance
+    if row.beyond:
+        return math.inf
+    # A report of an older version does not say it.
+    return row.max_rel_error or 0.0
 
 
 def unusual_nodes(measured: Numerics) -> tuple[NodeError, ...]:

@@ -32,6 +32,7 @@ class Deviation:
     beyond: int = 0
     max_abs_error: float | None = None
     max_rel_error: float | None = None
+    times_tolerance: float | None = None
     wrapped: int = 0
     nan_mismatches: int = 0
     inf_mismatches: int = 0
@@ -44,6 +45,7 @@ class Deviation:
             beyond=self.beyond + other.beyond,
             max_abs_error=_larger(self.max_abs_error, other.max_abs_error),
             max_rel_error=_larger(self.max_rel_error, other.max_rel_error),
+            times_tolerance=_larger(self.times_tolerance, other.times_tolerance),
             wrapped=self.wrapped + other.wrapped,
             nan_mismatches=self.nan_mismatches + other.nan_mismatches,
             inf_mismatches=self.inf_mismatches + other.inf_mismatches,
@@ -57,6 +59,7 @@ class Deviation:
             beyond=max(self.beyond, other.beyond),
             max_abs_error=_larger(self.max_abs_error, other.max_abs_error),
             max_rel_error=_larger(self.max_rel_error, other.max_rel_error),
+            times_tolerance=_larger(self.times_tolerance, other.times_tolerance),
             wrapped=max(self.wrapped, other.wrapped),
             nan_mismatches=max(self.nan_mismatches, other.nan_mismatches),
             inf_mismatches=max(self.inf_mismatches, other.inf_mismatches),
@@ -147,13 +150,15 @@ def _floats(original: torch.Tensor, computed: torch.Tensor, tolerance: Tolerance
     finite = torch.isfinite(wide) & torch.isfinite(narrow)
     wide, narrow = wide[finite], narrow[finite]
     error, scale = (narrow - wide).abs(), wide.abs()
-    beyond = error > tolerance.atol + tolerance.rtol * scale
+    allowed = tolerance.atol + tolerance.rtol * scale
+    beyond = error > allowed
     nans, infs = int(nan.sum()), int(inf.sum())
     return Deviation(
         elements=original.numel(),
         beyond=int(beyond.sum()) + nans + infs,
         max_abs_error=_finite(error.max()) if error.numel() else None,
         max_rel_error=_relative(error, scale),
+        times_tolerance=_times(error, allowed),
         nan_mismatches=nans,
         inf_mismatches=infs,
         overflowed=int(overflowed.sum()),
@@ -165,6 +170,12 @@ def _relative(error: torch.Tensor, scale: torch.Tensor) -> float | None:
     if not bool(some.any()):
         return None
     return _finite((error[some] / scale[some]).max())
+
+
+def _times(error: torch.Tensor, allowed: torch.Tensor) -> float | None:
+    """Returns the largest error as a multiple of what is tolerated; None without errors."""
+    wrong = error > 0
+    return _finite((error[wrong] / allowed[wrong]).max()) if bool(wrong.any()) else None
 
 
 def _finite(value: torch.Tensor) -> float:

@@ -258,7 +258,9 @@ def numerics(report: Report) -> Section:
     if measured is None:
         return "Numerics", None
     title = f"Numerics ({values.conditions(measured)})"
-    parts: list[RenderableType] = [Text(values.headline(measured), style="bold")]
+    wrong = values.original_line(report)
+    parts: list[RenderableType] = [] if wrong is None else [Text(wrong, style="bold red")]
+    parts.append(Text(values.headline(measured), style="bold"))
     if measured.outputs:
         parts.append(_errors("output", measured.outputs))
     if measured.first_beyond is not None:

@@ -47,6 +47,7 @@ from trtdbg.records.numerics import (
     Contender,
     Execution,
     NodeError,
+    NotFinite,
     Numerics,
 )
 from trtdbg.records.report import (
@@ -119,6 +120,7 @@ __all__ = [
     "ModelPath",
     "NodeError",
     "NodeRecord",
+    "NotFinite",
     "Numerics",
     "OtherFlavour",
     "PassRecord",

@@ -15,7 +15,7 @@ class Agreement(StrEnum):
     BEYOND = "beyond"
     """At least one element differs by more than the tolerance."""
     NOT_COMPARED = "not_compared"
-    """There were no two values to compare; the note says why."""
+    """There were no two values to compare, or the original itself had gone wrong before."""
 
 
 class NodeError(Record, frozen=True, kw_only=True):
@@ -36,6 +36,9 @@ class NodeError(Record, frozen=True, kw_only=True):
     """Largest |computed - original| of elements finite in both; None where there are none."""
     max_rel_error: float | None = None
     """Largest error as a share of the original, 1.0 being 100%; where that is not 0."""
+    times_tolerance: float | None = None
+    """Largest error as a multiple of what is tolerated there; None where there is none, and
+    for integers, of which nothing is tolerated."""
     elements: int = 0
     """Elements compared."""
     beyond: int = 0
@@ -50,6 +53,23 @@ class NodeError(Record, frozen=True, kw_only=True):
     """Elements that are finite in the original and infinite in the truncated program."""
     note: str | None = None
     """How it was run where not plainly, or why it was not compared."""
+    after_not_finite: str | None = None
+    """The node at which the original made nan or inf of finite values, if this value depends
+    on it. That both programs have the same value then says nothing: it is not compared."""
+
+
+class NotFinite(Record, frozen=True, kw_only=True):
+    """Where the original program, untruncated, makes nan or inf of finite values."""
+
+    node: str
+    """Node of the original lowered graph."""
+    nan: int
+    """Elements that are nan."""
+    inf: int
+    """Elements that are infinite."""
+    elements: int
+    outputs: tuple[str, ...] = ()
+    """Program outputs that depend on them; empty where a selection leaves them out again."""
 
 
 class Numerics(Record, frozen=True, kw_only=True):
@@ -73,6 +93,9 @@ class Numerics(Record, frozen=True, kw_only=True):
     """The first node in graph order whose error exceeds the tolerance."""
     note: str | None = None
     """That nothing is truncated, or why nothing could be run."""
+    not_finite: NotFinite | None = None
+    """Where the original itself first goes wrong on these inputs, an output being concerned
+    before none; None if nowhere, or if it is not known."""
     seconds: float = 0.0
     """Wall time of both runs and the comparison."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+from torch.fx import GraphModule, Node
 
 from trtdbg.analysis.codes import Code
 from trtdbg.graphs.deviations import Tolerance
-from trtdbg.graphs.graph import Emit
+from trtdbg.graphs.graph import Emit, output_values
 from trtdbg.graphs.replay import ProgramInputs
 from trtdbg.policy import Timing
-from trtdbg.records import Agreement, NodeError, Numerics, Report
+from trtdbg.records import BuildStatus, Numerics, Report, dtype_text
 from trtdbg.session.analysed import Analysed
 from trtdbg.session.lowered import FailedLowering, Lowered
 from trtdbg.session.runnable import obstacle
@@ -37,40 +38,45 @@ def measure(
     if why is not None:
         return msgspec.structs.replace(blank, note=f"not measured: {why}")
     coerced = {f.node for f in report.findings if f.code == Code.TD403}
-    nothing_truncated = report.policy.timing is Timing.OFF
-    if nothing_truncated and not coerced:
-        return msgspec.structs.replace(
-            blank, note="nothing is truncated", outputs=_without_error(report)
-        )
     assert analysed.captured.module is not None
     assert analysed.program is not None
     truncated = Truncated(
         module=analysed.program.module,
         nodes=tuple(node.name for node in report.nodes if node.op != "output"),
         same_node=same_nodes(original.inferred.module, analysed.captured.module),
-        float64_in_engines=nothing_truncated,
         engine_typing=analysed.truncated if report.policy.timing.is_upstream else None,
         coerced=frozenset(name for name in coerced if name is not None),
     )
-    return measure_programs(
+    measured = measure_programs(
         original.inferred.module,
         truncated,
         given,
-        tuple(output.name for output in report.model.outputs),
+        _output_names(analysed.captured.module, report),
         tolerance=tolerance,
         emit=emit,
     )
+    return msgspec.structs.replace(measured, note=_note(report))
 
 
-def _without_error(report: Report) -> tuple[NodeError, ...]:
+def _output_names(lowered: GraphModule, report: Report) -> tuple[str, ...]:
+    """Returns the outputs' names in the lowered graph; a number has its exported name."""
+    returned = output_values(lowered.graph)
+    named = report.model.outputs
     return tuple(
-        NodeError(
-            name=output.name,
-            agreement=Agreement.WITHIN,
-            original=output.declared,
-            computed=output.declared,
-            max_abs_error=0.0,
-            max_rel_error=0.0,
-        )
-        for output in report.model.outputs
+        value.name if isinstance(value, Node) else named[i].name if i < len(named) else "-"
+        for i, value in enumerate(returned)
     )
+
+
+def _note(report: Report) -> str | None:
+    """Returns what `off` leaves of float64, which TensorRT does not have."""
+    if report.policy.timing is not Timing.OFF:
+        return None
+    inside = [node for node in report.nodes if node.engine is not None]
+    if any("float64" in dtype_text(node.inferred) for node in inside):
+        failed = [str(e.index) for e in report.engines if e.build.status is BuildStatus.FAILED]
+        noun = "engine" if len(failed) == 1 else "engines"
+        verb = "does" if len(failed) == 1 else "do"
+        tail = f"; {noun} {', '.join(failed)} {verb} not build" if failed else ""
+        return f"the policy truncates nothing, but engines compute float64 as float32{tail}"
+    return "nothing is truncated"

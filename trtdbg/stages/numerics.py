@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +13,9 @@ from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_map_only
 
 from trtdbg.dtypes import NARROWED, is_wide
-from trtdbg.graphs.deviations import Deviation, IncomparableError, Tolerance, deviation
+from trtdbg.graphs.compared import Compared, both_real, only_read
+from trtdbg.graphs.deviations import Tolerance
+from trtdbg.graphs.finiteness import Finiteness
 from trtdbg.graphs.flat import Step, flatten
 from trtdbg.graphs.graph import (
     Emit,
@@ -25,7 +27,7 @@ from trtdbg.graphs.graph import (
     value_dtype,
 )
 from trtdbg.graphs.replay import Missing, ProgramInputs, Replay, cast, is_drawn
-from trtdbg.records import Agreement, Dtype, NodeError, Numerics
+from trtdbg.records import Agreement, Dtype, NodeError, NotFinite, Numerics
 
 CASTS = (torch.ops.aten._to_copy.default, torch.ops.aten.to.dtype)
 
@@ -41,8 +43,6 @@ class Truncated:
     """Those nodes to the ones of the original lowered graph that make the same value."""
     engine_typing: Typing | None = None
     """Dtypes inside engines where the graph itself still says the wide ones (`upstream`)."""
-    float64_in_engines: bool = False
-    """Whether engines are taken to compute in float64, which TensorRT cannot (`off`)."""
     coerced: frozenset[str] = frozenset()
     """Nodes whose converter makes a fractional Python number an integer."""
 
@@ -67,7 +67,11 @@ def measure_programs(
        dtypes, its result narrowed, and noted.
     4. A random operator is drawn once; the truncated program gets that draw, narrowed. So it
        is with memory that nobody has written (`empty`).
-    5. What cannot run on a CPU at all leaves its node and all that follow from it uncompared.
+    5. Where the original itself makes nan or inf of finite values, what depends on them is
+       not said to agree. An infinite input, constant or number is meant, and a selection that
+       leaves the values out makes good.
+    6. What nobody reads of an operator with several outputs is not compared.
+    7. What cannot run on a CPU at all leaves its node and all that follow from it uncompared.
 
     Raises:
         MemoryError: two values and what is still to be read do not fit.
@@ -77,6 +81,7 @@ def measure_programs(
     with torch.no_grad():
         run.run(emit)
     nodes = tuple(run.row(name) for name in truncated.nodes)
+    output_names = tuple(output_names)
     first = next((row.name for row in nodes if row.agreement is Agreement.BEYOND), None)
     return Numerics(
         inputs=given.origin,
@@ -86,6 +91,7 @@ def measure_programs(
         outputs=run.output_rows(output_names),
         nodes=nodes,
         first_beyond=first,
+        not_finite=run.not_finite(output_names),
         seconds=time.perf_counter() - start,
     )
 
@@ -114,58 +120,6 @@ def _by_origin(module: GraphModule) -> dict[tuple[str, str, str | None], list[st
         origin = None if node.op == "get_attr" else origin_name(node) or node.name
         groups[node.op, target_name(node), origin].append(node.name)
     return groups
-
-
-@dataclass
-class _Found:
-    """What the comparisons of one value came to."""
-
-    deviation: Deviation | None = None
-    original: Dtype = None
-    computed: Dtype = None
-    notes: list[str] = field(default_factory=list)
-
-    def compare(self, original: Any, computed: Any, tolerance: Tolerance) -> None:
-        for value in (original, computed):
-            if isinstance(value, Missing):
-                self.notes.append(value.reason)
-                return
-        self.original, self.computed = value_dtype(original), value_dtype(computed)
-        if isinstance(original, torch.nn.Module):
-            return
-        try:
-            seen = deviation(*_both_real(original, computed), tolerance)
-        except IncomparableError as error:
-            self.notes.append(str(error))
-            return
-        self.deviation = self.deviation.worst(seen) if self.deviation else seen
-
-    def row(self, name: str) -> NodeError:
-        note = "; ".join(dict.fromkeys(self.notes)) or None
-        seen = self.deviation
-        if seen is None:
-            return NodeError(
-                name=name,
-                agreement=Agreement.NOT_COMPARED,
-                original=self.original,
-                computed=self.computed,
-                note=note or "it is no value",
-            )
-        return NodeError(
-            name=name,
-            agreement=Agreement.BEYOND if seen.beyond else Agreement.WITHIN,
-            original=self.original,
-            computed=self.computed,
-            max_abs_error=seen.max_abs_error,
-            max_rel_error=seen.max_rel_error,
-            elements=seen.elements,
-            beyond=seen.beyond,
-            wrapped=seen.wrapped,
-            nan_mismatches=seen.nan_mismatches,
-            inf_mismatches=seen.inf_mismatches,
-            overflowed=seen.overflowed,
-            note=note,
-        )
 
 
 class _Lockstep:
@@ -198,8 +152,9 @@ class _Lockstep:
         self.theirs = Replay(reference, given.values, reads, given.seed)
         self.mine = Replay(program, given.values, Counter(), given.seed)
         self.ran: set[Node] = set()
-        self.found: dict[str, _Found] = defaultdict(_Found)
-        self.outputs: list[_Found] = []
+        self.found: dict[str, Compared] = defaultdict(Compared)
+        self.outputs: list[Compared] = []
+        self.finiteness = Finiteness()
 
     def _is_compared(self, step: Step) -> bool:
         """A cast back to the wide dtype says nothing that its operand does not."""
@@ -225,18 +180,21 @@ class _Lockstep:
         value = self._run_truncated(step, original)
         if original is not None:
             found = self.found[self.mark_of[step.node]]
-            found.compare(self.theirs.values[original], value, self.tolerance)
+            theirs = only_read(original, self.theirs.values[original])
+            found.compare(theirs, only_read(original, value), self.tolerance)
+            found.after = self._made(original)
             self.theirs.done(original)
         self.mine.keep(step.node, value)
 
-    def _compare_output(self, mine: Any, theirs: Any) -> _Found:
-        found = _Found()
+    def _compare_output(self, mine: Any, theirs: Any) -> Compared:
+        found = Compared()
         if isinstance(theirs, Node):
             self._run_original(theirs)
         original = self.theirs.values[theirs] if isinstance(theirs, Node) else theirs
         computed = self.mine.values[mine] if isinstance(mine, Node) else mine
         found.compare(original, computed, self.tolerance)
         if isinstance(theirs, Node):
+            found.after = self._made(theirs)
             self.theirs.done(theirs)
         if isinstance(mine, Node):
             self.mine.done(mine)
@@ -253,8 +211,36 @@ class _Lockstep:
         for node in sorted(missing, key=self.theirs.place.__getitem__):
             step = self.theirs.step(node)
             value = self.theirs.compute(step, *self.theirs.operands(step))
+            self.finiteness.see(step, value)
             self.theirs.keep(node, _as_recorded(value, node))
         self.ran |= missing
+
+    def _made(self, node: Node) -> str | None:
+        """Returns the first node that made nan or inf, on which an original value depends."""
+        after = self.finiteness.after.get(node)
+        return min(after, key=self.theirs.place.__getitem__).name if after else None
+
+    def not_finite(self, names: Iterable[str]) -> NotFinite | None:
+        """Returns where the original went wrong: before an output if it can be, else first."""
+        reached = {
+            name: self.finiteness.after.get(node, frozenset())
+            for name, node in zip(names, self.theirs.flat.outputs, strict=True)
+            if isinstance(node, Node)
+        }
+        seen = self.finiteness
+        made = {node for node, after in seen.after.items() if node in after}
+        harmful = made & frozenset[Node]().union(*reached.values())
+        if not made:
+            return None
+        node = min(harmful or made, key=self.theirs.place.__getitem__)
+        counts = seen.counts[node]
+        return NotFinite(
+            node=node.name,
+            nan=counts.nan,
+            inf=counts.infinite,
+            elements=counts.elements,
+            outputs=tuple(name for name, after in reached.items() if node in after),
+        )
 
     def _run_truncated(self, step: Step, original: Node | None) -> Any:
         args, kwargs = self.mine.operands(step)
@@ -272,7 +258,7 @@ class _Lockstep:
         if step.mark in self.truncated.coerced:
             self._note(step, "run as its converter does it, with the number cast to integer")
             return cast(value, dtype or _recorded_dtype(step))
-        if step.engine is not None and not self.truncated.float64_in_engines:
+        if step.engine is not None:
             value = tree_map_only(torch.Tensor, _without_float64, value)
         return cast(value, dtype)
 
@@ -357,18 +343,7 @@ def _marks(steps: Iterable[Step]) -> dict[Node, str]:
 
 def _as_recorded(value: Any, node: Node) -> Any:
     """Returns an input as lowering left it: a complex one can have become a real pair."""
-    return _both_real(value, node.meta.get("val"))[0] if node.op == "placeholder" else value
-
-
-def _both_real(one: Any, other: Any) -> tuple[Any, Any]:
-    """Returns two tensors, a complex one as a real pair if the other one is real."""
-    if not (isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)):
-        return one, other
-    if one.is_complex() and not other.is_complex():
-        return torch.view_as_real(one.resolve_conj()), other
-    if other.is_complex() and not one.is_complex():
-        return one, torch.view_as_real(other.resolve_conj())
-    return one, other
+    return both_real(value, node.meta.get("val"))[0] if node.op == "placeholder" else value
 
 
 def _recorded_dtype(step: Step) -> Dtype:

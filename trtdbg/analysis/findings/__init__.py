@@ -33,6 +33,8 @@ def find(report: Report, evidence: Evidence) -> tuple[Finding, ...]:
         *borders_3xx.borders(report, evidence, nodes, exported),
         *numbers_4xx.constants(report, nodes),
         *numbers_4xx.scalars(report, evidence, exported),
+        *numbers_4xx.float64_needed(report),
+        *numbers_4xx.not_finite(report),
         *shapes_7xx.shapes(report),
     ]
     found += numbers_4xx.measured(report, found)

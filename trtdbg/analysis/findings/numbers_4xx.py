@@ -9,7 +9,8 @@ import msgspec
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.findings.evidence import Evidence
 from trtdbg.analysis.findings.making import ExportedRows, bracketed, maker
-from trtdbg.analysis.numerics import damages
+from trtdbg.analysis.needed import detours
+from trtdbg.analysis.numerics import damages, not_finite_words, what_depends
 from trtdbg.dtypes import family
 from trtdbg.records import (
     Finding,
@@ -41,8 +42,9 @@ ENTRIES = (
         "keeps 7 decimal digits where float64 keeps 16. Masks filled with -1e300 or "
         "`torch.finfo(torch.float64).min` become -inf, and -inf minus -inf is nan.",
         cure="Write the constant so that float32 can hold it "
-        "(`torch.finfo(torch.float32).min`), or keep float64 constants wide with "
-        "`--constants none` and let those operators stay in PyTorch.",
+        "(`torch.finfo(torch.float32).min`), or keep the operators that need float64 in "
+        "PyTorch by name (`--torch-executed-ops`), all of them up to where the value fits "
+        "float32 again. No list of the policy does it: an engine has no float64.",
     ),
     Explanation(
         code=Code.TD403,
@@ -54,6 +56,35 @@ ENTRIES = (
         "the scalar an integer, because the tensor is one, multiplies by 0 instead.",
         cure="Make the promotion explicit in the model: `int_tensor.float() * 0.5`, or keep "
         "the operator in PyTorch with `--torch-executed-ops`.",
+    ),
+    Explanation(
+        code=Code.TD404,
+        name="original-not-finite",
+        level=Level.WARNING,
+        what="The original program, with nothing truncated, makes nan or infinite values of "
+        "finite ones.",
+        cause="A value leaves the range of its own dtype (float16 ends at 65504), a zero is "
+        "divided by, or a logarithm or root is taken of what has none. Truncation has no part "
+        "in it, and that the truncated program agrees afterwards says nothing. It is a note "
+        "where a later operator, such as `where`, leaves the values out again.",
+        cure="Change the model at the source line shown, or the inputs: compute that part in "
+        "float32 (`x.float()` before it, as layer norms do), scale before squaring, or clamp "
+        "the operand of the division or logarithm. No policy of truncation helps.",
+    ),
+    Explanation(
+        code=Code.TD405,
+        name="float64-needed",
+        level=Level.WARNING,
+        what="Integers are computed in float64 and made integers again, and part of it would "
+        "be computed in float32.",
+        cause="float64 holds every integer up to 2**53, float32 only up to 2**24: beyond "
+        "that, and near whole numbers before it, a `floor` or a cast in float32 gives another "
+        "integer. TensorRT has no float64, so an engine computes float32 here under every "
+        "policy.",
+        cure="Compute with integers: `ids // n` for `floor(ids.double() / n)`, `ids % n`, "
+        "`torch.div(ids, n, rounding_mode='floor')`; TensorRT has INT64. Or keep all "
+        "operators named in the message in PyTorch, together, with `--torch-executed-ops`; "
+        "one of them alone is not enough.",
     ),
 )
 
@@ -137,6 +168,36 @@ def _fractional_scalar(args: str) -> str | None:
         if not value.is_integer():
             return part
     return None
+
+
+def float64_needed(report: Report) -> Iterator[Finding]:
+    """Yields where integers pass through float64 that an engine computes in float32."""
+    for detour in detours(report):
+        first, last = detour.enters, detour.rounds
+        said = ", ".join(detour.nodes)
+        yield _finding(
+            Code.TD405,
+            f"{last.name} ({last.target}): integers become float64 in {first.name} and "
+            f"integers again in {detour.back.name}: exact up to 2**53 in float64, in float32 "
+            f"up to 2**24 only; computed in float64: {said}",
+            last,
+        )
+
+
+def not_finite(report: Report) -> Iterator[Finding]:
+    """Yields where a run showed that the original goes wrong by itself."""
+    wrong = report.numerics.not_finite if report.numerics is not None else None
+    if report.numerics is None or wrong is None:
+        return
+    node = next((n for n in report.nodes if n.name == wrong.node), None)
+    yield _finding(
+        Code.TD404,
+        f"{wrong.node}{bracketed(node)}: the original program itself, untruncated, makes "
+        f"{not_finite_words(wrong)} of finite ones, seen on {report.numerics.inputs}; "
+        f"{what_depends(wrong)}",
+        node,
+        level=None if wrong.outputs else Level.NOTE,
+    )
 
 
 def measured(report: Report, found: Iterable[Finding]) -> Iterator[Finding]:

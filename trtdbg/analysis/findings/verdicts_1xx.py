@@ -16,6 +16,7 @@ from trtdbg.analysis.conclusions import (
 )
 from trtdbg.analysis.findings.evidence import Evidence
 from trtdbg.analysis.findings.making import maker
+from trtdbg.analysis.needed import needing
 from trtdbg.dtypes import NARROWED, is_wide
 from trtdbg.policy import Timing, VerdictSource
 from trtdbg.records import (
@@ -114,6 +115,7 @@ _finding = maker(ENTRIES)
 
 def verdicts(report: Report) -> Iterator[Finding]:
     """Yields what validators and TensorRT say of each operator."""
+    needed = needing(report)
     for node in report.nodes:
         found = conclusion(node)
         if found is None:
@@ -122,6 +124,8 @@ def verdicts(report: Report) -> Iterator[Finding]:
             found.inferred is Verdict.REJECT
             and found.truncated is Verdict.ACCEPT
             and report.policy.timing is not Timing.OFF
+            # TD405 says of these that narrowing them changes the numbers.
+            and node.name not in needed
         ):
             yield _needless_rejection(report, node)
         if (
