@@ -28,13 +28,13 @@ COUNTED_WITH = "2.13"
 
 BUDGETS: dict[str, dict[str, tuple[int, int, int]]] = {
     "attention_float64": {
-        "load": (145, 0, 0),
+        "load": (146, 0, 0),
         "late": (1474, 1388, 673),
-        "off": (24, 504, 37),
+        "off": (24, 512, 37),
         "again": (0, 0, 0),
     },
     "boundary_mixed": {
-        "load": (30, 0, 0),
+        "load": (31, 0, 0),
         "late": (385, 170, 157),
         "off": (3, 54, 23),
         "again": (0, 0, 0),
