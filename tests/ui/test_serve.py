@@ -163,7 +163,11 @@ def test_ctrl_c_ends_it_with_130_and_no_app_is_left(saved: str, serve: Serve) ->
     server.send_signal(signal.SIGINT)
     assert server.wait(10) == ExitCode.INTERRUPTED
     connection.close()
-    assert not [app for app in apps if Path(f"/proc/{app}").exists()]
+    # The server has ended; on a busy machine the kernel takes a moment to end its apps.
+    end = time.monotonic() + 5
+    while left := [app for app in apps if Path(f"/proc/{app}").exists()]:
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
 
 
 def children(pid: int) -> list[int]:
