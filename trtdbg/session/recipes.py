@@ -91,7 +91,9 @@ def _failures(report: Report) -> Iterator[tuple[NodeRecord, str | None, RecipeKi
         if node.verdict in REFUSED and asked and node.name not in told:
             crashed = node.verdict is Verdict.CRASHED
             kind = RecipeKind.CRASHED if crashed else RecipeKind.REJECTED
-            yield node, None, kind, f"{node.name}: {why(report, node)}"
+            # One crash is one finding, and each node that crashed has a reproducer of it.
+            code = "TD103" if crashed else None
+            yield node, code, kind, f"{node.name}: {why(report, node)}"
 
 
 def _recipe(
