@@ -11,6 +11,7 @@ from itertools import cycle
 
 from msgspec.structs import replace
 
+from trtdbg.analysis.summary import left_to_pytorch
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import (
     Binding,
@@ -18,7 +19,12 @@ from trtdbg.records import (
     BuildRecord,
     BuildStatus,
     Capability,
+    Cause,
+    CauseKind,
     ConstantRecord,
+    Cost,
+    Cure,
+    CureKind,
     Direction,
     EngineRecord,
     Environment,
@@ -543,3 +549,46 @@ def large(number: int) -> Report:
         for i, node in zip(range(number), cycle(operators), strict=False)
     )
     return replace(base, nodes=nodes)
+
+
+def caused(timing: Timing) -> Report:
+    """Returns the report with its cause as an analysis gives it, weighed and with cures."""
+    plain = report(timing)
+    left = left_to_pytorch(plain)
+    if not left:
+        return plain
+    source = left[0].source
+    cause = Cause(
+        kind=CauseKind.TRUNCATED_DTYPE,
+        code="TD101",
+        target=left[0].target,
+        reason="a validator refuses float64; accepted once it is float32",
+        nodes=tuple(node.name for node in left),
+        sources=(source,) if source is not None else (),
+        modules=tuple(f"layers.{layer}" for layer in range(LAYERS)),
+        cost=Cost(
+            engines=len(plain.engines) - 1,
+            torch_ops=len(left),
+            casts=len(plain.boundary_casts),
+            bytes=8192,
+        ),
+        cures=(
+            Cure(
+                kind=CureKind.POLICY,
+                say="build with timing late",
+                type="--timing late",
+                engines_before=len(plain.engines),
+                engines_after=1,
+            ),
+            Cure(
+                kind=CureKind.EDIT,
+                say="write scores instead of scores.double()",
+                type="p = torch.softmax(scores / 8, -1)",
+                engines_before=len(plain.engines),
+                engines_after=1,
+                numbers=1.1e-06,
+                numbers_reason=None,
+            ),
+        ),
+    )
+    return replace(plain, causes=(cause,))

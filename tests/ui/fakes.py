@@ -7,6 +7,7 @@ from concurrent.futures import Future
 
 from textual.pilot import Pilot
 from trtdbg_ui.app import TrtdbgApp
+from trtdbg_ui.model.state import Pane, State
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.lines import LineView
 from trtdbg_ui.widgets.text_view import TextView
@@ -98,6 +99,9 @@ class Stage:
             reports=reports,
             clock=self.clock,
         )
+        # Most tests are about the graph; those of the first screen go to it.
+        graph = State(self.app.state.policy, Settings(), pane=Pane.NODES, main=Pane.NODES)
+        self.app.begin_with(graph, self.app.theme, ())
 
     def _make(self, on_event: Callable[[News], None]) -> FakeWorker:
         self.workers.append(FakeWorker(on_event))

@@ -21,8 +21,8 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "what-changed": ("t",),
     "smaller-blocks": ("+",),
     "result": ("[",),
-    "next-pass": ("1", "g"),
-    "next-change": ("1", "g"),
+    "next-pass": ("3", "g"),
+    "next-change": ("3", "g"),
     "compare-passes": ("[",),
     "next-hit": ("slash", *"matmul", "enter"),
     "previous-hit": ("slash", *"matmul", "enter"),
@@ -30,7 +30,7 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "build-one-engine": (">",),
     "layers": (">",),
     "cancel": ("b",),
-    "nodes": ("1",),
+    "nodes": ("3",),
 }
 """What has to be pressed first, so that a key has something to do."""
 

@@ -249,7 +249,7 @@ async def test_the_traceback_of_a_bug_goes_to_the_log_and_not_to_the_screen() ->
         stage.worker.fail(WorkerBugError("KeyError: 'x'", "Traceback:\n  File one\nKeyError"))
         await settle(pilot)
         assert "Traceback" not in screen_text(stage.app)
-        await press(pilot, "6")
+        await press(pilot, "5")
         assert "File one" in screen_text(stage.app)
 
 
@@ -420,7 +420,7 @@ async def test_moving_in_the_pass_list_shows_that_pass() -> None:
     stage = loaded_stage(Timing.LATE)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "1", "k")
+        await press(pilot, "3", "k")
         assert stage.app.state.place == 20
         await press(pilot, "g")
         assert stage.app.state.place == 0
@@ -522,7 +522,7 @@ async def test_a_finding_leads_to_its_node() -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "[", "5", "h", "j", "j", "enter")
+        await press(pilot, "[", "6", "h", "j", "j", "enter")
         assert stage.app.state.node == "_to_copy_4"
         assert stage.app.state.pane is Pane.NODES
 
@@ -638,7 +638,7 @@ async def test_a_click_on_a_name_in_the_details_goes_to_the_node_and_back() -> N
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
         view = stage.app.query_one("#detail", TextView)
-        await press(pilot, "3", "G")
+        await press(pilot, "l", "G")
         lines = text_of(view).splitlines()
         row = lines.index("operands") + 1
         name = lines[row].split()[0]
@@ -749,7 +749,7 @@ async def test_findings_are_told_in_full_and_e_explains_the_one_of_the_cursor() 
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=NARROW) as pilot:
         await settle(pilot)
-        await press(pilot, "g", "5", "h")
+        await press(pilot, "g", "6", "h")
         view = stage.app.query_one(FindingList)
         assert "…" not in text_of(view)
         rows = [view.finding_at(view.cursor)]
@@ -769,7 +769,7 @@ async def test_findings_that_are_alike_take_one_row_that_lists_them_when_opened(
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=NARROW) as pilot:
         await settle(pilot)
-        await press(pilot, "5")
+        await press(pilot, "6")
         view = stage.app.query_one(FindingList)
         assert "5 Findings 5" in str(view.border_title)
         folded = text_of(view)
@@ -798,7 +798,7 @@ async def test_a_click_on_the_number_of_a_finding_lists_those_alike() -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=NARROW) as pilot:
         await settle(pilot)
-        await press(pilot, "5")
+        await press(pilot, "6")
         view = stage.app.query_one(FindingList)
         row = text_of(view).splitlines()[0]
         # The border of the pane is above the first line.
@@ -817,7 +817,7 @@ async def test_opened_findings_stay_open_in_the_next_report() -> None:
     stage = loaded_stage(Timing.UPSTREAM, Timing.EARLY, Timing.OFF)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "5", "space", "T", "T")
+        await press(pilot, "6", "space", "T", "T")
         assert "no findings" in text_of(stage.app.query_one(FindingList))
         await press(pilot, "h")
         assert "No finding is like another one." in notes(stage.app)[-1]
@@ -830,7 +830,7 @@ async def test_the_bottom_pane_grows_with_the_screen(lines: int, rows: int) -> N
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=(160, lines)) as pilot:
         await settle(pilot)
-        for pane in ("4", "5", "6"):
+        for pane in ("4", "6", "5"):
             await press(pilot, pane)
             view = stage.app.query_one(Board).pane(stage.app.state.pane)
             assert view.outer_size.height == rows

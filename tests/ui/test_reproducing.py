@@ -248,7 +248,7 @@ async def test_the_command_is_copied_and_repro_takes_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [("4", "g", "n0", "r"), ("5", "g", "r"), ("slash", *"div", "enter", "r")]
+    "keys", [("4", "g", "n0", "r"), ("6", "g", "r"), ("slash", *"div", "enter", "r")]
 )
 async def test_of_an_engine_that_does_not_build_the_command_that_cuts_it_down_is_copied(
     keys: tuple[str, ...],

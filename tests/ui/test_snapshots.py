@@ -40,11 +40,11 @@ def pressing(*keys: str) -> Before:
         pytest.param(Timing.UPSTREAM, (), id="upstream"),
         pytest.param(Timing.LATE, ("T",), id="switched"),
         pytest.param(Timing.LATE, ("{", "{"), id="pass"),
-        pytest.param(Timing.LATE, ("u", "1"), id="passes"),
-        pytest.param(Timing.UPSTREAM, ("3",), id="node"),
+        pytest.param(Timing.LATE, ("u", "3"), id="passes"),
+        pytest.param(Timing.UPSTREAM, ("l",), id="node"),
         pytest.param(Timing.UPSTREAM, ("4",), id="engines"),
-        pytest.param(Timing.UPSTREAM, ("5",), id="findings"),
-        pytest.param(Timing.UPSTREAM, ("5", "space", "j"), id="findings_opened"),
+        pytest.param(Timing.UPSTREAM, ("6",), id="findings"),
+        pytest.param(Timing.UPSTREAM, ("6", "space", "j"), id="findings_opened"),
         pytest.param(Timing.UPSTREAM, ("slash", *"matmul", "enter", "n"), id="find"),
         pytest.param(Timing.UPSTREAM, ("e",), id="explain"),
         pytest.param(Timing.UPSTREAM, ("v",), id="validators"),
@@ -89,7 +89,7 @@ def test_log(snap_compare: Compare, size: tuple[int, int]) -> None:
     stage = loaded_stage(Timing.UPSTREAM)
 
     async def before(pilot: Pilot[int]) -> None:
-        await pressing("6")(pilot)
+        await pressing("5")(pilot)
         stage.worker.log("[network] 12 layers, 1 input, 2 outputs")
         stage.worker.log(
             "no optimisation profile is set, using the shapes given", LogLevel.WARNING

@@ -107,7 +107,7 @@ def test_reproducer(
 
 
 @SIZES
-@pytest.mark.parametrize("keys", [("4", "g"), ("5", "g", "r")], ids=["engines", "command"])
+@pytest.mark.parametrize("keys", [("4", "g"), ("6", "g", "r")], ids=["engines", "command"])
 def test_refused_engine(
     snap_compare: Compare, size: tuple[int, int], keys: tuple[str, ...]
 ) -> None:
@@ -127,9 +127,9 @@ def test_constants(snap_compare: Compare, size: tuple[int, int]) -> None:
     ("made", "keys"),
     [
         pytest.param(layered, ("4", "g", "space"), id="layers"),
-        pytest.param(measured, (">", ">", "3", "G"), id="numbers"),
+        pytest.param(measured, (">", ">", "l", "G"), id="numbers"),
         pytest.param(weighed, ("A",), id="advice"),
-        pytest.param(weighed, ("3",), id="consequence"),
+        pytest.param(weighed, ("l",), id="consequence"),
         pytest.param(with_source, ("v",), id="source"),
     ],
 )

@@ -22,7 +22,7 @@ from trtdbg.policy import Timing
         pytest.param(("slash", *"^split", "enter", ">"), id="users"),
         pytest.param(("d",), id="before_after"),
         pytest.param(("[", "a"), id="comparing"),
-        pytest.param(("1", "g", "a", "2", "=", "[", "u"), id="two_passes"),
+        pytest.param(("3", "g", "a", "2", "=", "[", "u"), id="two_passes"),
     ],
 )
 def test_table(snap_compare: Compare, size: tuple[int, int], keys: tuple[str, ...]) -> None:

@@ -217,7 +217,7 @@ async def test_any_two_passes_are_compared() -> None:
     stage = loaded_stage(Timing.LATE)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "1", "g", "a")
+        await press(pilot, "3", "g", "a")
         await press(pilot, "2", "=", "[")
         shown = table(stage.app)
         assert "against pass 0 exported program" in shown
@@ -264,7 +264,7 @@ async def test_in_the_result_d_shows_what_all_passes_did() -> None:
         added = "+ │ _to_copy = _to_copy(matmul, dtype=float64) float64"
         assert added in shown
         assert shown.index("- to = to.dtype(matmul, dtype=float64)") < shown.index(added)
-        await press(pilot, "escape", "1", "g", "d")
+        await press(pilot, "escape", "3", "g", "d")
         assert "Nothing changed: 78 nodes." in text_of(stage.app.screen.query_one(Page))
 
 
@@ -306,7 +306,7 @@ async def test_neighbours_in_a_pass_are_those_of_its_graph() -> None:
     stage = loaded_stage(Timing.LATE)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "1", "g", "2")
+        await press(pilot, "3", "g", "2")
         await press(pilot, "slash", *"^to\\b", "enter", ">")
         assert stage.app.state.place == 0
         assert stage.app.state.node == "div"

@@ -16,6 +16,7 @@ from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
 from trtdbg.worker.messages import Access, Job, News, Reproduce
 from trtdbg_ui.handlers.advice import Advice
+from trtdbg_ui.handlers.cures import Cures
 from trtdbg_ui.handlers.engines import Engines
 from trtdbg_ui.handlers.files import Files
 from trtdbg_ui.handlers.matrix import Comparing
@@ -26,15 +27,18 @@ from trtdbg_ui.handlers.tables import Tables
 from trtdbg_ui.handlers.walking import Walking
 from trtdbg_ui.keys.keymap import Keymap
 from trtdbg_ui.model.navigation import (
+    at_node,
     at_place,
 )
 from trtdbg_ui.model.questions import Ask
 from trtdbg_ui.model.state import Pane, State
+from trtdbg_ui.render.tabs import view_named
 from trtdbg_ui.requests.conversation import Conversation
 from trtdbg_ui.requests.desk import Answer, Desk, Worker
 from trtdbg_ui.requests.inbox import Inbox
 from trtdbg_ui.shell import Shell
 from trtdbg_ui.widgets.board import Board
+from trtdbg_ui.widgets.cause_list import CauseList
 from trtdbg_ui.widgets.cursor_view import CursorView
 from trtdbg_ui.widgets.engine_list import EngineList
 from trtdbg_ui.widgets.find_bar import FindBar
@@ -120,6 +124,8 @@ class TrtdbgApp(Shell):
         self.walking = Walking(*own)
         self.comparing = Comparing(*own, self.policy)
         self.advice = Advice(*own, self.policy)
+        files = Files(*own)
+        self.cures = Cures(*own, self.policy, files, self.advice)
         self.reproducing = Reproducing(*own)
         self.take_actions(
             self.policy,
@@ -130,7 +136,8 @@ class TrtdbgApp(Shell):
             self.reproducing,
             Engines(*own),
             Pages(*own),
-            Files(*own),
+            files,
+            self.cures,
         )
 
     def compose(self) -> ComposeResult:
@@ -163,7 +170,11 @@ class TrtdbgApp(Shell):
 
     def show_advice(self) -> None:
         """Shows the advice that somebody asked for."""
-        self.advice.show_advice()
+        cause = self.cures.cause
+        if cause is not None and cause.cures and len(self.screen_stack) == 1:
+            self.cures.action_cures()
+        else:
+            self.advice.show_advice()
 
     def take_recipes(self, request: Reproduce, report: Report | None, why_not: str) -> None:
         """Hands on what reproducers are made of, or why there is none."""
@@ -210,7 +221,7 @@ class TrtdbgApp(Shell):
         elif self.state.failure is not None and self.state.loaded is not None:
             self.change(failure=None)
         else:
-            self.action_pane(Pane.NODES.value)
+            self.action_view(self.state.main.value)
 
     # Policy.
 
@@ -231,10 +242,12 @@ class TrtdbgApp(Shell):
     @on(CursorView.Moved)
     def _moved(self, moved: CursorView.Moved) -> None:
         view = moved.view
-        if isinstance(view, PassList):
+        if isinstance(view, CauseList):
+            self._at_cause(view, moved.row)
+        elif isinstance(view, PassList):
             self.state = at_place(self.state, view.place_at(moved.row))
         elif isinstance(view, NodeTable) and self.state.rows is not None:
-            self.change(node=self.state.rows.names[moved.row])
+            self.change(node=self.state.rows.names[moved.row], cause=None)
 
     @on(TextView.Clicked)
     def _clicked(self, clicked: TextView.Clicked) -> None:
@@ -245,6 +258,10 @@ class TrtdbgApp(Shell):
         state = self.state
         if clicked.view.id == "policy":
             self.policy.click_policy(clicked.word)
+        if clicked.view.id == "tabs":
+            pane = view_named(clicked.word)
+            if pane is not None:
+                self.action_view(pane.value)
         from trtdbg_ui.widgets.dialog import Dialog
 
         page = self.screen if isinstance(self.screen, Dialog) and clicked.link else None
@@ -259,10 +276,21 @@ class TrtdbgApp(Shell):
             page.dismiss()
         self.tables.jump(name)
 
+    def _at_cause(self, view: CauseList, row: int) -> None:
+        """Shows the cause of a row, or its place, in the details and in the graph."""
+        name, loaded = view.node_at(row), self.state.loaded
+        if loaded is None or view.cause is None:
+            return
+        state = at_node(self.state, name) if name is not None else self.state
+        cause = None if view.stands_for_node() else loaded.causes.index(view.cause)
+        self.state = state.changed(cause=cause, pane=Pane.CAUSES, trail=self.state.trail)
+
     @on(CursorView.Chosen)
     def _chosen(self, chosen: CursorView.Chosen) -> None:
         view, row = chosen.view, chosen.row
-        if isinstance(view, PassList):
+        if isinstance(view, CauseList):
+            self.action_pane(Pane.DETAIL.value)
+        elif isinstance(view, PassList):
             self.action_pane(Pane.NODES.value)
         elif isinstance(view, NodeTable):
             self.action_pane(Pane.DETAIL.value)
@@ -270,7 +298,7 @@ class TrtdbgApp(Shell):
             name = _node_of(view, row)
             if name is not None:
                 self.tables.jump(name)
-                self.action_pane(Pane.NODES.value)
+                self.action_view(Pane.NODES.value)
 
 
 def _node_of(view: EngineList | FindingList, row: int) -> str | None:

@@ -25,7 +25,7 @@ from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.worker.messages import Log
 from trtdbg_ui.keys.actions import ACTIONS
 from trtdbg_ui.keys.keymap import Keymap, use
-from trtdbg_ui.model.state import BOTTOM, Pane, State
+from trtdbg_ui.model.state import VIEWS, Pane, State
 from trtdbg_ui.text import Line
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.themes import THEMES, next_theme, theme_of, tones_of
@@ -170,29 +170,61 @@ class Shell(App[int]):
         pane = Pane(name)
         if self.state.loaded is None and pane is not Pane.LOG:
             return
-        bottom = pane if pane in BOTTOM else self.state.bottom
-        self.change(pane=pane, bottom=bottom)
+        self.change(pane=pane, main=self._main_with(pane))
         self.focus_pane()
 
-    def action_log(self) -> None:
-        """Shows the log, or goes back from it."""
-        if self.state.pane is not Pane.LOG:
-            self.action_pane(Pane.LOG.value)
+    def _main_with(self, pane: Pane) -> Pane:
+        """Returns the view that is shown when a pane has the keyboard."""
+        if pane not in VIEWS:
+            return self.state.main
+        shown = self.board.pane(pane).display and not self.state.zoom
+        return self.state.main if shown and pane is Pane.NODES and self._beside else pane
+
+    @property
+    def _beside(self) -> bool:
+        """Whether the graph stands beside or below another view."""
+        return self.state.main in (Pane.CAUSES, Pane.PASSES)
+
+    def action_view(self, name: str) -> None:
+        """Shows a view and gives it the keyboard."""
+        pane = Pane(name)
+        if self.state.loaded is None and pane is not Pane.LOG:
             return
-        self.change(pane=Pane.NODES, bottom=Pane.ENGINES)
+        self.change(pane=pane, main=pane, zoom=False)
+        self.focus_pane()
+
+    def action_zoom(self) -> None:
+        """Gives the whole screen to the pane with the keyboard, or shows the others again."""
+        if self.state.loaded is not None:
+            self.change(zoom=not self.state.zoom)
+
+    def action_side(self, step: int) -> None:
+        """Goes to the pane at the right, or to the one at the left."""
+        order = [Pane.PASSES, *(p for p in VIEWS if p is not Pane.PASSES), Pane.DETAIL]
+        shown = [pane for pane in order if self.board.pane(pane).display]
+        if self.state.loaded is None or not shown:
+            return
+        if step > 0:
+            self.action_pane(Pane.DETAIL.value)
+        elif self.state.pane is Pane.DETAIL:
+            self.action_pane(self.state.main.value)
+        elif shown[0] is Pane.PASSES:
+            self.action_pane(Pane.PASSES.value)
 
     def action_focus_next(self) -> None:
-        """Goes to the next pane, shown or not."""
+        """Goes to the next pane, and to the details if there is one only."""
         self._step_pane(1)
 
     def action_focus_previous(self) -> None:
-        """Goes to the previous pane, shown or not."""
+        """Goes to the previous pane."""
         self._step_pane(-1)
 
     def _step_pane(self, step: int) -> None:
         if isinstance(self.screen, ModalScreen):
             return
-        panes = list(Pane)
+        panes = [pane for pane in Pane if self.board.pane(pane).display]
+        if self.state.pane not in panes or len(panes) == 1:
+            panes = [self.state.main, Pane.DETAIL]
         here = panes.index(self.state.pane)
         self.action_pane(panes[(here + step) % len(panes)].value)
 
@@ -200,7 +232,7 @@ class Shell(App[int]):
         """Notes which pane was given the keyboard by the mouse."""
         pane = self.board.pane_of(event.widget)
         if pane is not None and pane is not self.state.pane:
-            self.change(pane=pane, bottom=pane if pane in BOTTOM else self.state.bottom)
+            self.change(pane=pane, main=self._main_with(pane))
 
     # Words and colours.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from trtdbg.worker.messages import Measure
 from trtdbg_ui.handlers.handler import Handler
 from trtdbg_ui.keys.keymap import key
-from trtdbg_ui.model.state import BOTTOM, Pane
+from trtdbg_ui.model.state import Pane
+from trtdbg_ui.widgets.cause_list import CauseList
 from trtdbg_ui.widgets.engine_list import EngineList
 
 
@@ -30,6 +31,12 @@ class Engines(Handler):
 
         In the findings it does the same with those that are alike.
         """
+        if self.state.pane is Pane.CAUSES:
+            causes = self.board.pane(Pane.CAUSES)
+            assert isinstance(causes, CauseList)
+            if not causes.toggle():
+                self.app.tell("This cause has no places to list.")
+            return
         findings = self.findings
         if findings is not None:
             if not findings.toggle(findings.cursor):
@@ -49,10 +56,7 @@ class Engines(Handler):
 
     def _show_engines(self, engine: int | None = None) -> None:
         """Shows the engines, with the cursor on one of them if one is meant."""
-        pane = self.state.pane
-        if not self.board.pane(Pane.ENGINES).display:
-            pane = Pane.ENGINES if pane in BOTTOM or self.app.size.height < 32 else pane
-        self.change(bottom=Pane.ENGINES, pane=pane)
+        self.app.action_view(Pane.ENGINES.value)
         view = self.board.pane(Pane.ENGINES)
         if engine is not None and isinstance(view, EngineList):
             # A pane that was hidden has no lines before it is laid out.

@@ -29,17 +29,25 @@ class Policy(Handler):
 
     def action_path(self, path: str, step: int) -> None:
         """Switches what is narrowed on inputs, constants or computed values."""
-        self.choose(next_path(self.state.policy, path, step))
-        if not paths_count(self.state.policy):
-            timing = self.state.policy.timing.value
-            self.app.tell(f"Timing {timing} does not use this list; early and late do.")
+        self.choose(next_path(self._with_lists(), path, step))
 
     def action_verdicts(self) -> None:
         """Switches who decides what an engine may hold."""
-        if self.state.policy.timing is Timing.UPSTREAM:
-            self.app.tell("timing upstream does what torch_tensorrt does: validators decide.")
-            return
-        self.choose(next_verdicts(self.state.policy))
+        policy = self.state.policy
+        if policy.timing is Timing.UPSTREAM:
+            policy = self._with_lists()
+        self.choose(next_verdicts(policy))
+
+    def _with_lists(self) -> TruncationPolicy:
+        """Returns a policy under which lists count: `late` in place of one without."""
+        policy = self.state.policy
+        if paths_count(policy):
+            return policy
+        timing = policy.timing.value
+        self.app.tell(
+            f"Timing {timing} has no such choice: now late. {key('undo')} goes back."
+        )
+        return replace(policy, timing=Timing.LATE)
 
     def action_block(self, step: int) -> None:
         """Switches to a larger or smaller minimum block size, which is at least 1."""

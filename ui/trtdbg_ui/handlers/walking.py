@@ -9,6 +9,7 @@ from trtdbg_ui.model.navigation import (
     at_neighbour,
     at_place,
     at_problem,
+    at_stretch,
     hiding_unchanged,
     searching,
 )
@@ -36,6 +37,14 @@ class Walking(Handler):
         if self.state.loaded is not None:
             none = "No node is left to PyTorch or has a finding."
             self._go_to(at_problem(self.state, step), none)
+
+    def action_stretch(self, step: int) -> None:
+        """Goes along the strip, to the next engine or gap."""
+        state = at_stretch(self.state, step)
+        if state is None:
+            self.app.tell("The strip ends here.")
+        else:
+            self.state = state
 
     def action_hit(self, step: int) -> None:
         """Selects the next hit of the search."""
@@ -68,8 +77,7 @@ class Walking(Handler):
         """Leaves the search line for the table."""
         if self.state.find is not None and not self.state.find.text:
             self.close_find()
-        self.change(pane=Pane.NODES)
-        self.app.focus_pane()
+        self.app.action_view(Pane.NODES.value)
 
     def close_find(self) -> None:
         """Ends the search."""

@@ -13,7 +13,7 @@ import platformdirs
 from trtdbg.errors import OutputError, UsageError
 from trtdbg.files import write_atomically
 from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
-from trtdbg_ui.model.state import BOTTOM, Pane, State
+from trtdbg_ui.model.state import VIEWS, Pane, State
 from trtdbg_ui.model.view import USUAL, View
 from trtdbg_ui.render import nodes, snapshots
 
@@ -26,8 +26,8 @@ class Remembered(msgspec.Struct, frozen=True):
     model: str
     """Path of the model, for people who look into the file."""
     policy: TruncationPolicy = TruncationPolicy()
-    pane: Pane = Pane.NODES
-    bottom: Pane = Pane.ENGINES
+    pane: Pane = Pane.CAUSES
+    main: Pane = Pane.CAUSES
     node: str | None = None
     """Name of the selected node."""
     hide_unchanged: bool = False
@@ -44,7 +44,7 @@ class Remembered(msgspec.Struct, frozen=True):
             model=os.path.abspath(model),
             policy=state.loaded.report.policy,
             pane=state.pane,
-            bottom=state.bottom,
+            main=state.main,
             node=state.node,
             hide_unchanged=state.hide_unchanged,
             view=replace(state.view, engine=None),
@@ -58,7 +58,7 @@ class Remembered(msgspec.Struct, frozen=True):
             settings,
             view=_known(self.view),
             pane=self.pane,
-            bottom=self.bottom,
+            main=self.main,
             node=self.node,
             hide_unchanged=self.hide_unchanged,
         )
@@ -114,8 +114,8 @@ def _decode(data: bytes) -> Remembered:
     for names in (policy.inputs, policy.constants, policy.computed):
         if parse_dtypes(",".join(names) or "none") != names:
             raise UsageError("the dtypes are not in their order")
-    if remembered.bottom not in BOTTOM:
-        raise UsageError("the bottom pane is none of the bottom panes")
+    if remembered.main not in VIEWS:
+        raise UsageError("the view is none of the views")
     return remembered
 
 

@@ -34,6 +34,35 @@ class Action:
 
 GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
     (
+        "What to do",
+        (
+            Action(
+                "a",
+                "a",
+                "cure(0)",
+                "first cure",
+                "Do the first thing that helps against the cause, or find out what does.",
+                3,
+                footer_label="do it",
+            ),
+            Action(
+                "A",
+                "A",
+                "cures",
+                "cures",
+                "All that was tried against the cause, each with a letter that does it.",
+                5,
+            ),
+            Action(
+                "W",
+                "W",
+                "advise",
+                "advice",
+                "What each refused operator costs, and the least truncation that helps.",
+            ),
+        ),
+    ),
+    (
         "Policy (each key analyses again at once)",
         (
             Action(
@@ -93,7 +122,7 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "Smaller minimum block size of engines.",
             ),
             Action("z", "z", "undo", "undo", "Back to the policy and settings before."),
-            Action("Z", "Z", "redo", "redo", "Forward again."),
+            Action("ctrl+r", "ctrl+r", "redo", "redo", "Forward again."),
             Action(
                 "D",
                 "D",
@@ -110,8 +139,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 4,
             ),
             Action(
-                "ctrl+r",
-                "ctrl+r",
+                "R",
+                "R",
                 "again",
                 "analyse again",
                 "Analyse again, from the file on disk; builds of this policy are forgotten.",
@@ -159,8 +188,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "The graph before and after the pass, or all passes, side by side.",
             ),
             Action(
-                "a",
-                "a",
+                "K",
+                "K",
                 "against",
                 "compare passes",
                 "Compare other passes with the one shown; again compares neighbours.",
@@ -196,8 +225,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 footer_label="sort",
             ),
             Action(
-                "h",
-                "h",
+                "H",
+                "H",
                 "fold",
                 "fold repeats",
                 "Fold blocks that repeat with the same dtypes (×12), exceptions listed; in "
@@ -269,11 +298,18 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "Run the original and the truncated program and compare their values.",
             ),
             Action(
-                "A",
-                "A",
-                "advise",
-                "advice",
-                "What each refused operator costs, and the least truncation that helps.",
+                "left_parenthesis",
+                "(",
+                "stretch(-1)",
+                "previous stretch",
+                "Go along the strip to the engine or gap before.",
+            ),
+            Action(
+                "right_parenthesis",
+                ")",
+                "stretch(1)",
+                "next stretch",
+                "Go along the strip to the next engine or gap.",
             ),
             Action(
                 "y",
@@ -339,14 +375,21 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
     (
         "Screen",
         (
-            Action("1", "1", "pane('passes')", "passes", "Go to the passes."),
-            Action("2", "2", "pane('nodes')", "nodes", "Go to the node table."),
-            Action("3", "3", "pane('detail')", "node", "Go to the details of the node."),
-            Action("4", "4", "pane('engines')", "engines", "Go to the engines and casts."),
-            Action("5", "5", "pane('findings')", "findings", "Go to the findings."),
-            Action("6", "6", "pane('log')", "log", "Go to the log."),
+            Action("1", "1", "view('causes')", "causes", "Why the model is not one engine."),
+            Action("2", "2", "view('nodes')", "graph", "Every node with its dtypes."),
+            Action("3", "3", "view('passes')", "passes", "What each pass changed."),
+            Action("4", "4", "view('engines')", "engines", "Engines, casts, builds."),
+            Action("5", "5", "view('log')", "log", "What torch and TensorRT print."),
+            Action("6", "6", "view('findings')", "findings", "All findings, by code."),
+            Action("h,left", "h ←", "side(-1)", "pane left", "Go to the pane at the left."),
+            Action("l,right", "l →", "side(1)", "pane right", "Go to the details."),
             Action(
-                "l", "l", "log", "show or hide log", "Show the log, or what was there before."
+                "Z",
+                "Z",
+                "zoom",
+                "zoom",
+                "Give the pane the whole screen, to read what is cut; again shows all.",
+                6,
             ),
             Action(
                 "L",
@@ -392,7 +435,10 @@ MOVES: tuple[Move, ...] = (
 
 FIXED: tuple[tuple[str, str], ...] = (
     ("tab", "Next pane; shift+tab the one before."),
-    ("enter", "In passes, engines and findings: go to the node. In nodes: its details."),
+    (
+        "enter",
+        "In causes and graph: the details. Elsewhere: go to the node.",
+    ),
     ("ctrl+c", "Quit at once; the exit code is 130."),
     ("mouse", "Click selects, double click chooses; in the details a node's name is a link."),
 )

@@ -42,6 +42,8 @@ class Folding:
     """How many nodes a shown one stands for, itself included."""
     exception: Mapping[str, int] = field(default_factory=dict)
     """Number of the block of a node that is unlike its place in the other blocks."""
+    stands_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the nodes that a shown one stands for, itself first."""
     groups: tuple[Group, ...] = ()
     """What folded, operators and constants of one path once."""
 
@@ -63,6 +65,7 @@ def folded(parts: Iterable[Part]) -> Folding:
     hidden: set[str] = set()
     times: dict[str, int] = {}
     exception: dict[str, int] = {}
+    stands_for: dict[str, tuple[str, ...]] = {}
     groups: dict[str, Group] = {}
     for (path, _), numbered in blocks.items():
         patterns: dict[tuple[Hashable, ...], list[int]] = {}
@@ -72,8 +75,9 @@ def folded(parts: Iterable[Part]) -> Folding:
         if len(common) < 2:
             continue
         first = numbered[common[0]]
-        for part in first:
+        for at, part in enumerate(first):
             times[part.name] = len(common)
+            stands_for[part.name] = tuple(numbered[number][at].name for number in common)
         for number in common[1:]:
             hidden.update(part.name for part in numbered[number])
         others = [number for number in numbered if number not in common]
@@ -87,7 +91,8 @@ def folded(parts: Iterable[Part]) -> Folding:
         group = Group(path, len(numbered), tuple(common), tuple(sorted(others)))
         if path not in groups or group.exceptions:
             groups[path] = group
-    return Folding(frozenset(hidden), times, exception, tuple(groups.values()))
+    found = tuple(groups.values())
+    return Folding(frozenset(hidden), times, exception, stands_for, found)
 
 
 def _same(first: Sequence[Part], block: Sequence[Part]) -> frozenset[str]:

@@ -12,6 +12,7 @@ from trtdbg.analysis.layers import LayerRow, layer_rows
 from trtdbg.analysis.summary import constants_that_matter, left_to_pytorch
 from trtdbg.records import (
     BuildStatus,
+    Cause,
     Consequence,
     ConstantRecord,
     EngineRecord,
@@ -22,11 +23,13 @@ from trtdbg.records import (
     Report,
 )
 from trtdbg_ui.model.alike import alike
+from trtdbg_ui.model.causes import causes_of
 from trtdbg_ui.model.compare import Mark, SnapshotRow, snapshot
 from trtdbg_ui.model.filters import keeps, names_of, wide
 from trtdbg_ui.model.folding import Folding, folded, graph_parts, result_parts
 from trtdbg_ui.model.judged import judged
 from trtdbg_ui.model.ordering import pass_key, result_key
+from trtdbg_ui.model.strip import Stretch, stretches
 from trtdbg_ui.model.view import USUAL, Quick, View
 
 LEVELS = (Level.ERROR, Level.WARNING, Level.NOTE)
@@ -108,6 +111,29 @@ class Loaded:
     def left(self) -> frozenset[str]:
         """Names of the operator nodes left to PyTorch."""
         return frozenset(node.name for node in left_to_pytorch(self.report))
+
+    @cached_property
+    def causes(self) -> tuple[Cause, ...]:
+        """Why the model is not one engine; empty if it is."""
+        left = (node for node in self.report.nodes if node.name in self.left)
+        return causes_of(self.report, left)
+
+    @cached_property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Engines and gaps in graph order."""
+        return stretches(self.report.nodes, self.left)
+
+    @cached_property
+    def stretch_of(self) -> Mapping[str, int]:
+        """Number of the stretch by the name of a node."""
+        return {name: i for i, each in enumerate(self.stretches) for name in each.nodes}
+
+    @cached_property
+    def failed_engines(self) -> frozenset[int]:
+        """Engines that TensorRT refuses."""
+        failed = (e.index for e in self.report.engines if e.build.status is BuildStatus.FAILED)
+        named = (index for cause in self.report.causes for index in cause.engines)
+        return frozenset((*failed, *named))
 
     @cached_property
     def damage_of(self) -> Mapping[str, NodeError]:

@@ -37,8 +37,15 @@ def presenting(
         change=change,
         failure=None,
         activity=activity,
+        cause=_first_cause(state, loaded),
     )
     return _on_a_row(state)
+
+
+def _first_cause(state: State, loaded: Loaded) -> int | None:
+    """Returns the cause that the details are about when a report comes."""
+    fresh = state.loaded is None and state.main is Pane.CAUSES
+    return 0 if loaded.causes and (fresh or state.cause is not None) else None
 
 
 def at_place(state: State, place: int | None) -> State:
@@ -83,7 +90,7 @@ def at_node(state: State, name: str) -> State:
     if not found.has(name):
         return found
     pane = found.pane if found.pane is not Pane.PASSES else Pane.NODES
-    return found.changed(node=name, pane=pane, trail=trail)
+    return found.changed(node=name, pane=pane, trail=trail, cause=None)
 
 
 def back(state: State) -> State | None:
@@ -104,6 +111,17 @@ def _with_row(state: State, name: str) -> State:
     result = state.changed(place=None)
     states = (state, opened, result, result.changed(view=state.view.opened()))
     return next((each for each in states if each.has(name)), states[-1])
+
+
+def at_stretch(state: State, step: int) -> State | None:
+    """Returns the state at the first node of the next engine or gap, if there is one."""
+    if state.loaded is None or not state.loaded.stretches:
+        return None
+    here = state.loaded.stretch_of.get(state.node or "")
+    target = 0 if here is None else here + step
+    if not 0 <= target < len(state.loaded.stretches):
+        return None
+    return at_node(state, state.loaded.stretches[target].nodes[0])
 
 
 def at_problem(state: State, step: int) -> State | None:

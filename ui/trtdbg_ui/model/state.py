@@ -19,18 +19,19 @@ DEFAULTS = Settings()
 
 
 class Pane(StrEnum):
-    """The panes, in the order of their keys 1 to 6."""
+    """The panes: the views in the order of their keys 1 to 6, and the details."""
 
-    PASSES = "passes"
+    CAUSES = "causes"
     NODES = "nodes"
-    DETAIL = "detail"
+    PASSES = "passes"
     ENGINES = "engines"
-    FINDINGS = "findings"
     LOG = "log"
+    FINDINGS = "findings"
+    DETAIL = "detail"
 
 
-TOP = (Pane.PASSES, Pane.NODES, Pane.DETAIL)
-BOTTOM = (Pane.ENGINES, Pane.FINDINGS, Pane.LOG)
+VIEWS = tuple(pane for pane in Pane if pane is not Pane.DETAIL)
+"""What a number key chooses; the details stand beside each of them but the log."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,14 @@ class State:
     """How the node table is shown."""
     trail: tuple[str, ...] = ()
     """Nodes that were left by a jump, the last one last."""
-    pane: Pane = Pane.NODES
+    pane: Pane = Pane.CAUSES
     """The pane that has the keyboard."""
-    bottom: Pane = Pane.ENGINES
-    """The one of the bottom panes that is shown."""
+    main: Pane = Pane.CAUSES
+    """The view that is shown."""
+    zoom: bool = False
+    """Whether the pane with the keyboard has the whole screen."""
+    cause: int | None = None
+    """Position of the cause that the details are about; None if they are about the node."""
     activity: Activity | None = None
     """What runs in the worker."""
     failure: Failure | None = None
@@ -137,24 +142,32 @@ class State:
         return replace(state, hits=hits)
 
 
-def visible(pane: Pane, bottom: Pane, columns: int, lines: int) -> frozenset[Pane]:
+def visible(
+    pane: Pane, main: Pane, columns: int, lines: int, *, zoom: bool = False
+) -> frozenset[Pane]:
     """Returns the panes that are shown on a screen of that size.
 
     Args:
         pane: The pane with the keyboard, always shown.
-        bottom: The bottom pane that was looked at last.
+        main: The view that was chosen last.
         columns: Width of the screen.
         lines: Height of the screen.
+        zoom: Show that pane and no other.
     """
-    if pane in TOP:
-        shown = {pane}
-        if columns >= 116:
-            shown = {Pane.NODES, Pane.PASSES if pane is Pane.PASSES else Pane.DETAIL}
-        if columns >= 140:
-            shown = set(TOP)
-        if lines >= 32:
-            shown.add(bottom)
-        return frozenset(shown)
-    if lines < 32:
+    if zoom:
         return frozenset({pane})
-    return visible(Pane.NODES, pane, columns, lines)
+    shown = {main}
+    if (main is Pane.CAUSES and lines >= _ROOM_BELOW) or (
+        main is Pane.PASSES and columns >= _ROOM_BESIDE
+    ):
+        shown.add(Pane.NODES)
+    if main is not Pane.LOG and columns >= (_ROOM_FOR_THREE if main is Pane.PASSES else 110):
+        shown.add(Pane.DETAIL)
+    return frozenset(shown if pane in shown else {pane})
+
+
+_ROOM_BELOW = 30
+"""Lines from which on the graph stands below the causes."""
+_ROOM_BESIDE = 100
+"""Columns from which on the graph stands beside the passes, and with details from more on."""
+_ROOM_FOR_THREE = 140

@@ -77,14 +77,21 @@ class Tally:
 
 def tallies(policy: TruncationPolicy, reports: Iterable[Report]) -> dict[Timing, Tally]:
     """Returns the numbers of the timings analysed already, all else being as in `policy`."""
+    known = tuple(reports)
     found: dict[Timing, Tally] = {}
-    for report in reports:
+    for report in known:
         timing = report.policy.timing
         paths = paths_count(report.policy)
         if report.policy == replace(policy, timing=timing) or (
             not paths and report.policy.verdicts is policy.verdicts
         ):
             found[timing] = Tally.of(report)
+    for report in known:
+        late = report.headline.late if report.headline is not None else None
+        if late is None or late.engines is None or late.settings != report.settings:
+            continue
+        tally = Tally(late.engines, late.torch_ops or 0, 0, 0)
+        found.setdefault(late.timing, tally)
     return found
 
 

@@ -19,6 +19,7 @@ from trtdbg_ui.model.judged import (
     saved_by_truncation,
 )
 from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.render.causes import cause_lines
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.policy import keys_to
 from trtdbg_ui.render.signs import short_operator
@@ -51,7 +52,10 @@ def answer(loaded: Loaded, size: int, *, read_only: bool = False) -> list[Line]:
             line(("✖ No engines: ", Tone.BAD), (f"{failed.name} raised", Tone.STRONG)),
             line("  ", failed.error or ""),
         ]
-    causes_found = [_cause_line(report, cause, size, read_only) for cause in causes(loaded)]
+    if report.causes:
+        causes_found = cause_lines(loaded, report.causes[0], size)
+    else:
+        causes_found = [_cause_line(report, each, size, read_only) for each in causes(loaded)]
     lost = any(constant.overflowed for constant in loaded.narrowed)
     constants = _constants(loaded, size)
     return [

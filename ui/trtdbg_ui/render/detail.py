@@ -207,13 +207,13 @@ def who(record: ValidatorVerdict) -> str:
     name = record.validator.removeprefix("gate:")
     name = name.split(".", 1)[1] if "." in name else name
     if record.candidate is not None:
-        return f"candidate {record.candidate}  {name}"
+        return f"converter {record.candidate + 1}  {name}"
     return f"gate  {name}" if record.validator.startswith("gate:") else name
 
 
 def _verdict_table(records: Iterable[ValidatorVerdict], size: int) -> list[Line]:
     """Returns one block per validator: who, three answers side by side, the reason beneath."""
-    columns = ("original", "refreshed", "truncated")
+    columns = ("original", "inferred", "truncated")
     head = "".join(f"{title:<10}" for title in columns)
     lines = [line(("verdicts", Tone.HEAD)), line((f"    {head}".rstrip(), Tone.DIM))]
     for record in records:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from trtdbg_ui.keys.actions import FIXED
 from trtdbg_ui.keys.keymap import in_force
 from trtdbg_ui.model.state import Pane
+from trtdbg_ui.render.tabs import WORDS
 from trtdbg_ui.text import BLANK, Line, Tone, line, wrap
 
 _SIGNS = (
     ("✓ ✗ !", "a validator accepts, rejects, crashed"),
     ("✓ was ✗", "accepted, but refused on the original dtypes"),
-    ("✗ late ✓", "refused, but accepted on truncated dtypes: timing late would take it"),
+    ("✗ ✓ by late", "refused, but accepted on truncated dtypes: timing late takes it"),
     ("✖ ▲ •", "finding: error, warning, note"),
     ("+ - ~ *", "a pass added, removed, retyped, otherwise changed a node"),
     ("≠", "declared with one dtype, bound with another"),
@@ -19,6 +20,12 @@ _SIGNS = (
 
 
 _PANES = {
+    Pane.CAUSES: (
+        "Why the model is not one engine: each cause once, however many operators it keeps "
+        "out, with its line of source and what helps against it, tried on this model. "
+        "Below stands the graph around it.",
+        ("first-cure", "cures", "layers", "next-stretch", "edit-source", "explain", "zoom"),
+    ),
     Pane.PASSES: (
         "What happened to the graph, in order: the loaded program, each lowering pass, "
         "truncation, partition, boundary repair, and the result. The numbers are nodes that "
@@ -50,7 +57,7 @@ _PANES = {
         ),
     ),
     Pane.DETAIL: (
-        "All about the selected node: verdicts on the original, refreshed and truncated "
+        "All about the selected node: verdicts on the original, inferred and truncated "
         "dtypes, source line, operands and users, findings, and its dtype after each pass.",
         (
             "explain",
@@ -80,7 +87,7 @@ _PANES = {
     Pane.LOG: (
         "What torch, torch_tensorrt and TensorRT print while they work, and tracebacks of "
         "bugs. Nothing of it is written over the screen.",
-        ("show-or-hide-log",),
+        ("zoom",),
     ),
 }
 """What a pane shows, and the actions that matter there."""
@@ -90,7 +97,7 @@ def pane_lines(pane: Pane, size: int) -> list[Line]:
     """Returns what a pane shows and the keys that matter in it."""
     text, ids = _PANES[pane]
     actions = {action.id: action for action in in_force().actions}
-    lines = [line((f"This pane: {pane.value}", Tone.HEAD))]
+    lines = [line((f"This pane: {WORDS[pane].lower()}", Tone.HEAD))]
     lines += wrap(line(f"  {text}"), size, indent=2)
     for id in ids:
         lines += _row(actions[id].shown, actions[id].help, size)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from weakref import WeakKeyDictionary
 
-from trtdbg.records import Agreement, NodeRecord, Verdict, dtype_text, shape_text
-from trtdbg_ui.model.judged import judged, late_would_accept, saved_by_truncation
+from trtdbg.records import Agreement, Level, NodeRecord, Verdict, dtype_text, shape_text
+from trtdbg_ui.model.judged import judged, late_would_accept, overall, saved_by_truncation
 from trtdbg_ui.model.loaded import ResultRows
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
@@ -23,8 +23,11 @@ COLUMNS = (
     Column("recorded", ("recorded", "rec."), least=7, most=15, goes=4),
     Column("inferred", ("inferred", "infer."), least=7, most=15, goes=3),
     Column("truncated", ("truncated", "trunc."), least=7, most=15),
+    Column("dtype", ("dtype",), least=7, most=26),
     Column("tensorrt", ("TensorRT", "TRT"), least=5, most=10, goes=2),
-    Column("verdict", ("verdict",), least=8, most=14),
+    Column("verdict", ("verdict",), least=11, most=14),
+    Column("on_original", ("on original", "on orig."), least=8, most=11),
+    Column("on_truncated", ("on truncated", "on trunc."), least=8, most=12),
     Column("engine", ("engine",), least=7, most=7),
     Column("error", ("rel. error", "error"), least=8, most=10, goes=5),
     Column("findings", ("findings",), least=8, most=17, goes=6),
@@ -35,14 +38,45 @@ COLUMNS = (
 USUAL = tuple(
     column.key
     for column in COLUMNS
-    if column.key not in ("fold", "recorded", "error", "findings", "module")
+    if column.key
+    not in (
+        "fold",
+        "recorded",
+        "dtype",
+        "on_original",
+        "on_truncated",
+        "error",
+        "findings",
+        "module",
+    )
 )
 """Keys of the columns that are shown unless the user chooses others."""
 
 
+NARROW = tuple(
+    "dtype" if key == "truncated" else key
+    for key in USUAL
+    if key not in ("original", "inferred")
+)
+"""The same for a narrow table: one cell that says what narrowing does, like `a → b`."""
+WIDEST = tuple(
+    each
+    for key in USUAL
+    for each in (("on_original", "on_truncated") if key == "verdict" else (key,))
+)
+"""The same for a wide table: the verdicts on both dtypes."""
+_ROOM_FOR_VERDICTS = 100
+"""Cells of a table from which on both verdicts are shown."""
+_ROOM_FOR_THREE = 76
+"""Cells of a table from which on the three dtypes have a column each."""
+
+
 def layout(rows: ResultRows, size: int) -> Layout:
     """Returns the columns for a table of `size` cells."""
-    shown = columns(COLUMNS, rows.view.columns or USUAL, chosen=bool(rows.view.columns))
+    usual = NARROW
+    if size >= _ROOM_FOR_THREE:
+        usual = WIDEST if size >= _ROOM_FOR_VERDICTS else USUAL
+    shown = columns(COLUMNS, rows.view.columns or usual, chosen=bool(rows.view.columns))
     if not rows.view.fold:
         shown = tuple(column for column in shown if column.key != "fold")
     shown = with_arrow(shown, rows.view.sort, rows.view.descending)
@@ -105,7 +139,13 @@ def _findings(rows: ResultRows) -> Extent:
     return Extent.of([0] * (len(rows.nodes) - len(found)) + found)
 
 
+def _changes(rows: ResultRows) -> Extent:
+    found = {(node.original, node.inferred, node.truncated): node for node in rows.nodes}
+    return Extent.whole(len(_dtype(rows, node)[0]) for node in found.values())
+
+
 _EXTENTS: Mapping[str, Callable[[ResultRows], Extent]] = {
+    "dtype": _changes,
     "name": _names,
     "operator": _targets,
     "original": _dtypes("original"),
@@ -140,7 +180,42 @@ def _target(rows: ResultRows, node: NodeRecord) -> Span:
 
 
 def _inferred(rows: ResultRows, node: NodeRecord) -> Span:
+    if _agree(node):
+        return _SAME
     return _unless_same(dtype_span(node.inferred), dtype_span(node.original))
+
+
+def _agree(node: NodeRecord) -> bool:
+    """Returns whether one cell says it all: no dtype is another one."""
+    return node.original == node.inferred == node.truncated
+
+
+_SAME: Span = ("=", Tone.DIM)
+
+
+def _dtype(rows: ResultRows, node: NodeRecord) -> Span:
+    """Returns the dtype, and what inference and truncation make of it where they differ."""
+    steps = [node.original]
+    for dtype in (node.inferred, node.truncated):
+        if dtype != steps[-1]:
+            steps.append(dtype)
+    return " → ".join(dtype_text(dtype) for dtype in steps), dtype_span(node.original)[1]
+
+
+def _on(typing: str) -> Callable[[ResultRows, NodeRecord], Span]:
+    def cell(rows: ResultRows, node: NodeRecord) -> Span:
+        return _ANSWER[overall(node, typing)] if judged(node) else ("", Tone.DIM)
+
+    return cell
+
+
+_ANSWER: Mapping[Verdict, Span] = {
+    Verdict.ACCEPT: ("✓ yes", Tone.PLAIN),
+    Verdict.REJECT: ("✗ no", Tone.BAD),
+    Verdict.CRASHED: ("! crash", Tone.BAD),
+    Verdict.NOT_APPLICABLE: ("– none", Tone.WARN),
+    Verdict.NOT_CHECKED: ("", Tone.DIM),
+}
 
 
 def _recorded(rows: ResultRows, node: NodeRecord) -> Span:
@@ -148,6 +223,8 @@ def _recorded(rows: ResultRows, node: NodeRecord) -> Span:
 
 
 def _truncated(rows: ResultRows, node: NodeRecord) -> Span:
+    if _agree(node):
+        return _SAME
     return _unless_same(dtype_span(node.truncated), dtype_span(node.inferred))
 
 
@@ -181,9 +258,12 @@ _CELLS: Mapping[str, Callable[[ResultRows, NodeRecord], Span]] = {
     "recorded": _recorded,
     "inferred": _inferred,
     "truncated": _truncated,
+    "dtype": _dtype,
+    "on_original": _on("original"),
+    "on_truncated": _on("truncated"),
     "tensorrt": lambda rows, node: tensorrt_span(node.tensorrt),
     "verdict": _verdict,
-    "engine": lambda rows, node: place_span(node, node.name in rows.loaded.left),
+    "engine": lambda rows, node: _engine(rows, node),
     "error": _error,
     "findings": lambda rows, node: (_codes(rows, node), Tone.WARN),
     "shape": lambda rows, node: (shape_text(node.shape), Tone.DIM),
@@ -194,13 +274,23 @@ _CELLS: Mapping[str, Callable[[ResultRows, NodeRecord], Span]] = {
 
 def verdict_span(rows: ResultRows, node: NodeRecord) -> Span:
     """Returns the verdict in force, and what another typing says if that differs."""
+    if node.verdict is Verdict.ACCEPT and _guilty(rows, node):
+        return ("✓ but left", Tone.BAD) if node.engine is None else ("✓ but fails", Tone.BAD)
     if saved_by_truncation(node):
         return "✓ was ✗", Tone.GOOD
     if late_would_accept(node, rows.loaded.report):
-        return "✗ late ✓", Tone.BAD
+        return "✗ ✓ by late", Tone.BAD
     if node.verdict is Verdict.NOT_APPLICABLE:
         return "– none", Tone.WARN
     return VERDICT_SIGN[node.verdict]
+
+
+def _guilty(rows: ResultRows, node: NodeRecord) -> bool:
+    """Returns whether a node breaks something although the validators accept it."""
+    if node.name in rows.loaded.left:
+        return True
+    found = rows.loaded.findings_of.get(node.name, ())
+    return any(finding.level is Level.ERROR for finding in found)
 
 
 def place_span(node: NodeRecord, left: bool) -> Span:
@@ -208,6 +298,16 @@ def place_span(node: NodeRecord, left: bool) -> Span:
     if node.engine is not None:
         return f"E{node.engine}", Tone.PLAIN
     return ("PyTorch", Tone.BAD) if left else ("", Tone.DIM)
+
+
+def _engine(rows: ResultRows, node: NodeRecord) -> Span:
+    """Returns where a node runs; of a folded row where all of those run that it stands for."""
+    names = rows.folding.stands_for.get(node.name, ())
+    nodes = [rows.loaded.nodes[name] for name in names]
+    engines = [each.engine for each in nodes if each.engine is not None]
+    if node.engine is None or len({node.engine, *engines}) == 1:
+        return place_span(node, node.name in rows.loaded.left)
+    return f"E{min(engines)}-E{max(engines)}", Tone.PLAIN
 
 
 def _mark(rows: ResultRows, node: NodeRecord) -> Span:

@@ -62,6 +62,8 @@ def _did(record: PassRecord, place: int) -> tuple[Span, ...]:
         return ((" ✖ raised", Tone.BAD),)
     if place == 0:
         return ((f" {record.nodes} nodes", Tone.DIM),)
+    if record.phase is Phase.PARTITION and record.removed:
+        return ((f" {len(record.removed)} into engines", Tone.KEY),)
     did = counts(len(record.added), len(record.removed), len(record.retyped))
     if did:
         return ((" ", Tone.PLAIN), *did)

@@ -64,6 +64,8 @@ def policy_line(policy: TruncationPolicy, known: Mapping[Timing, Tally], size: i
     one = line((f" {key('timing')} ", Tone.KEY), (policy.timing.value, Tone.STRONG))
     variants = (
         _join((_all_timings(policy, known), *paths)),
+        _join((_all_timings(policy, known, short=True), *paths)),
+        _join((_all_timings(policy, known, short=True), *short_paths)),
         _join((_all_timings(policy, {}), *paths)),
         _join((_all_timings(policy, {}), *short_paths)),
         _join((one, *paths)),
@@ -88,7 +90,9 @@ def _join(parts: tuple[Line, ...]) -> Line:
     return tuple(spans)
 
 
-def _all_timings(policy: TruncationPolicy, known: Mapping[Timing, Tally]) -> Line:
+def _all_timings(
+    policy: TruncationPolicy, known: Mapping[Timing, Tally], *, short: bool = False
+) -> Line:
     spans: list[Span] = [(f" {key('timing')}", Tone.KEY), (" timing ", Tone.DIM)]
     for timing in TIMINGS:
         here = timing is policy.timing
@@ -96,14 +100,18 @@ def _all_timings(policy: TruncationPolicy, known: Mapping[Timing, Tally]) -> Lin
         spans.append((text, Tone.STRONG if here else Tone.DIM))
         if timing in known:
             gap = " " if here else ""
-            spans.append(
-                (f"{gap}{_numbers(known[timing])} ", Tone.PLAIN if here else Tone.DIM)
-            )
+            told = _engines(known[timing]) if short else _numbers(known[timing])
+            spans.append((f"{gap}{told} ", Tone.PLAIN if here else Tone.DIM))
     return tuple(spans)
 
 
 def _numbers(tally: Tally) -> str:
     return f"({count(tally.engines, 'engine')}, {count(tally.torch_ops, 'op')})"
+
+
+def _engines(tally: Tally) -> str:
+    """Returns the number of engines, with a tick if PyTorch runs nothing beside one."""
+    return f"{tally.engines}{' ✓' if tally.engines == 1 and not tally.torch_ops else ''}"
 
 
 def _paths(policy: TruncationPolicy, words: tuple[str, ...]) -> tuple[Line, ...]:

@@ -1,48 +1,51 @@
-"""Titles of the panes, which also name the panes that are not shown."""
+"""The views by number, on the line above them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trtdbg_ui.model.state import BOTTOM, TOP, Pane
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.state import VIEWS, Pane
+from trtdbg_ui.text import Line, Span, Tone, pack, spread
 
 WORDS = {
+    Pane.CAUSES: "Causes",
+    Pane.NODES: "Graph",
     Pane.PASSES: "Passes",
-    Pane.NODES: "Nodes",
-    Pane.DETAIL: "Node",
     Pane.ENGINES: "Engines",
-    Pane.FINDINGS: "Findings",
     Pane.LOG: "Log",
+    Pane.FINDINGS: "Findings",
+    Pane.DETAIL: "Details",
 }
 
 
-def titles(shown: frozenset[Pane], counts: Mapping[Pane, str]) -> dict[Pane, str]:
-    """Returns the title of each shown pane as Textual markup.
+def tabs_line(main: Pane, counts: Mapping[Pane, str], zoom: bool, size: int) -> Line:
+    """Returns the views with their keys, the one shown marked, and what zooms at the end.
 
-    A pane that is not shown has its tab in the title of the one that stands in its place.
+    Args:
+        main: The view that is shown.
+        counts: How much there is in a view, where that is known.
+        zoom: Whether one pane has the whole screen.
+        size: Cells available.
     """
-    if not shown:
-        return {}
-    hosts = {pane: pane if pane in shown else _host(pane, shown) for pane in Pane}
-    return {
-        pane: "  ".join(
-            _tab(other, pane, counts.get(other, "")) for other in Pane if hosts[other] is pane
+    parts: list[tuple[int, Line]] = []
+    for pane in VIEWS:
+        number = counts.get(pane, "")
+        word = f"{WORDS[pane]}{f' {number}' if number else ''}"
+        shown = pane is main
+        text: Span = (
+            f"[{word}]" if shown else f" {word} ",
+            Tone.STRONG if shown else Tone.DIM,
         )
-        for pane in shown
-    }
+        parts.append((0 if shown else 1, ((key(WORDS[pane].lower()), Tone.KEY), text)))
+    word = "shows all panes" if zoom else "zooms"
+    right: Line = ((key("zoom"), Tone.KEY), (f" {word} ", Tone.DIM))
+    return spread(((" ", Tone.PLAIN), *pack(parts, size - 1, (" ", Tone.PLAIN))), right, size)
 
 
-def _host(hidden: Pane, shown: frozenset[Pane]) -> Pane:
-    """Returns the shown pane that stands where a hidden one would be."""
-    neighbours = [pane for pane in (TOP if hidden in TOP else BOTTOM) if pane in shown]
-    if not neighbours:
-        return Pane.NODES if Pane.NODES in shown else next(iter(shown))
-    # The node table is the last to be replaced.
-    return next((pane for pane in neighbours if pane is not Pane.NODES), Pane.NODES)
-
-
-def _tab(pane: Pane, host: Pane, count: str) -> str:
-    number = list(Pane).index(pane) + 1
-    text = f"{number} {WORDS[pane]}{f' {count}' if count else ''}"
-    style = "b" if pane is host else "$tone-dim"
-    return f"[{style}][@click=app.pane('{pane.value}')]{text}[/][/]"
+def view_named(word: str) -> Pane | None:
+    """Returns the view that a word of the line stands for."""
+    for pane in VIEWS:
+        if word in (WORDS[pane], key(WORDS[pane].lower())):
+            return pane
+    return None

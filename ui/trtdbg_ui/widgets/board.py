@@ -14,6 +14,7 @@ from trtdbg_ui.model.state import Pane, State, visible
 from trtdbg_ui.model.switching import Change, tallies
 from trtdbg_ui.render.activity import activity_line, failure_note, loading_lines
 from trtdbg_ui.render.answer import answer
+from trtdbg_ui.render.causes import cause_detail
 from trtdbg_ui.render.detail import detail
 from trtdbg_ui.render.find import find_line
 from trtdbg_ui.render.footer import hints
@@ -24,10 +25,12 @@ from trtdbg_ui.render.policy import (
     room_beside_settings,
     settings_line,
 )
-from trtdbg_ui.render.tabs import titles
+from trtdbg_ui.render.strip import strip_line
+from trtdbg_ui.render.tabs import WORDS, tabs_line
 from trtdbg_ui.requests.desk import Desk
 from trtdbg_ui.text import Line, Tone, crop, line
 from trtdbg_ui.widgets.bar import Bar
+from trtdbg_ui.widgets.cause_list import CauseList
 from trtdbg_ui.widgets.engine_list import EngineList
 from trtdbg_ui.widgets.find_bar import FindBar
 from trtdbg_ui.widgets.finding_list import FindingList
@@ -49,7 +52,10 @@ class Board(Vertical):
     Board { background: $background; }
     Board > #header { background: $panel; }
     Board > #header, Board > #policy, Board > #settings, Board > #answer { padding: 0; }
-    Board #top { height: 1fr; }
+    Board #body { height: 1fr; }
+    Board #middle { width: 1fr; }
+    Board #middle > .pane { height: 1fr; }
+    Board.-below #causes { max-height: 40%; }
     Board > #settings.-flash { background: $cursor-focused; }
     Board .pane {
         border-top: solid $panel; border-title-color: $tone-dim;
@@ -59,10 +65,10 @@ class Board(Vertical):
     Board #passes { width: 22%; min-width: 30; max-width: 50; margin: 0 1 0 0; }
     Board #nodes { width: 1fr; }
     Board #detail { width: 27%; min-width: 38; max-width: 64; margin: 0 0 0 1; }
-    Board .bottom { height: 30%; min-height: 11; }
     Board.-alone #passes, Board.-alone #detail { width: 1fr; max-width: 100%; margin: 0; }
     Board.-alone #detail { padding: 0 0 0 1; }
-    Board.-alone .bottom { height: 1fr; min-height: 1; }
+    Board.-alone .pane { border-top: none; }
+    Board.-alone .pane:focus { border-top: none; }
     Board #loading { height: 1fr; }
     Board > KeyBar { background: $panel; }
     """
@@ -75,16 +81,17 @@ class Board(Vertical):
         self._desk = desk
         self._state: State | None = None
         self._panes: dict[Pane, LineView] = {
+            Pane.CAUSES: CauseList(id="causes", classes="pane"),
             Pane.PASSES: PassList(id="passes", classes="pane"),
             Pane.NODES: NodeTable(id="nodes", classes="pane"),
             Pane.DETAIL: TextView(id="detail", classes="pane"),
-            Pane.ENGINES: EngineList(
-                read_only=desk.read_only, id="engines", classes="pane bottom"
-            ),
-            Pane.FINDINGS: FindingList(id="findings", classes="pane bottom"),
-            Pane.LOG: LogList(id="log", classes="pane bottom"),
+            Pane.ENGINES: EngineList(read_only=desk.read_only, id="engines", classes="pane"),
+            Pane.FINDINGS: FindingList(id="findings", classes="pane"),
+            Pane.LOG: LogList(id="log", classes="pane"),
         }
         self._complete = False
+        self._middle: Vertical
+        self._body: Horizontal
 
     def compose(self) -> ComposeResult:
         """Yields what the first frame shows: the bars, what is loading, the keys."""
@@ -102,11 +109,16 @@ class Board(Vertical):
         if self._complete:
             return
         self._complete = True
-        top = Horizontal(*(self._panes[pane] for pane in _TOP), id="top")
-        bottom = (self._panes[pane] for pane in (Pane.ENGINES, Pane.FINDINGS, Pane.LOG))
+        self._middle = Vertical(*(self._panes[pane] for pane in _MIDDLE), id="middle")
+        passes, details = self._panes[Pane.PASSES], self._panes[Pane.DETAIL]
+        self._body = Horizontal(passes, self._middle, details, id="body")
+        for pane, title in WORDS.items():
+            self._panes[pane].border_title = title
         find = FindBar(id="find")
         find.display = False
-        self.mount(Bar(id="answer"), top, *bottom, find, before="#keys")
+        answer, strip, tabs = Bar(id="answer"), Bar(id="strip"), Bar(id="tabs")
+        self.mount(answer, strip, after="#header")
+        self.mount(tabs, self._body, find, before="#keys")
         if self._state is not None:
             self._arrange(self._state)
             self._show_answer(self._state)
@@ -124,11 +136,7 @@ class Board(Vertical):
         old, self._state = self._state, state
         if state.loaded is not None or state.pane is Pane.LOG:
             self.complete()
-        if old is None or (old.pane, old.bottom, old.loaded is None) != (
-            state.pane,
-            state.bottom,
-            state.loaded is None,
-        ):
+        if old is None or _places(old) != _places(state):
             self._arrange(state)
         if old is None or old.loaded is not state.loaded:
             self._show_loaded(state)
@@ -195,15 +203,22 @@ class Board(Vertical):
         for pane, widget in self._panes.items():
             widget.display = pane in shown
         if self._complete:
-            self.query_one("#top").display = any(pane in shown for pane in _TOP)
+            self._body.display = bool(shown)
+            self._middle.display = any(pane in shown for pane in _MIDDLE)
         self.query_one("#loading").display = not shown
         self.set_class(len(shown) == 1, "-alone")
+        below = {Pane.CAUSES, Pane.NODES} <= shown
+        self.set_class(below, "-below")
+        causes = self._panes[Pane.CAUSES]
+        assert isinstance(causes, CauseList)
+        causes.fit_rows(below)
         self._show_titles()
 
     def _shown(self, state: State) -> frozenset[Pane]:
         if state.loaded is None:
             return frozenset({Pane.LOG} if state.pane is Pane.LOG else ())
-        return visible(state.pane, state.bottom, self.size.width, self.size.height)
+        columns, lines = self.size.width, self.size.height
+        return visible(state.pane, state.main, columns, lines, zoom=state.zoom)
 
     def _show_titles(self) -> None:
         state = self._state
@@ -214,10 +229,13 @@ class Board(Vertical):
         counts = {Pane.LOG: log.total()}
         if state.loaded is not None:
             report = state.loaded.report
+            counts[Pane.CAUSES] = str(len(state.loaded.causes))
             counts[Pane.ENGINES] = str(len(report.engines))
             counts[Pane.FINDINGS] = str(len(report.findings))
-        for pane, title in titles(self._shown(state), counts).items():
-            self._panes[pane].border_title = title
+        if self._complete:
+            tabs = self._bar("tabs")
+            tabs.display = bool(self._shown(state))
+            tabs.show(lambda size: [tabs_line(state.main, counts, state.zoom, size)])
 
     def _show_bars(self, state: State) -> None:
         self._bar("header").show(
@@ -239,7 +257,7 @@ class Board(Vertical):
             return
         most = 5 if self.size.height >= _TALL else 3
         bar = self._bar("answer")
-        bar.display = state.loaded is not None
+        bar.display = self._bar("strip").display = state.loaded is not None
         read_only = self._desk.read_only
         bar.show(lambda size: _answer_lines(state, most, size, read_only))
 
@@ -248,6 +266,9 @@ class Board(Vertical):
         assert isinstance(findings, FindingList)
         if state.loaded is not None:
             findings.show(state.loaded.alike)
+            causes = self._panes[Pane.CAUSES]
+            assert isinstance(causes, CauseList)
+            causes.show(state.loaded)
         self._show_titles()
 
     def _show_table(self, old: State | None, state: State) -> None:
@@ -265,8 +286,13 @@ class Board(Vertical):
             passes.show(loaded.report, state.place, state.hide_unchanged)
         if not same_rows or table.cursor != state.row:
             table.show(rows, state.row, state.hide_unchanged)
-        if not same_rows or old is None or old.row != state.row:
-            view.show(lambda size: detail(rows, state.row, size), to_top=True)
+        if not same_rows or old is None or (old.row, old.cause) != (state.row, state.cause):
+            view.show(lambda size: _details(state, size), to_top=True)
+        if old is None or (old.loaded, old.node) != (loaded, state.node):
+            here = loaded.stretch_of.get(state.node or "")
+            self._bar("strip").show(
+                lambda size: [strip_line(loaded.stretches, here, loaded.failed_engines, size)]
+            )
 
     def _show_find(self, state: State) -> None:
         if not self._complete:
@@ -280,7 +306,22 @@ class Board(Vertical):
             bar.show(find_line(state.find, state.hits, state.row))
 
 
-_TOP = (Pane.PASSES, Pane.NODES, Pane.DETAIL)
+_MIDDLE = (Pane.CAUSES, Pane.NODES, Pane.ENGINES, Pane.LOG, Pane.FINDINGS)
+
+
+def _places(state: State) -> tuple[object, ...]:
+    """Returns what decides which panes are shown."""
+    return state.pane, state.main, state.zoom, state.loaded is None
+
+
+def _details(state: State, size: int) -> list[Line]:
+    """Returns what is known about the selected cause, or else about the selected node."""
+    loaded, rows = state.loaded, state.rows
+    if loaded is None or rows is None:
+        return []
+    if state.cause is not None and state.cause < len(loaded.causes):
+        return cause_detail(loaded, loaded.causes[state.cause], size)
+    return detail(rows, state.row, size)
 
 
 def _news(state: State, now: float, size: int) -> Line:
