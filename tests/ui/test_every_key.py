@@ -30,7 +30,10 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "build-one-engine": (">",),
     "layers": (">",),
     "cancel": ("b",),
-    "nodes": ("3",),
+    "graph": ("3",),
+    "hide-unchanged": ("3",),
+    "causes": ("2",),
+    "pane-left": ("l",),
 }
 """What has to be pressed first, so that a key has something to do."""
 

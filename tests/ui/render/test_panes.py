@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from msgspec.structs import replace
 from trtdbg_ui.keys.actions import ACTIONS
@@ -9,7 +11,7 @@ from trtdbg_ui.model.activity import Activity
 from trtdbg_ui.model.alike import alike
 from trtdbg_ui.model.failure import Failure
 from trtdbg_ui.model.loaded import Loaded
-from trtdbg_ui.model.state import Pane, State, visible
+from trtdbg_ui.model.state import VIEWS, Pane, State, visible
 from trtdbg_ui.model.switching import Change as PolicyChange
 from trtdbg_ui.model.switching import Tally, change, next_path, next_timing, tallies
 from trtdbg_ui.render.activity import activity_line, elapsed, loading_lines
@@ -24,7 +26,7 @@ from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.log import log_line
 from trtdbg_ui.render.origin import origin
 from trtdbg_ui.render.policy import change_line, policy_line, settings_line
-from trtdbg_ui.render.tabs import titles
+from trtdbg_ui.render.tabs import tabs_line
 from trtdbg_ui.render.validators import validators
 from trtdbg_ui.text import Line, Tone, line, plain, width
 
@@ -478,34 +480,35 @@ def test_help_names_every_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pane", "columns", "lines", "expected"),
+    ("pane", "main", "columns", "lines", "expected"),
     [
-        (Pane.NODES, 80, 24, {Pane.NODES}),
-        (Pane.LOG, 80, 24, {Pane.LOG}),
-        (Pane.DETAIL, 80, 50, {Pane.DETAIL, Pane.ENGINES}),
-        (Pane.NODES, 115, 24, {Pane.NODES}),
-        (Pane.NODES, 120, 24, {Pane.NODES, Pane.DETAIL}),
-        (Pane.PASSES, 120, 24, {Pane.NODES, Pane.PASSES}),
-        (Pane.FINDINGS, 120, 24, {Pane.FINDINGS}),
-        (Pane.NODES, 160, 50, {Pane.PASSES, Pane.NODES, Pane.DETAIL, Pane.ENGINES}),
-        (Pane.LOG, 160, 50, {Pane.PASSES, Pane.NODES, Pane.DETAIL, Pane.LOG}),
+        (Pane.CAUSES, Pane.CAUSES, 80, 24, {Pane.CAUSES}),
+        (Pane.CAUSES, Pane.CAUSES, 120, 24, {Pane.CAUSES, Pane.DETAIL}),
+        (Pane.NODES, Pane.CAUSES, 160, 50, {Pane.CAUSES, Pane.NODES, Pane.DETAIL}),
+        (Pane.DETAIL, Pane.NODES, 80, 24, {Pane.DETAIL}),
+        (Pane.NODES, Pane.NODES, 120, 35, {Pane.NODES, Pane.DETAIL}),
+        (Pane.PASSES, Pane.PASSES, 80, 24, {Pane.PASSES}),
+        (Pane.PASSES, Pane.PASSES, 120, 24, {Pane.PASSES, Pane.NODES}),
+        (Pane.PASSES, Pane.PASSES, 160, 50, {Pane.PASSES, Pane.NODES, Pane.DETAIL}),
+        (Pane.LOG, Pane.LOG, 160, 50, {Pane.LOG}),
     ],
 )
 def test_as_many_panes_are_shown_as_fit(
-    pane: Pane, columns: int, lines: int, expected: set[Pane]
+    pane: Pane, main: Pane, columns: int, lines: int, expected: set[Pane]
 ) -> None:
-    assert visible(pane, Pane.ENGINES, columns, lines) == expected
+    assert visible(pane, main, columns, lines) == expected
+    assert visible(pane, main, columns, lines, zoom=True) == {pane}
 
 
-@pytest.mark.parametrize("pane", list(Pane))
-@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (120, 24), (120, 50), (160, 50)])
-def test_every_pane_has_exactly_one_tab(pane: Pane, columns: int, lines: int) -> None:
-    shown = visible(pane, Pane.ENGINES, columns, lines)
-    joined = "  ".join(titles(shown, {}).values())
-    for number, word in enumerate(
-        ("Passes", "Nodes", "Node[", "Engines", "Findings", "Log"), start=1
-    ):
-        assert joined.count(f"]{number} {word}") == 1
+@pytest.mark.parametrize("main", VIEWS)
+@pytest.mark.parametrize("columns", [80, 120, 160])
+def test_every_view_has_exactly_one_tab(main: Pane, columns: int) -> None:
+    shown = plain(tabs_line(main, {Pane.ENGINES: "25"}, False, columns))
+    words = ("Causes", "Graph", "Passes", "Engines 25", "Log", "Findings")
+    for number, word in enumerate(words, start=1):
+        assert len(re.findall(rf"{number}[ \[]{word}", shown)) == 1
+    assert shown.count("[") == 1
+    assert len(shown) <= columns
 
 
 def test_a_log_line_is_one_line_without_control_characters() -> None:

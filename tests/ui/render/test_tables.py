@@ -113,15 +113,18 @@ def test_every_row_is_as_wide_as_the_titles(timing: Timing, size: int) -> None:
 def test_a_refused_node_says_that_late_would_take_it_and_where_it_runs() -> None:
     text = plain(row_of(result_rows(Timing.UPSTREAM), "_to_copy"))
     assert text.split() == [
-        "▲", "_to_copy", "_to_copy", "float64", "float64", "float32", "-", "✗", "late", "✓",
+        "▲", "_to_copy", "_to_copy", "float64", "float64", "float32", "-", "✗", "no", "✓", "yes",
         "PyTorch", "attention.py:34",
     ]  # fmt: skip
 
 
 def test_under_late_the_same_node_says_that_its_original_dtypes_are_refused() -> None:
     text = plain(row_of(result_rows(Timing.LATE), "_to_copy"))
-    assert "✓ was ✗" in text
-    assert "E0" in text
+    assert text.split()[-4:] == ["✓", "yes", "E0", "attention.py:34"]
+    assert "✗ no" in text
+    narrow = nodes.layout(result_rows(Timing.LATE), 78)
+    rows = result_rows(Timing.LATE)
+    assert "✓ was ✗" in plain(nodes.row(rows, rows.position["_to_copy"], narrow))
 
 
 def test_a_dtype_that_repeats_its_left_neighbour_is_dim_and_a_narrowed_one_is_not() -> None:

@@ -116,7 +116,7 @@ def test_filters_and_folding_work_together() -> None:
     assert rows.names == ("_to_copy",)
     assert rows.folding.times == {"_to_copy": 4}
     assert plain(nodes.caption(rows, 120)) == (
-        "1 of 70 nodes  rejected only (p)  layers.0 ×4 (0-3) (h)"
+        "1 of 70 nodes  rejected only (p)  layers.0 ×4 (0-3) (H)"
     )
 
 

@@ -31,6 +31,11 @@ class Walking(Handler):
     def action_unchanged(self) -> None:
         """Hides or shows what passes left unchanged."""
         self.state = hiding_unchanged(self.state)
+        if self.state.place is None and not self.board.pane(Pane.PASSES).display:
+            now = "hidden" if self.state.hide_unchanged else "shown again"
+            self.app.tell(
+                f"Passes that changed nothing are {now}: {key('passes')} lists them."
+            )
 
     def action_problem(self, step: int) -> None:
         """Selects the next node that is left to PyTorch or has a finding."""

@@ -14,7 +14,7 @@ from trtdbg.records import (
     dtype_text,
 )
 from trtdbg_ui.model.compare import SnapshotRow
-from trtdbg_ui.model.judged import judged
+from trtdbg_ui.model.judged import judged, overall
 
 Key = tuple[object, ...]
 
@@ -40,6 +40,9 @@ def result_key(
         "recorded": lambda node: natural(dtype_text(node.recorded)),
         "inferred": lambda node: natural(dtype_text(node.inferred)),
         "truncated": lambda node: natural(dtype_text(node.truncated)),
+        "dtype": lambda node: natural(dtype_text(node.original)),
+        "on_original": lambda node: (not judged(node), overall(node, "original").value),
+        "on_truncated": lambda node: (not judged(node), overall(node, "truncated").value),
         "tensorrt": lambda node: natural(dtype_text(node.tensorrt)),
         "verdict": lambda node: (not judged(node), node.verdict.value),
         "engine": lambda node: (node.engine is None, node.engine or 0),

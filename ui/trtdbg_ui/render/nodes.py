@@ -214,7 +214,7 @@ _ANSWER: Mapping[Verdict, Span] = {
     Verdict.REJECT: ("✗ no", Tone.BAD),
     Verdict.CRASHED: ("! crash", Tone.BAD),
     Verdict.NOT_APPLICABLE: ("– none", Tone.WARN),
-    Verdict.NOT_CHECKED: ("", Tone.DIM),
+    Verdict.NOT_CHECKED: ("? not asked", Tone.DIM),
 }
 
 

@@ -28,7 +28,7 @@ def validators(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
         lines.append(line(("  judged in ", Tone.DIM), f" the {record.scope.value}"))
         for title, answer in (
             ("original", record.original),
-            ("refreshed", record.inferred),
+            ("inferred", record.inferred),
             ("truncated", record.truncated),
         ):
             lines.append(line((f"  {title:<10} ", Tone.DIM), VERDICT_SIGN[answer]))
@@ -45,7 +45,7 @@ def validators(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
         BLANK,
         *indented(
             "original: the metadata as lowering leaves it, which torch_tensorrt judges. "
-            "refreshed: metadata written anew, nothing truncated. truncated: written anew "
+            "inferred: as type inference finds it, nothing truncated. truncated: as it finds it "
             "under the policy.",
             size,
         ),
