@@ -443,7 +443,7 @@ async def test_advice_is_asked_for_once_and_then_shown() -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "A")
+        await press(pilot, "W")
         assert isinstance(stage.worker.requests[0], Weigh)
         stage.worker.answer(weighed(report(Timing.UPSTREAM)))
         await settle(pilot)
@@ -453,9 +453,9 @@ async def test_advice_is_asked_for_once_and_then_shown() -> None:
         page = text_of(stage.app.screen.query_one(Page))
         assert "5 engines become 4" in page
         assert "narrowing float64 in inputs and constants and computed values" in page
-        await press(pilot, "A")
+        await press(pilot, "W")
         assert not isinstance(stage.app.screen, AdviceDialog)
-        await press(pilot, "A")
+        await press(pilot, "W")
         assert isinstance(stage.app.screen, AdviceDialog)
         assert len(stage.worker.requests) == 1
 
@@ -464,11 +464,11 @@ async def test_advice_that_comes_while_a_page_is_open_waits() -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "A", "question_mark")
+        await press(pilot, "W", "question_mark")
         stage.worker.answer(weighed(report(Timing.UPSTREAM)))
         await settle(pilot)
         assert not isinstance(stage.app.screen, AdviceDialog)
-        assert "A shows what to do about refusals" in notes(stage.app)[-1]
+        assert "W shows what to do about refusals" in notes(stage.app)[-1]
 
 
 async def test_the_suggested_policy_is_applied_by_key_and_mouse_and_undone() -> None:
@@ -476,14 +476,14 @@ async def test_the_suggested_policy_is_applied_by_key_and_mouse_and_undone() -> 
     stage = Stage(Timing.UPSTREAM, [weighed(report(Timing.UPSTREAM)), late])
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "A", "a")
+        await press(pilot, "W", "a")
         assert stage.app.state.policy == late.suggestion.policy
         assert "late: engines 5 → 1" in settings_bar(stage.app)
-        await press(pilot, "A")
+        await press(pilot, "W")
         assert "It is in force already." in text_of(stage.app.screen.query_one(Page))
         await press(pilot, "a")
         assert "is the one in force" in notes(stage.app)[-1]
-        await press(pilot, "z", "A")
+        await press(pilot, "z", "W")
         page = stage.app.screen.query_one(Page)
         lines = text_of(page).splitlines()
         row = next(i for i, each in enumerate(lines) if APPLY in each)
@@ -499,7 +499,7 @@ async def test_operators_that_a_suggestion_keeps_in_pytorch_go_into_the_settings
     stage = Stage(Timing.UPSTREAM, [replace(base, suggestion=suggestion)])
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "A", "a")
+        await press(pilot, "W", "a")
         assert stage.worker.requests[-1].job.settings.torch_executed_ops == kept
         assert "kept in PyTorch: aten.cumsum.default" in settings_bar(stage.app)
         assert "--torch-executed-ops" in (await copied(stage, pilot))
@@ -520,7 +520,7 @@ async def test_a_saved_report_says_that_nothing_can_be_asked_of_it() -> None:
     app = saved_app()
     async with app.run_test(size=NARROW) as pilot:
         await settle(pilot)
-        for key in ("M", "A", "B", "+", "V"):
+        for key in ("M", "W", "B", "+", "V"):
             await press(pilot, key)
         assert app.state.activity is None
         assert app.state.settings == app.state.loaded.report.settings

@@ -193,7 +193,7 @@ def test_a_model_opens_as_it_was_left(saved: str, shown: list[TrtdbgApp]) -> Non
     start(saved)
     app = shown[0]
     left = app.state.changed(
-        loaded=app._desk.known()[0], pane=Pane.FINDINGS, bottom=Pane.FINDINGS, node="add_1"
+        loaded=app._desk.known()[0], pane=Pane.FINDINGS, main=Pane.FINDINGS, node="add_1"
     )
     view = View(columns=("name", "gone"), sort="name", quick=Quick.WIDE, engine=3)
     app.set_reactive(TrtdbgApp.state, left.changed(hide_unchanged=True, view=view))
@@ -201,7 +201,7 @@ def test_a_model_opens_as_it_was_left(saved: str, shown: list[TrtdbgApp]) -> Non
     launch._remember(saved, app, pytest.fail)
     start(saved)
     state = shown[1].state
-    assert (state.pane, state.bottom) == (Pane.FINDINGS, Pane.FINDINGS)
+    assert (state.pane, state.main) == (Pane.FINDINGS, Pane.FINDINGS)
     assert (state.node, state.hide_unchanged) == ("add_1", True)
     assert state.view == View(columns=("name",), sort="name", quick=Quick.WIDE)
     assert shown[1].theme == LIGHT.name
@@ -248,7 +248,7 @@ def test_each_model_has_a_memory_of_its_own_by_whatever_path(
         b"\xff\xfe",
         b"[]",
         b'{"model": "m", "pane": "nowhere"}',
-        b'{"model": "m", "bottom": "nodes"}',
+        b'{"model": "m", "main": "detail"}',
         b'{"model": "m", "policy": {"timing": "later"}}',
         b'{"model": "m", "policy": {"inputs": ["float128"]}}',
         b'{"model": "m", "theme": 3}',

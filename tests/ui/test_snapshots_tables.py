@@ -21,8 +21,8 @@ from trtdbg.policy import Timing
         pytest.param(("<", "<"), id="operands"),
         pytest.param(("slash", *"^split", "enter", ">"), id="users"),
         pytest.param(("d",), id="before_after"),
-        pytest.param(("[", "a"), id="comparing"),
-        pytest.param(("3", "g", "a", "2", "=", "[", "u"), id="two_passes"),
+        pytest.param(("[", "K"), id="comparing"),
+        pytest.param(("3", "g", "K", "2", "=", "[", "u"), id="two_passes"),
     ],
 )
 def test_table(snap_compare: Compare, size: tuple[int, int], keys: tuple[str, ...]) -> None:
@@ -33,4 +33,4 @@ def test_table(snap_compare: Compare, size: tuple[int, int], keys: tuple[str, ..
 @SIZES
 def test_folded(snap_compare: Compare, size: tuple[int, int]) -> None:
     stage = Stage(Timing.LATE, [with_odd_block()])
-    assert snap_compare(stage.app, terminal_size=size, run_before=pressing("h"))
+    assert snap_compare(stage.app, terminal_size=size, run_before=pressing("H"))

@@ -85,7 +85,7 @@ async def test_a_filter_begins_at_a_node_it_shows_and_ends_where_it_was() -> Non
         await press(pilot, "g", "p", "r")
         assert stage.app.state.view.quick is Quick.REJECTED
         assert stage.app.state.node == "_to_copy"
-        await press(pilot, "p", "a")
+        await press(pilot, "p", "K")
         assert stage.app.state.node == "_to_copy"
         await press(pilot, "p", "p")
         assert not isinstance(stage.app.screen, Chooser)
@@ -117,12 +117,12 @@ async def test_blocks_with_the_same_dtypes_fold_into_the_first() -> None:
     stage = loaded_stage(Timing.LATE)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "h")
+        await press(pilot, "H")
         assert len(names(stage.app)) == 70 - 3 * 17
         shown = table(stage.app)
         assert "layers.0 ×4 (0-3)" in shown
         assert "×4" in shown.splitlines()[3]
-        await press(pilot, "h")
+        await press(pilot, "H")
         assert len(names(stage.app)) == 70
 
 
@@ -130,7 +130,7 @@ async def test_a_block_with_another_dtype_is_listed_as_an_exception() -> None:
     stage = Stage(Timing.LATE, [with_odd_block()])
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "h")
+        await press(pilot, "H")
         shown = table(stage.app)
         assert "layers.0 ×3 (0-1, 3), unlike: 2" in shown
         assert "_softmax_2" in names(stage.app)
@@ -145,7 +145,7 @@ async def test_without_repeating_blocks_folding_says_so() -> None:
     stage = Stage(Timing.LATE, [replace(base, nodes=nodes)])
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "h")
+        await press(pilot, "H")
         assert notes(stage.app) == [
             "No numbered block of the model repeats with the same dtypes."
         ]
@@ -217,13 +217,13 @@ async def test_any_two_passes_are_compared() -> None:
     stage = loaded_stage(Timing.LATE)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "3", "g", "a")
+        await press(pilot, "3", "g", "K")
         await press(pilot, "2", "=", "[")
         shown = table(stage.app)
         assert "against pass 0 exported program" in shown
         assert "+8" in shown
         assert "-16" in shown
-        await press(pilot, "a")
+        await press(pilot, "K")
         assert stage.app.state.against is None
         assert "against" not in table(stage.app)
 
@@ -232,7 +232,7 @@ async def test_the_result_is_no_pass_to_compare_with() -> None:
     stage = loaded_stage(Timing.LATE)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "a")
+        await press(pilot, "K")
         assert stage.app.state.against is None
         assert "[ goes to a pass" in notes(stage.app)[0]
 

@@ -113,8 +113,8 @@ def test_every_row_is_as_wide_as_the_titles(timing: Timing, size: int) -> None:
 def test_a_refused_node_says_that_late_would_take_it_and_where_it_runs() -> None:
     text = plain(row_of(result_rows(Timing.UPSTREAM), "_to_copy"))
     assert text.split() == [
-        "▲", "_to_copy", "_to_copy", "float64", "float64", "float32", "-", "✗", "no", "✓", "yes",
-        "PyTorch", "attention.py:34",
+        "▲", "_to_copy", "_to_copy", "float64", "float64", "float32", "-", "✗", "no",
+        "✓", "yes", "PyTorch", "attention.py:34",
     ]  # fmt: skip
 
 

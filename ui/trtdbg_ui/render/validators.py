@@ -45,8 +45,8 @@ def validators(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
         BLANK,
         *indented(
             "original: the metadata as lowering leaves it, which torch_tensorrt judges. "
-            "inferred: as type inference finds it, nothing truncated. truncated: as it finds it "
-            "under the policy.",
+            "inferred: as type inference finds it, nothing truncated. truncated: as it "
+            "finds it under the policy.",
             size,
         ),
     ]
