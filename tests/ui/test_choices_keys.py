@@ -183,13 +183,15 @@ async def test_a_block_has_at_least_one_operator() -> None:
         assert "is 1" in notes(stage.app)[0]
 
 
-async def test_upstream_asks_validators_and_nobody_else() -> None:
+async def test_asking_tensorrt_under_upstream_goes_to_late_and_says_so() -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
         await press(pilot, "V")
-        assert stage.worker.requests == []
-        await press(pilot, "t", "V", "T")
+        assert stage.worker.requests[0].policy.timing is Timing.LATE
+        assert stage.worker.requests[0].policy.verdicts is VerdictSource.TENSORRT
+        assert "switched to late" in notes(stage.app)[-1]
+        await press(pilot, "T")
         assert stage.app.state.policy.timing is Timing.UPSTREAM
         assert stage.app.state.policy.verdicts is VerdictSource.VALIDATORS
 
@@ -208,9 +210,9 @@ async def test_undo_and_redo_go_through_policies_and_settings() -> None:
         assert stage.app.state.policy.timing is Timing.LATE
         await press(pilot, "z")
         assert "nothing to undo" in notes(stage.app)[-1]
-        await press(pilot, "Z", "Z")
+        await press(pilot, "ctrl+r", "ctrl+r")
         assert stage.app.state.settings.min_block_size == 2
-        await press(pilot, "Z")
+        await press(pilot, "ctrl+r")
         assert "nothing to redo" in notes(stage.app)[-1]
         await press(pilot, "z", "z", "t")
         assert stage.app.state.future == ()
@@ -524,7 +526,7 @@ async def test_a_saved_report_says_that_nothing_can_be_asked_of_it() -> None:
             await press(pilot, key)
         assert app.state.activity is None
         assert app.state.settings == app.state.loaded.report.settings
-        assert app.state.pane is Pane.NODES
+        assert app.state.pane is Pane.CAUSES
 
 
 # What a switch changed.

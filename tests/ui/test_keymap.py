@@ -99,6 +99,8 @@ async def test_a_remapped_key_does_it_and_the_old_one_no_more(file: Path) -> Non
             await settle(pilot)
             timings.append(app.state.policy.timing.value)
         assert timings == ["upstream", "late", "upstream", "late", "late"]
+        await pilot.press("2")
+        await settle(pilot)
         before = app.state.row
         await pilot.press("j")
         await settle(pilot)

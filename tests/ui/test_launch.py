@@ -262,7 +262,7 @@ def test_a_broken_memory_is_set_aside_with_a_notice(
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     start(saved)
-    assert shown[0].state.pane is Pane.NODES
+    assert shown[0].state.pane is Pane.CAUSES
     assert "damaged" in shown[0]._notices[0]
     assert path.with_suffix(".broken").read_bytes() == content
     assert memory.recall(saved) == (None, None)

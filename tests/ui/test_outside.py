@@ -14,10 +14,11 @@ import pytest
 from msgspec.structs import replace
 from textual.widgets import Input
 from trtdbg_ui.app import TrtdbgApp
-from trtdbg_ui.model.state import Pane
+from trtdbg_ui.model.state import VIEWS, Pane
 from trtdbg_ui.outside.editor import editor_command, source_file
 from trtdbg_ui.outside.exporting import KINDS, policy_toml, suggested_name, with_next_ending
 from trtdbg_ui.render.help import pane_lines
+from trtdbg_ui.render.tabs import WORDS
 from trtdbg_ui.text import plain
 from trtdbg_ui.widgets.bar import Bar
 from trtdbg_ui.widgets.dialog import Dialog, Page
@@ -319,10 +320,12 @@ async def test_themes_go_around(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("pane", list(Pane))
 async def test_help_begins_with_the_pane_that_has_the_keyboard(pane: Pane) -> None:
-    assert f"This pane: {pane.value}" in plain(pane_lines(pane, 80)[0])
+    title = f"This pane: {WORDS[pane].lower()}"
+    assert title in plain(pane_lines(pane, 80)[0])
     stage = loaded_stage(Timing.LATE)
     async with stage.app.run_test(size=NARROW) as pilot:
         await settle(pilot)
-        await press(pilot, str(list(Pane).index(pane) + 1), "question_mark")
+        key = "l" if pane is Pane.DETAIL else str(VIEWS.index(pane) + 1)
+        await press(pilot, key, "question_mark")
         assert isinstance(stage.app.screen, Dialog)
-        assert f"This pane: {pane.value}" in text_of(stage.app.screen.query_one(Page))
+        assert title in text_of(stage.app.screen.query_one(Page))

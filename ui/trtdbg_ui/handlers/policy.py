@@ -45,7 +45,7 @@ class Policy(Handler):
             return policy
         timing = policy.timing.value
         self.app.tell(
-            f"Timing {timing} has no such choice: now late. {key('undo')} goes back."
+            f"Timing {timing} has no such choice: switched to late. {key('undo')} goes back."
         )
         return replace(policy, timing=Timing.LATE)
 
