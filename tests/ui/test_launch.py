@@ -206,7 +206,7 @@ def test_a_model_opens_as_it_was_left(saved: str, shown: list[TrtdbgApp]) -> Non
     assert state.view == View(columns=("name",), sort="name", quick=Quick.WIDE)
     assert shown[1].theme == LIGHT.name
     start(saved, Viewing(fresh=True, look=Look.MONO))
-    assert shown[2].state.pane is Pane.NODES
+    assert shown[2].state.pane is Pane.CAUSES
     assert shown[2].theme == MONO.name
 
 
