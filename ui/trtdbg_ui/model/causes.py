@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trtdbg.analysis.summary import refusal
+from trtdbg.analysis.causes import why
 from trtdbg.records import Cause, CauseKind, NodeRecord, Report, Source
 
 CauseKey = tuple[CauseKind, str | None, str]
@@ -28,7 +28,7 @@ def causes_of(report: Report, left: Iterable[NodeRecord]) -> tuple[Cause, ...]:
         return report.causes
     groups: dict[tuple[str, str], list[NodeRecord]] = {}
     for node in left:
-        groups.setdefault((node.target, refusal(report, node)), []).append(node)
+        groups.setdefault((node.target, why(report, node)), []).append(node)
     found = [_grouped(target, reason, nodes) for (target, reason), nodes in groups.items()]
     return tuple(sorted(found, key=lambda cause: -len(cause.nodes)))
 
