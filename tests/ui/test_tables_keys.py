@@ -85,7 +85,7 @@ async def test_a_filter_begins_at_a_node_it_shows_and_ends_where_it_was() -> Non
         await press(pilot, "g", "p", "r")
         assert stage.app.state.view.quick is Quick.REJECTED
         assert stage.app.state.node == "_to_copy"
-        await press(pilot, "p", "K")
+        await press(pilot, "p", "a")
         assert stage.app.state.node == "_to_copy"
         await press(pilot, "p", "p")
         assert not isinstance(stage.app.screen, Chooser)
@@ -95,7 +95,7 @@ async def test_a_finding_opens_a_filter_that_hides_its_node() -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
-        await press(pilot, "p", "0", "5", "G", "enter")
+        await press(pilot, "p", "0", "6", "G", "enter")
         assert stage.app.state.view.whole
         assert stage.app.state.node == "_to_copy_2"
 

@@ -299,7 +299,7 @@ def test_validators_are_listed_in_full() -> None:
     shown = text(validators(loaded, loaded.nodes["_to_copy"], 100))
     assert "aten_ops_converters.to_copy_dtype_validator.validate_dtype:1402" in shown
     assert "aten_ops_clone_copy_placeholder" in shown
-    assert "refreshed  ✗ reject" in shown
+    assert "inferred   ✗ reject" in shown
 
 
 def test_a_node_that_no_validator_saw_says_so() -> None:
