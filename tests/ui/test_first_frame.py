@@ -53,5 +53,5 @@ async def test_panes_are_mounted_by_the_report() -> None:
         await settle(pilot)
         assert not stage.app.query_one(NodeTable).display
         assert "starting the worker" in screen_text(stage.app)
-        await press(pilot, "l")
+        await press(pilot, "5")
         assert "torch is imported" in screen_text(stage.app)

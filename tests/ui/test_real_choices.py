@@ -102,7 +102,7 @@ async def test_every_policy_key_is_answered_and_undone_by_the_real_worker() -> N
             assert desk.app.state.activity is None
             assert desk.report.policy == TruncationPolicy()
             assert desk.report.settings == Settings()
-            await desk.press("{", "[", "a", "=")
+            await desk.press("{", "[", "K", "=")
             assert desk.app.state.against is not None
     finally:
         desk.clients[0].close()

@@ -261,7 +261,7 @@ def test_a_browser_shows_the_table_and_a_key_changes_the_policy(serve: Serve) ->
                 page.wait_for_timeout(100)
             page.wait_for_timeout(500)
 
-        wait_for("only the dtype is in the way")
+        wait_for("dtype=float64; accepts with float32")
         assert shows("_to_copy")
         before = page.screenshot()
         page.mouse.click(300, 300)

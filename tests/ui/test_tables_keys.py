@@ -163,16 +163,21 @@ async def test_columns_are_shown_and_hidden_and_a_table_remembers_nothing_else()
         await press(pilot, "s")
         assert isinstance(stage.app.screen, ColumnDialog)
         keys = [c.key for c in stage.app.screen.query_one(ColumnList).columns]
-        for key in ("module", "verdict"):
+        assert {"on_original", "on_truncated"} < set(
+            stage.app.screen.query_one(ColumnList).shown
+        )
+        for key in ("module", "on_original"):
             stage.app.screen.query_one(ColumnList).put_cursor(keys.index(key))
             await press(pilot, "space")
         await press(pilot, "escape")
         head = table(stage.app).splitlines()[0]
         assert "module" in head
-        assert "verdict" not in head
+        assert "on orig" not in head
+        assert "on trunc" in head
         assert "node" in head
         await press(pilot, "s", "r", "s")
-        assert "verdict" in table(stage.app).splitlines()[0]
+        assert "on orig" in table(stage.app).splitlines()[0]
+        assert "module" not in table(stage.app).splitlines()[0]
 
 
 async def test_the_name_of_a_node_cannot_be_hidden() -> None:

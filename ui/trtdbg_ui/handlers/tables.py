@@ -12,10 +12,12 @@ from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.filters import keeps
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.navigation import at_node, back, comparing, viewing
+from trtdbg_ui.model.state import Pane
 from trtdbg_ui.model.view import View
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.view import QUICK
 from trtdbg_ui.text import Tone, line
+from trtdbg_ui.widgets.node_table import NodeTable
 
 if TYPE_CHECKING:
     from trtdbg_ui.widgets.chooser import Option
@@ -26,11 +28,14 @@ class Tables(Handler):
 
     def action_columns(self) -> None:
         """Asks for the columns of the node table and for its order."""
-        if self.state.loaded is None:
+        table = self.board.pane(Pane.NODES)
+        if self.state.loaded is None or not isinstance(table, NodeTable):
             return
         from trtdbg_ui.widgets.column_dialog import ColumnDialog
 
-        dialog = ColumnDialog(self.state.view, in_pass=self.state.place is not None)
+        dialog = ColumnDialog(
+            self.state.view, in_pass=self.state.place is not None, usual=table.usual
+        )
         self.app.push_screen(dialog, self._view_as)
 
     def action_pick(self) -> None:

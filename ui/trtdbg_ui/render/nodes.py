@@ -71,12 +71,17 @@ _ROOM_FOR_THREE = 76
 """Cells of a table from which on the three dtypes have a column each."""
 
 
+def usual(size: int) -> tuple[str, ...]:
+    """Returns the columns of a table of `size` cells, unless the user chooses others."""
+    if size < _ROOM_FOR_THREE:
+        return NARROW
+    return WIDEST if size >= _ROOM_FOR_VERDICTS else USUAL
+
+
 def layout(rows: ResultRows, size: int) -> Layout:
     """Returns the columns for a table of `size` cells."""
-    usual = NARROW
-    if size >= _ROOM_FOR_THREE:
-        usual = WIDEST if size >= _ROOM_FOR_VERDICTS else USUAL
-    shown = columns(COLUMNS, rows.view.columns or usual, chosen=bool(rows.view.columns))
+    chosen = rows.view.columns
+    shown = columns(COLUMNS, chosen or usual(size), chosen=bool(chosen))
     if not rows.view.fold:
         shown = tuple(column for column in shown if column.key != "fold")
     shown = with_arrow(shown, rows.view.sort, rows.view.descending)

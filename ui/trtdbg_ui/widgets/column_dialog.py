@@ -21,10 +21,13 @@ from trtdbg_ui.widgets.overlay import Overlay
 class ColumnList(CursorView):
     """Each column: shown or not, and whether the rows are ordered by it."""
 
-    def __init__(self, view: View, in_pass: bool, **kwargs: Any) -> None:
-        """Takes the view to begin with, and which of the two tables is meant."""
+    def __init__(
+        self, view: View, in_pass: bool, usual: tuple[str, ...], **kwargs: Any
+    ) -> None:
+        """Takes the view to begin with, which of the two tables, and its usual columns."""
         super().__init__(**kwargs)
         self.view = view
+        self._usual = usual
         self._in_pass = in_pass
         known = snapshots.COLUMNS if in_pass else nodes.COLUMNS
         self.columns: tuple[Column, ...] = tuple(c for c in known if c.key != "fold")
@@ -32,9 +35,8 @@ class ColumnList(CursorView):
     @property
     def shown(self) -> tuple[str, ...]:
         """Keys of the columns that are shown if there is room."""
-        if self._in_pass:
-            return self.view.pass_columns or snapshots.USUAL
-        return self.view.columns or nodes.USUAL
+        chosen = self.view.pass_columns if self._in_pass else self.view.columns
+        return chosen or self._usual
 
     def on_mount(self) -> None:
         """Takes as many rows as there are columns."""
@@ -102,21 +104,23 @@ class ColumnDialog(Overlay[View]):
     ColumnDialog > ColumnList { width: 64; max-width: 96%; max-height: 92%; }
     """
 
-    def __init__(self, view: View, *, in_pass: bool) -> None:
+    def __init__(self, view: View, *, in_pass: bool, usual: tuple[str, ...]) -> None:
         """Prepares the dialog.
 
         Args:
             view: The view to begin with.
             in_pass: Choose the columns of the graph after a pass, not those of the result.
+            usual: Keys of the columns that are shown while none are chosen.
         """
         super().__init__()
         self._view = view
+        self._usual = usual
         self._in_pass = in_pass
         self.close_with("columns-and-order", "done")
 
     def compose(self) -> ComposeResult:
         """Yields the list."""
-        view = ColumnList(self._view, self._in_pass)
+        view = ColumnList(self._view, self._in_pass, self._usual)
         view.border_title = "Columns after a pass" if self._in_pass else "Columns"
         view.border_subtitle = "space shows · enter sorts · r as at first · esc closes"
         yield view

@@ -68,6 +68,13 @@ class NodeTable(CursorView):
             return nodes.row(self._rows, index, columns)
         return BLANK
 
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """Keys of the columns that it shows at its width unless others are chosen."""
+        if isinstance(self._rows, SnapshotRows):
+            return snapshots.USUAL
+        return nodes.usual(self.width_cells - 1)
+
     def _columns(self, size: int) -> Layout:
         """Returns the columns; measured once for each width and set of rows."""
         if size != self._layout_size:
