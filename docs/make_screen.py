@@ -16,7 +16,7 @@ MODEL = "samples/attention_float64.pt2"
 PICTURES: dict[str, tuple[str, ...]] = {
     "screen.svg": ("--press", "T"),
     "tour-1-why.svg": ("--timing", "upstream"),
-    "tour-2-passes.svg": ("--timing", "upstream", "--press", "{ { u 1"),
+    "tour-2-passes.svg": ("--timing", "upstream", "--press", "{ { u 3"),
     "tour-3-explain.svg": ("--timing", "upstream", "--press", "e"),
     "tour-4-late.svg": ("--timing", "upstream", "--press", "t"),
     "tour-5-built.svg": ("--timing", "late", "--press", "b"),

@@ -9,12 +9,13 @@ from trtdbg_ui.model.state import Pane
 from trtdbg_ui.render.advice import APPLY
 from trtdbg_ui.render.matrix import policies
 from trtdbg_ui.widgets.advice_dialog import AdviceDialog
+from trtdbg_ui.widgets.cure_dialog import CureDialog
 from trtdbg_ui.widgets.dialog import Dialog, Page
 from trtdbg_ui.widgets.engine_list import EngineList
 from trtdbg_ui.widgets.matrix import Matrix, MatrixList
 from trtdbg_ui.widgets.text_view import TextView
 
-from tests.ui.canned import built, report
+from tests.ui.canned import built, caused, report
 from tests.ui.fakes import (
     Stage,
     loaded_stage,
@@ -624,3 +625,34 @@ async def test_layers_of_the_node_come_into_view() -> None:
         assert stage.app.state.pane is Pane.ENGINES
         assert "❯ E4" in text_of(engines)
         assert "no layers" in text_of(engines)
+
+
+# The first screen: a cause and what helps against it.
+
+
+def caused_stage() -> Stage:
+    return Stage(Timing.UPSTREAM, [caused(Timing.UPSTREAM), report(Timing.LATE)])
+
+
+async def test_the_first_thing_that_helps_is_done_by_one_key_and_undone() -> None:
+    stage = caused_stage()
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "1", "a")
+        assert stage.app.state.policy.timing is Timing.LATE
+        await press(pilot, "z")
+        assert stage.app.state.policy.timing is Timing.UPSTREAM
+
+
+async def test_a_letter_does_the_cure_that_it_stands_at() -> None:
+    stage = caused_stage()
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "1", "A")
+        assert isinstance(stage.app.screen, CureDialog)
+        page = text_of(stage.app.screen.query_one(Page))
+        assert "build with timing late" in page
+        assert "p = torch.softmax(scores / 8, -1)" in page
+        await press(pilot, "a")
+        assert not isinstance(stage.app.screen, CureDialog)
+        assert stage.app.state.policy.timing is Timing.LATE

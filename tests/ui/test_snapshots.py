@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.canned import built, report
+from tests.ui.canned import built, caused, report
 from tests.ui.fakes import Stage, loaded_stage, saved_app, settle
 from trtdbg.errors import ModelError, WorkerError
 from trtdbg.policy import Timing
@@ -162,3 +162,17 @@ def test_worker_died(snap_compare: Compare, size: tuple[int, int]) -> None:
 @SIZES
 def test_saved_report(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(saved_app(), terminal_size=size, run_before=pressing())
+
+
+@SIZES
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param((), id="first"),
+        pytest.param(("enter",), id="opened"),
+        pytest.param(("A",), id="cures"),
+    ],
+)
+def test_causes(snap_compare: Compare, size: tuple[int, int], keys: tuple[str, ...]) -> None:
+    stage = Stage(Timing.UPSTREAM, [caused(Timing.UPSTREAM), report(Timing.LATE)])
+    assert snap_compare(stage.app, terminal_size=size, run_before=pressing("1", *keys))
