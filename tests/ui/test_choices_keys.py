@@ -656,3 +656,13 @@ async def test_a_letter_does_the_cure_that_it_stands_at() -> None:
         await press(pilot, "a")
         assert not isinstance(stage.app.screen, CureDialog)
         assert stage.app.state.policy.timing is Timing.LATE
+
+
+async def test_what_to_do_is_never_cut_from_a_small_screen() -> None:
+    stage = caused_stage()
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "1")
+        shown = screen_text(stage.app)
+        assert "p = torch.softmax(scores.double() / 8, -1)" in shown
+        assert "build with timing late" in shown

@@ -42,7 +42,7 @@ from trtdbg_ui.widgets.pass_list import PassList
 from trtdbg_ui.widgets.text_view import TextView
 
 _TALL: Final = 32
-"""Lines of a screen on which the answer may take more than three."""
+"""Lines of a screen on which the answer may take more than four."""
 
 
 class Board(Vertical):
@@ -255,7 +255,7 @@ class Board(Vertical):
     def _show_answer(self, state: State) -> None:
         if not self._complete:
             return
-        most = 5 if self.size.height >= _TALL else 3
+        most = 5 if self.size.height >= _TALL else 4
         bar = self._bar("answer")
         bar.display = self._bar("strip").display = state.loaded is not None
         read_only = self._desk.read_only
