@@ -18,7 +18,7 @@ def timing_steps(context: Context, policy: TruncationPolicy, lowered: Lowered) -
     """Returns the steps of an analysis that the timing of a policy decides."""
     match policy.timing:
         case Timing.OFF:
-            return Off(lowered)
+            return Off(context, lowered)
         case Timing.EARLY:
             return Early(context, policy, lowered)
         case Timing.UPSTREAM:

@@ -13,34 +13,27 @@ from trtdbg.analysis.findings import Evidence
 from trtdbg.graphs.graph import Typing, origin_name, source_of, target_name
 from trtdbg.graphs.splits import Program, placeholders
 from trtdbg.policy import TruncationPolicy
-from trtdbg.records import ConstantRecord, Counterfactual, Phase, RefusalKind, TypingKind
-from trtdbg.session import reasons
+from trtdbg.records import ConstantRecord, Counterfactual, Phase, RefusalKind
 from trtdbg.session.analysed import Context
 from trtdbg.session.lowered import Lowered
 from trtdbg.session.timings.protocol import Judgements, Repaired
+from trtdbg.session.timings.shared import OfLowered
 from trtdbg.stages import boundary, early, infer, validate
 from trtdbg.stages import narrow as narrowing
 from trtdbg.stages.capture import (
-    Captured,
     Recorder,
     capture,
-    compilation_settings,
     copy_program,
 )
 
 
-class Early:
+class Early(OfLowered):
     """Lowers and partitions a program that computes in narrow dtypes, PyTorch's part too."""
 
-    typing_in_force = TypingKind.TRUNCATED
-    validators_ask = False
-
     def __init__(self, context: Context, policy: TruncationPolicy, lowered: Lowered) -> None:
-        self.context = context
-        self.policy = policy
-        self.lowered = lowered
-        self.captured: Captured = lowered.captured
+        super().__init__(context, lowered)
         self.recorder = Recorder()
+        self.policy = policy
         self.narrowed: early.NarrowedProgram | None = None
         """The narrowed program; None until it is lowered."""
 
@@ -71,13 +64,7 @@ class Early:
         return infer.infer(self.captured.module)
 
     def judge(self, truncated: Typing) -> Judgements:
-        return validate.judge(truncated.module, self._options())
-
-    def deciding(self, judged: Judgements) -> Judgements:
-        return judged
-
-    def graph(self, truncated: Typing) -> GraphModule:
-        return truncated.module
+        return validate.judge(truncated.module, self.options())
 
     def repair(self, split: GraphModule, truncated: Typing) -> Repaired:
         assert self.narrowed is not None
@@ -87,11 +74,7 @@ class Early:
         )
 
     def reasons(self, truncated: Typing, judged: Judgements) -> dict[str, Counterfactual]:
-        self.context.progress("validate", "what would turn the refusals")
-        in_force = reasons.explain(
-            truncated.module, judged, self._options(), self.typing_in_force
-        )
-        return {**self.lowered.why_original, **self.lowered.why_refreshed, **in_force}
+        return self.reasons_in_force(truncated, judged)
 
     def constants(
         self, truncated: Typing, program: Program | None
@@ -141,9 +124,6 @@ class Early:
         pairs = zip(placeholders(split), names, strict=True)
         promised = narrowed.promised_inputs
         return {node.name: promised[name] for node, name in pairs if name in promised}
-
-    def _options(self) -> object:
-        return compilation_settings(self.context.settings, truncate_double=False)
 
 
 def _identity(node: Node) -> tuple[str, str, str | None]:

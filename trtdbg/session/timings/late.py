@@ -6,35 +6,23 @@ import time
 
 from torch.fx import GraphModule
 
-from trtdbg.analysis.findings import Evidence
 from trtdbg.graphs.graph import Typing
-from trtdbg.graphs.splits import Program
 from trtdbg.policy import TruncationPolicy
-from trtdbg.records import ConstantRecord, Counterfactual, Phase, TypingKind
-from trtdbg.session import reasons
+from trtdbg.records import Counterfactual, Phase
 from trtdbg.session.analysed import Context
 from trtdbg.session.lowered import Lowered
 from trtdbg.session.timings.protocol import Judgements, Repaired
+from trtdbg.session.timings.shared import OfLowered
 from trtdbg.stages import boundary
 from trtdbg.stages import narrow as narrowing
-from trtdbg.stages.capture import Recorder, compilation_settings
 
 
-class Late:
+class Late(OfLowered):
     """Judges the truncated dtypes, narrows engines and leaves PyTorch's part wide."""
 
-    typing_in_force = TypingKind.TRUNCATED
-    validators_ask = False
-
     def __init__(self, context: Context, policy: TruncationPolicy, lowered: Lowered) -> None:
-        self.context = context
+        super().__init__(context, lowered)
         self.policy = policy
-        self.lowered = lowered
-        self.captured = lowered.captured
-        self.recorder = Recorder.resume(lowered.captured)
-
-    def lower(self) -> GraphModule | None:
-        return self.lowered.module
 
     def narrow(self) -> Typing:
         start = time.perf_counter()
@@ -46,13 +34,7 @@ class Late:
         return truncated
 
     def judge(self, truncated: Typing) -> Judgements:
-        return self.lowered.judged(self.policy, self._options())
-
-    def deciding(self, judged: Judgements) -> Judgements:
-        return judged
-
-    def graph(self, truncated: Typing) -> GraphModule:
-        return truncated.module
+        return self.lowered.judged(self.policy, self.options())
 
     def repair(self, split: GraphModule, truncated: Typing) -> Repaired:
         lowered = self.lowered
@@ -61,20 +43,4 @@ class Late:
         return Repaired(program)
 
     def reasons(self, truncated: Typing, judged: Judgements) -> dict[str, Counterfactual]:
-        self.context.progress("validate", "what would turn the refusals")
-        in_force = reasons.explain(
-            truncated.module, judged, self._options(), self.typing_in_force
-        )
-        return {**self.lowered.why_original, **self.lowered.why_refreshed, **in_force}
-
-    def constants(
-        self, truncated: Typing, program: Program | None
-    ) -> tuple[ConstantRecord, ...]:
-        held = narrowing.held_constants(program.module) if program is not None else None
-        return narrowing.constant_records(self.lowered.inferred, truncated, held)
-
-    def note(self, evidence: Evidence) -> None:
-        pass
-
-    def _options(self) -> object:
-        return compilation_settings(self.context.settings, truncate_double=False)
+        return self.reasons_in_force(truncated, judged)
