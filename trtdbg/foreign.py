@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -201,12 +201,16 @@ def _check_archive(path: str) -> None:
     except Exception:
         # Whoever reads it through says what is damaged.
         return
-    root = f"{names[0].partition('/')[0]}/" if names else ""
-    if not all(name.startswith(root) for name in names):
-        root = ""
+    root = root_of(names)
     problem = of_entries(path, {name.removeprefix(root) for name in names})
     if problem is not None:
         raise problem
+
+
+def root_of(names: Sequence[str]) -> str:
+    """Returns the folder that torch puts on top of all entries, with its slash; or ""."""
+    root = f"{names[0].partition('/')[0]}/" if names else ""
+    return root if all(name.startswith(root) for name in names) else ""
 
 
 def _of_folder(path: str) -> ModelError:

@@ -174,7 +174,7 @@ def choose_program(archive: Archive, wanted: str | None) -> str:
     if wanted is None and len(names) > 1 and chosen != "model":
         raise ModelError(
             f"{archive.path} holds no program called 'model' but {', '.join(names)}",
-            remedy="choose one with --program NAME",
+            remedy="save each in a file of its own with torch.export.save",
         )
     return chosen
 
@@ -230,9 +230,7 @@ def _entries(path: str | Path, *, trust: bool) -> tuple[str, frozenset[str], fro
     if bomb is not None:
         raise ModelError(f"{path} is refused: {bomb}", remedy=TRUST)
     names = [entry.filename for entry in listed]
-    root = f"{names[0].partition('/')[0]}/" if names else ""
-    if not all(name.startswith(root) for name in names):
-        root = ""
+    root = foreign.root_of(names)
     compressed = {e.filename for e in listed if e.compress_type != zipfile.ZIP_STORED}
     return (
         root,

@@ -36,7 +36,7 @@ class Entries:
         Raises:
             ModelError: it is damaged.
         """
-        with self._intact():
+        with _intact(self.archive):
             return self._zip.read(self.archive.root + name)
 
     def size(self, name: str) -> int:
@@ -56,28 +56,16 @@ class Entries:
         if name in self.archive.compressed:
             return None
         info = self._zip.getinfo(self.archive.root + name)
-        with self._intact(), open(self.archive.path, "rb") as file:
+        with _intact(self.archive), open(self.archive.path, "rb") as file:
             file.seek(info.header_offset)
             header = file.read(_LOCAL_HEADER.size)
             magic, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
             if magic != _LOCAL_MAGIC:
                 raise ValueError(f"the entry {name!r} has no header")
-        start = info.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
-        if start + info.file_size > self.archive.bytes:
-            with self._intact():
+            start = info.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
+            if start + info.file_size > self.archive.bytes:
                 raise ValueError(f"the entry {name!r} is longer than the file")
         return int(start)
-
-    @contextlib.contextmanager
-    def _intact(self) -> Iterator[None]:
-        """Says that the archive is damaged, whatever its reader raises."""
-        try:
-            yield
-        except (*ZIP_ERRORS, KeyError) as cause:
-            raise ModelError(
-                f"{self.archive.path} is a truncated or damaged archive ({_sentence(cause)})",
-                remedy=DAMAGED,
-            ) from cause
 
 
 @contextlib.contextmanager
@@ -87,15 +75,22 @@ def opened(archive: Archive) -> Iterator[Entries]:
     Raises:
         ModelError: it cannot be read any more.
     """
-    try:
+    with _intact(archive):
         reader = zipfile.ZipFile(archive.path)
-    except ZIP_ERRORS as cause:
+    with reader:
+        yield Entries(archive, reader)
+
+
+@contextlib.contextmanager
+def _intact(archive: Archive) -> Iterator[None]:
+    """Says that an archive is damaged, whatever its reader raises inside."""
+    try:
+        yield
+    except (*ZIP_ERRORS, KeyError) as cause:
         raise ModelError(
             f"{archive.path} is a truncated or damaged archive ({_sentence(cause)})",
             remedy=DAMAGED,
         ) from cause
-    with reader:
-        yield Entries(archive, reader)
 
 
 def _sentence(cause: Exception) -> str:

@@ -21,13 +21,13 @@ from typing import Any, Final
 LONGEST_TEXT: Final = 10_000
 """Characters of an expression."""
 
-_MOST_NODES: Final = 1_000
+MOST_PARTS: Final = 1_000
 _DEEPEST: Final = 60
 _MOST_CHOICES: Final = 32
 """Arguments of all Max and Min of an expression; sympy compares each with each."""
 
-_LARGEST_INTEGER: Final = 1 << 64
-_MOST_BITS: Final = 512
+LARGEST_INTEGER: Final = 1 << 64
+MOST_BITS: Final = 512
 """Of a number that evaluation computes."""
 
 _MOST_TERMS: Final = 1_000
@@ -63,7 +63,7 @@ _SYMBOL_ASSUMPTIONS: Final = frozenset(
     ]
 )
 
-_SYMPY: Final = frozenset(
+_SYMPY_FUNCTIONS: Final = frozenset(
     [
         "Add",
         "Mul",
@@ -134,11 +134,14 @@ TORCH_FUNCTIONS: Final = frozenset(
 )
 """Functions of torch.utils._sympy."""
 
-_POWERS: Final = frozenset(("Pow", "PowByNatural", "FloatPow", "LShift", "RShift"))
+FUNCTIONS: Final = _SYMPY_FUNCTIONS | TORCH_FUNCTIONS
+"""All functions of the grammar."""
+
+POWERS: Final = frozenset(("Pow", "PowByNatural", "FloatPow", "LShift", "RShift"))
 _BOUNDED_POWERS: Final = frozenset(("PowByNatural", "FloatPow", "LShift", "RShift"))
 """Powers that torch computes up to a bound, so that a symbol can be their exponent."""
 
-_EXPONENTIALS: Final = frozenset(("exp", "OpaqueUnaryFn_exp"))
+EXPONENTIALS: Final = frozenset(("exp", "OpaqueUnaryFn_exp"))
 _LARGEST_EXPONENTIAL: Final = 700
 """What `exp` may be given as a number; the result is about the largest double."""
 
@@ -253,7 +256,7 @@ def parse(text: object) -> Tree:
     """
     if isinstance(text, str) and (not text.isascii() or "#" in text):
         raise GrammarError("it is no text of ASCII characters")
-    tree = _converted(_python(text), _DEEPEST)
+    tree = _converted(python_tree(text), _DEEPEST)
     _check_cost(tree)
     return tree
 
@@ -322,7 +325,12 @@ def _of_sympy(sympy: Any, function: str) -> Any:
     return getattr(sympy, function, None)
 
 
-def _python(text: object) -> ast.AST:
+def python_tree(text: object) -> ast.AST:
+    """Returns a text of one line as Python parses it; nothing is evaluated.
+
+    Raises:
+        GrammarError: it is no expression, or too long.
+    """
     if not isinstance(text, str) or not text.isprintable():
         raise GrammarError("it is no text in one line")
     if len(text) > LONGEST_TEXT:
@@ -345,7 +353,7 @@ def _converted(node: ast.AST, levels: int) -> Tree:
             return Name(_plain(name), _assumptions(keywords))
         case ast.Call(ast.Name("Integer" | "Rational" | "Float" as kind), arguments, keywords):
             return _exact(kind, arguments, keywords)
-        case ast.Call(ast.Name(name), arguments, []) if name in _SYMPY | TORCH_FUNCTIONS:
+        case ast.Call(ast.Name(name), arguments, []) if name in FUNCTIONS:
             return Call(name, tuple(_converted(each, levels - 1) for each in arguments))
         case ast.UnaryOp(sign, operand) if type(sign) in _UNARY:
             return Operation(_UNARY[type(sign)][0], (_converted(operand, levels - 1),))
@@ -373,7 +381,7 @@ def _plain(name: str) -> str:
 def _small(value: int | float | bool) -> int | float | bool:
     if isinstance(value, float) and not math.isfinite(value):
         raise GrammarError(f"{value} is no size")
-    if abs(value) >= _LARGEST_INTEGER and not isinstance(value, float):
+    if abs(value) >= LARGEST_INTEGER and not isinstance(value, float):
         raise CostError("it holds an integer of more than 64 bits")
     return value
 
@@ -426,7 +434,7 @@ def _exact_argument(node: ast.expr) -> int | float | str:
 
 def _check_cost(tree: Tree) -> None:
     nodes = list(_nodes(tree))
-    if len(nodes) > _MOST_NODES:
+    if len(nodes) > MOST_PARTS:
         raise CostError(f"it has {len(nodes)} parts")
     chosen = sum(
         len(node.arguments)
@@ -437,7 +445,7 @@ def _check_cost(tree: Tree) -> None:
         raise CostError(f"its Max and Min choose between {chosen} values")
     for node in nodes:
         _check_exponent(node)
-    if _bits(tree) > _MOST_BITS:
+    if _bits(tree) > MOST_BITS:
         raise CostError("it computes a number that is too large")
     _terms(tree)
 
@@ -445,12 +453,12 @@ def _check_cost(tree: Tree) -> None:
 def _check_exponent(node: Tree) -> None:
     """Refuses powers whose size a symbol or a large number decides."""
     children = _children(node)
-    if isinstance(node, Call) and node.function in _EXPONENTIALS and children:
+    if isinstance(node, Call) and node.function in EXPONENTIALS and children:
         size = _magnitude(children[0])
         if size is None and node.function != "exp":
             return  # torch computes it in floats, when it runs.
         again = any(
-            isinstance(each, Call) and each.function in _EXPONENTIALS
+            isinstance(each, Call) and each.function in EXPONENTIALS
             for each in _nodes(children[0])
         )
         if size is None or size > _LARGEST_EXPONENTIAL or again:
@@ -481,7 +489,7 @@ def _children(tree: Tree) -> tuple[Tree, ...]:
 
 
 def _is_power(tree: Tree) -> bool:
-    return (isinstance(tree, Call) and tree.function in _POWERS) or (
+    return (isinstance(tree, Call) and tree.function in POWERS) or (
         isinstance(tree, Operation) and tree.sign == "**"
     )
 
@@ -490,7 +498,7 @@ def _bits(tree: Tree) -> float:
     """Returns at most how many bits the numbers take that evaluating a tree computes."""
     if isinstance(tree, Number | Exact):
         values = (tree.value,) if isinstance(tree, Number) else tree.arguments
-        return max(_bits_of(value) for value in values)
+        return max(bits_of(value) for value in values)
     if isinstance(tree, Name):
         return 1
     children = [_bits(child) for child in _children(tree)]
@@ -500,7 +508,8 @@ def _bits(tree: Tree) -> float:
     return max([sum(children), 1])
 
 
-def _bits_of(value: object) -> float:
+def bits_of(value: object) -> float:
+    """Returns at most how many bits a number takes."""
     if isinstance(value, int):
         return max(1, value.bit_length())
     return 64 if isinstance(value, float) else len(str(value)) * 4
@@ -552,88 +561,3 @@ def _terms_of(tree: Tree, children: list[int]) -> int:
             return max(1, sum(children))
         case _:
             return 1
-
-
-_GUARD_METHODS: Final = frozenset(("size", "stride", "storage_offset", "dim", "numel"))
-_GUARD_MATH: Final = frozenset(("trunc", "floor", "ceil", "sqrt"))
-_GUARD_NAME: Final = re.compile(r"L|math|inf|[a-z]{1,3}\d+", re.ASCII)
-_GUARD_PARTS: Final = (
-    *(ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.IfExp, ast.Tuple, ast.Subscript),
-    *(ast.Name, ast.Load, ast.operator, ast.unaryop, ast.cmpop, ast.boolop),
-)
-
-
-def printed_guard(text: object) -> str:
-    """Returns a guard of an exported program, parsed and printed anew.
-
-    A guard is a condition in Python on the sizes of inputs, as `L['x'].size()[0] % 2 == 0`.
-
-    Raises:
-        GrammarError: torch writes no such guard, or evaluating it could take too long.
-    """
-    tree = _python(text)
-    parts = list(ast.walk(tree))
-    if len(parts) > _MOST_NODES:
-        raise CostError(f"it has {len(parts)} parts")
-    for part in parts:
-        if not _is_guard_part(part):
-            raise GrammarError(f"torch writes no {type(part).__name__} in a guard")
-    if _guard_bits(tree) > _MOST_BITS:
-        raise CostError("it computes a number that is too large")
-    return ast.unparse(tree)
-
-
-def _guard_bits(node: ast.AST) -> float:
-    """Returns at most how many bits the numbers take that evaluating a guard computes."""
-    match node:
-        case ast.Constant(int() | float() as value):
-            return _bits_of(value)
-        case ast.Subscript() | ast.Attribute() | ast.Name():
-            return _SIZE_BITS
-        case ast.Call(ast.Attribute(_, name), _, _) if name in _GUARD_METHODS:
-            return _SIZE_BITS
-        case ast.BinOp(base, ast.Pow(), ast.Constant(int() | float() as exponent)):
-            return _guard_bits(base) * max(1.0, abs(exponent))
-        case ast.Call(
-            ast.Name(name), [base, ast.Constant(int() | float() as exponent)], _
-        ) if name in _POWERS:
-            return _guard_bits(base) * max(1.0, abs(exponent))
-        case ast.BinOp(base, ast.LShift(), ast.Constant(int() | float() as exponent)):
-            return _guard_bits(base) + abs(exponent)
-    bits = sum(_guard_bits(child) for child in ast.iter_child_nodes(node))
-    if isinstance(node, ast.Compare | ast.BoolOp):
-        return max(map(_guard_bits, ast.iter_child_nodes(node)), default=1)
-    return bits
-
-
-_SIZE_BITS: Final = 48
-
-
-def _is_guard_part(part: ast.AST) -> bool:
-    match part:
-        case ast.Call(ast.Attribute(_, name), _, []):
-            return name in _GUARD_METHODS or name in _GUARD_MATH
-        case ast.Call(ast.Name(name), [_, exponent], []) if name in _POWERS:
-            return isinstance(exponent, ast.Constant) and _is_small_exponent(exponent.value)
-        case ast.Call(ast.Name(name), _, []):
-            return name in (_SYMPY | TORCH_FUNCTIONS) - _POWERS - _EXPONENTIALS
-        case ast.Attribute(ast.Name("math"), name):
-            return name in _GUARD_MATH
-        case ast.Attribute(_, name):
-            return name in _GUARD_METHODS
-        case ast.BinOp(_, ast.Pow() | ast.LShift(), exponent):
-            return isinstance(exponent, ast.Constant) and _is_small_exponent(exponent.value)
-        case ast.Constant(str() as text):
-            return re.fullmatch(r"[\w.]{0,200}", text) is not None
-        case ast.Constant(int() | float() as value):
-            return abs(value) < _LARGEST_INTEGER
-        case ast.Constant(None):
-            return True
-        case ast.Name(name):
-            return _GUARD_NAME.fullmatch(name) is not None or name in _SYMPY | TORCH_FUNCTIONS
-        case _:
-            return isinstance(part, _GUARD_PARTS)
-
-
-def _is_small_exponent(value: object) -> bool:
-    return isinstance(value, int | float) and abs(value) <= 64

@@ -80,10 +80,9 @@ def load(
             if not trust:
                 scope.enter_context(payloads.restricted_unpickling())
                 scope.enter_context(patched_sympify())
-            if trust:
-                made, example_inputs = _read(entries, vetted, moved, trust=True)
-            else:
                 made, example_inputs = _read_watched(entries, vetted, moved, imports)
+            else:
+                made, example_inputs = _read(entries, vetted, moved, trust=True)
     return LoadedProgram(
         program=made,
         name=name,
@@ -97,11 +96,12 @@ def load(
 
 def _vetted(entries: Entries, name: str, *, trust: bool) -> payloads.Vetted:
     """Returns a program that was vetted, with all others that the file holds."""
-    others = [each for each in entries.archive.programs if each != name]
-    for each in others:
-        payloads.vetted(entries, each, trust=trust)
+    for other in entries.archive.programs:
+        if other != name:
+            payloads.vetted(entries, other, trust=trust)
     vetted = payloads.vetted(entries, name, trust=trust)
     if not trust:
+        payloads.check_pickles(entries)
         _refuse_unsafe_operators(entries.archive, vetting.operators(vetted.program))
     return vetted
 

@@ -86,14 +86,10 @@ def is_unsafe(name: str) -> bool:
     namespace = name.partition(".")[0]
     if namespace in _SAFE_NAMESPACES:
         return _UNSAFE.fullmatch(name) is not None
-    return namespace in _OF_TORCH or namespace in _at_start()
-
-
-def _at_start() -> frozenset[str]:
-    """Returns the namespaces that stood before the first library of `--import`."""
-    return _REGISTERED
+    return namespace in _OF_TORCH or namespace in _REGISTERED
 
 
 _REGISTERED: Final = frozenset(
     name.partition("::")[0] for name in torch._C._dispatch_get_all_op_names()
 )
+"""Namespaces that stood before the first library of `--import`."""

@@ -45,7 +45,7 @@ class Vetted:
 
 
 def vetted(entries: Entries, name: str, *, trust: bool) -> Vetted:
-    """Reads the JSON and the pickles of a program, and runs nothing.
+    """Reads the JSON of a program and the pickles that it names, and runs nothing.
 
     Args:
         entries: the file, whose structure is sound.
@@ -56,20 +56,27 @@ def vetted(entries: Entries, name: str, *, trust: bool) -> Vetted:
         ModelError: something in it would run code, or cannot be what an export wrote.
     """
     program = f"models/{name}.json" if entries.archive.programs else LEGACY_PROGRAM
-    parsed = _json(entries, program, required=True)
+    parsed = _json(entries, program)
     _check_program(entries.archive, program, parsed, trust=trust)
     configs = [_config(entries, kind, name, trust=trust) for kind in ("weights", "constants")]
-    if not trust:
-        for pickled in sorted(filter(_PICKLE.fullmatch, entries.archive.entries)):
-            _check_pickle(entries.archive, pickled, entries.read(pickled))
     return Vetted(name, parsed, *configs)
+
+
+def check_pickles(entries: Entries) -> None:
+    """Looks at the files of torch.save that an archive holds besides single tensors.
+
+    Raises:
+        ModelError: one names more than tensors are made of, or is damaged.
+    """
+    for name in sorted(filter(_PICKLE.fullmatch, entries.archive.entries)):
+        _check_pickle(entries.archive, name, entries.read(name))
 
 
 def _config(entries: Entries, kind: str, name: str, *, trust: bool) -> dict[str, Any] | None:
     entry = f"data/{kind}/{name}_{kind}_config.json"
     if f"data/{kind}/{name}.pt" in entries or not entries.archive.programs:
         return None
-    parsed = _json(entries, entry, required=True)
+    parsed = _json(entries, entry)
     _check_payloads(entries, entry, parsed, trust=trust)
     return parsed
 
@@ -95,9 +102,9 @@ def restricted_unpickling() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _json(entries: Entries, name: str, *, required: bool) -> dict[str, Any]:
+def _json(entries: Entries, name: str) -> dict[str, Any]:
     archive = entries.archive
-    if required and name not in entries:
+    if name not in entries:
         raise _refused(archive, f"{name} is missing")
     try:
         value = trees.loads(entries.read(name).decode("utf-8"))

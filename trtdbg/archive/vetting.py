@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from trtdbg.archive import expressions, trees
+from trtdbg.archive import expressions, guards, trees
 
 MOST_NESTED: Final = 200
 """Levels of JSON. A graph inside a graph costs 8, and torch reads each with three calls."""
@@ -58,7 +58,8 @@ Clean = Callable[[Any], Any]
 
 def first_impossible_value(program: object) -> str | None:
     """Returns a negative or absurd size in a program or a configuration, in words."""
-    for where, key, value in _places(program):
+    for where, found, key in _places(program):
+        value = found[key]
         if key == "type" and not _is_device(value):
             return f"{where}: a device is called {_shown(value)}"
         if key not in ("sizes", "strides", "storage_offset"):
@@ -88,16 +89,8 @@ def clean(program: dict[str, Any]) -> None:
     Raises:
         CodeError: it holds what torch does not write there.
     """
-    rest: list[tuple[str, Any]] = [("program", program)]
-    while rest:
-        where, found = rest.pop()
-        if isinstance(found, list):
-            rest += ((where, item) for item in reversed(found))
-        if isinstance(found, dict):
-            at = _label(found) or where
-            for key in found:
-                _clean_member(at, found, key)
-            rest += ((at, member) for key, member in found.items() if key != "metadata")
+    for where, found, key in _places(program):
+        _clean_member(where, found, key)
 
 
 def _clean_member(at: str, found: dict[str, Any], key: str) -> None:
@@ -118,17 +111,22 @@ def _clean_member(at: str, found: dict[str, Any], key: str) -> None:
 
 def operators(program: dict[str, Any]) -> set[str]:
     """Returns the names below `torch.ops` that a vetted program calls or hands on."""
+    named = (found[key] for _, found, key in _places(program) if key in _NAMES_OF_OPERATORS)
     return {
-        value.removeprefix("torch.ops.")
-        for _, key, value in _places(program)
-        if key in ("target", "as_operator")
-        and isinstance(value, str)
-        and value.startswith("torch.ops.")
+        name.removeprefix("torch.ops.")
+        for name in named
+        if isinstance(name, str) and name.startswith("torch.ops.")
     }
 
 
-def _places(value: object) -> Iterator[tuple[str, str, Any]]:
-    """Yields each member of each object of a JSON value: where it is, its key, its value."""
+_NAMES_OF_OPERATORS: Final = ("target", "as_operator")
+
+
+def _places(value: object) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yields each member of each object of a JSON value: where it is, the object, its key.
+
+    Whoever asks may put another value in its place; what is in that comes afterwards.
+    """
     rest: list[tuple[str, object]] = [("program", value)]
     while rest:
         where, found = rest.pop()
@@ -136,8 +134,8 @@ def _places(value: object) -> Iterator[tuple[str, str, Any]]:
             rest += ((where, item) for item in reversed(found))
         if isinstance(found, dict):
             at = _label(found) or where
-            for key, member in found.items():
-                yield at, key, member
+            for key in found:
+                yield at, found, key
             # Metadata is text that torch shows and does not run.
             rest += ((at, member) for key, member in found.items() if key != "metadata")
 
@@ -192,7 +190,7 @@ def _expression(value: Any) -> str:
 def _guards(value: Any) -> list[str]:
     if not isinstance(value, list):
         raise ValueError
-    return [expressions.printed_guard(guard) for guard in value]
+    return [guards.printed_guard(guard) for guard in value]
 
 
 def _optional_tree(*, arguments: bool) -> Clean:

@@ -7,7 +7,8 @@ import sympy
 from torch.utils._sympy import functions
 
 from trtdbg.archive import expressions
-from trtdbg.archive.expressions import CostError, GrammarError, parse, printed, printed_guard
+from trtdbg.archive.expressions import CostError, GrammarError, parse, printed
+from trtdbg.archive.guards import printed_guard
 
 FUNCTIONS = {
     name: getattr(functions, name)

@@ -143,7 +143,7 @@ def test_several_programs_open_if_one_is_called_model(tmp_path):
     programs = {name: torch.export.export(torch.nn.Linear(4, 4), (x,)) for name in "ab"}
     package_pt2(tmp_path / "ab.pt2", exported_programs=programs)
     with pytest.raises(
-        ModelError, match=r"called 'model' but a, b; choose one with --program"
+        ModelError, match=r"called 'model' but a, b; save each in a file of its own"
     ):
         load(tmp_path / "ab.pt2")
     assert load(tmp_path / "ab.pt2", program="b").name == "b"
