@@ -24,12 +24,6 @@ def conclusion(node: NodeRecord, scope: Scope = Scope.GRAPH) -> ValidatorVerdict
     )
 
 
-def verdict_under(node: NodeRecord, typing: TypingKind) -> Verdict:
-    """Returns the partitioner's conclusion on a node under one typing, in the whole graph."""
-    found = conclusion(node)
-    return Verdict.NOT_CHECKED if found is None else answer_under(found, typing)
-
-
 def answer_under(verdict: ValidatorVerdict, typing: TypingKind) -> Verdict:
     """Returns a validator's answer under one typing."""
     match typing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 from dataclasses import dataclass
 
 _MODULES = frozenset({"torch", "F", "functional", "nn", "special", "linalg", "aten"})
@@ -57,23 +56,6 @@ def without_call(code: str, methods: tuple[str, ...]) -> str | None:
         return None
     kept = ast.get_source_segment(code, calls[0].func.value)
     return _parsed(_spliced(code, calls[0], kept)) if kept else None
-
-
-def with_function(code: str, function: str, other: Callable[[list[str]], str]) -> str | None:
-    """Returns a line with one call replaced by what `other` makes of its arguments' text.
-
-    The tensor that a method is called on is the first argument. Keywords are not understood.
-    """
-    call = _only_call(code, function)
-    if call is None or call.keywords:
-        return None
-    given: list[ast.expr] = list(call.args)
-    if _is_method(call) and isinstance(call.func, ast.Attribute):
-        given.insert(0, call.func.value)
-    texts = [ast.get_source_segment(code, each) for each in given]
-    if None in texts:
-        return None
-    return _parsed(_spliced(code, call, other([text for text in texts if text])))
 
 
 def _calls(code: str, function: str) -> list[ast.Call]:

@@ -20,13 +20,6 @@ Asks = Callable[[Node], bool]
 """Returns whether the partitioner may take an operator into an engine."""
 
 
-def is_subgraph(module: torch.nn.Module, node: Node) -> bool:
-    """Returns whether a node is a graph that an operator of control flow calls."""
-    return node.op == "get_attr" and isinstance(
-        fetch_attr(module, str(node.target)), GraphModule
-    )
-
-
 def give_pytorch_its_own(module: GraphModule, may_enter: Asks) -> frozenset[Node]:
     """Returns the constants that stay in PyTorch, after giving it copies of shared ones.
 

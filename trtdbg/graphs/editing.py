@@ -13,7 +13,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Graph, Node
 
-from trtdbg.graphs.graph import node_value, output_node, target_name
+from trtdbg.graphs.graph import output_node, target_name
 from trtdbg.graphs.splits import fake_mode_of
 from trtdbg.graphs.variants import Workbench
 
@@ -112,12 +112,3 @@ class Editor:
     def _take_name(self, new: Node, old: Node) -> None:
         # The signature finds outputs by name, and so does whatever traces a node back.
         old.name, new.name = new.name, old.name
-
-
-def output_types(graph: Graph) -> list[tuple[str, str] | None]:
-    """Returns dtype and shape of each output, as text."""
-    values = [node_value(node) for node in output_node(graph).all_input_nodes]
-    return [
-        (str(value.dtype), str(list(value.shape))) if isinstance(value, torch.Tensor) else None
-        for value in values
-    ]
