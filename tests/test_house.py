@@ -51,3 +51,12 @@ def test_house_rule(name: str) -> None:
         check=False,
     )
     assert done.returncode == 0, f"\n{done.stdout}{done.stderr}"
+
+
+def test_no_two_test_files_share_the_name_that_pytest_imports_them_by() -> None:
+    """A file in a folder without `__init__.py` is imported by its bare name."""
+    homes: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if not (path.parent / "__init__.py").exists():
+            homes.setdefault(path.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}

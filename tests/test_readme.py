@@ -26,7 +26,7 @@ def test_readme_has_both_set_up_commands_on_its_first_screen() -> None:
     first_screen = README.split("\n## ")[0]
     assert [line for line in SET_UP if line in first_screen] == SET_UP[:2]
     assert SET_UP[0].endswith(".venv/bin/trtdbg samples/attention_float64.pt2")
-    assert SET_UP[1].endswith(".venv/bin/pytest")
+    assert SET_UP[1].endswith(".venv/bin/pytest -n 2 --dist loadgroup")
 
 
 def test_ci_runs_the_readmes_own_test_command() -> None:
