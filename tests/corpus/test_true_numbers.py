@@ -316,3 +316,89 @@ def test_the_cure_of_td102_is_the_setting_it_names(opened: Opened) -> None:
         TruncationPolicy()
     )
     assert "TD102" not in codes(after)
+
+
+class Ranged:
+    """A range over a dynamic size, as a model that counts positions makes it."""
+
+    @staticmethod
+    def report(opened: Opened, positions: Callable[[int], Any], **more: Any) -> Report:
+        import torch
+
+        class Model(torch.nn.Module):
+            def forward(self, x: Any) -> Any:
+                return x * (positions(x.shape[0]) / 3.0)[:, None]
+
+        path = opened.folder / "model.pt2"
+        rows = {0: torch.export.Dim("rows", min=2, max=9)}
+        program = torch.export.export(Model(), (torch.randn(5, 3),), dynamic_shapes=(rows,))
+        torch.export.save(program, path)
+        job = Job(model=str(path), settings=Settings(**more), probe_seconds=0)
+        from trtdbg.session.session import Session
+
+        return numbers(Session(job, lambda event: None), Timing.LATE)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_float_range_that_tensorrt_makes_integers_is_found_and_run_as_it_does(
+    dtype: str, opened: Opened
+) -> None:
+    import torch
+
+    report = Ranged.report(opened, lambda n: torch.arange(n, dtype=getattr(torch, dtype)))
+    (finding,) = (f for f in report.findings if f.code == "TD204")
+    assert finding.node == "arange"
+    assert agreed(report) == {Agreement.BEYOND}, "0, 1, 2 divided by 3 are all 0 as integers"
+
+
+def test_the_cure_of_td204_is_a_cast_behind_the_range(opened: Opened) -> None:
+    import torch
+
+    report = Ranged.report(opened, lambda n: torch.arange(n).float())
+    assert "TD204" not in codes(report)
+    assert agreed(report) == {Agreement.WITHIN}
+
+
+def test_the_other_cure_of_td204_leaves_the_range_to_pytorch(opened: Opened) -> None:
+    import torch
+
+    report = Ranged.report(
+        opened,
+        lambda n: torch.arange(n, dtype=torch.float32),
+        torch_executed_ops=("torch.ops.aten.arange.start_step",),
+    )
+    assert "TD204" not in codes(report)
+    assert agreed(report) == {Agreement.WITHIN}
+
+
+def test_a_crash_of_one_validator_is_said_of_its_node_and_of_nothing_that_reads_it(
+    opened: Opened,
+) -> None:
+    import torch
+
+    def both(x: Any) -> Any:
+        best, place = torch.sort(x)
+        return best * 2, place + 1
+
+    session = opened.function(both, torch.randn(3, 4))
+    for timing in Timing:
+        report = session.analyze(TruncationPolicy(timing=timing))
+        assert [f.node for f in report.findings if f.code == "TD103"] == ["sort"]
+
+
+@pytest.mark.parametrize("timing", list(Timing))
+def test_the_engine_of_a_cast_is_one_that_asked_for_it(timing: Timing, opened: Opened) -> None:
+    import torch
+
+    def branches(x: Any, y: Any) -> Any:
+        a = torch.relu(x * 2.0)
+        b = torch.relu(y.float()) + torch.bincount(y.long().flatten(), minlength=4).sum()
+        return a + torch.bincount(a.long().flatten(), minlength=4).sum(), x + 1.0, b
+
+    args = torch.rand(3, 4, dtype=torch.float64), torch.ones(3, 4, dtype=torch.float64)
+    report = opened.function(branches, *args).analyze(TruncationPolicy(timing=timing))
+    names = {engine.index: engine.name for engine in report.engines}
+    for cast in report.boundary_casts:
+        if cast.direction.value == "into_engine":
+            assert cast.engine is not None
+            assert names[cast.engine] in cast.asked_by

@@ -23,6 +23,7 @@ class Code(StrEnum):
     TD201 = "TD201"
     TD202 = "TD202"
     TD203 = "TD203"
+    TD204 = "TD204"
     TD301 = "TD301"
     TD302 = "TD302"
     TD303 = "TD303"

@@ -97,5 +97,15 @@ def retold(node: NodeRecord) -> bool:
     )
 
 
+def is_other_kind(node: NodeRecord) -> bool:
+    """Returns whether TensorRT computes integers for a node typed as float, or the reverse."""
+    if node.engine is None:
+        return False
+    if not isinstance(node.truncated, str) or not isinstance(node.tensorrt, str):
+        return False
+    real = from_tensorrt(node.tensorrt)
+    return real is not None and {family(node.truncated), family(real)} == {"float", "int"}
+
+
 def _parts(dtype: Dtype) -> tuple[str | None, ...]:
     return dtype if isinstance(dtype, tuple) else (dtype,)

@@ -163,8 +163,10 @@ class CastLedger:
             self.inserted[key] = cast
         earlier = self.ledger.get(key)
         asked_by = (*(earlier.asked_by if earlier else ()), *map(self._reader_name, readers))
+        # Who asks later does not change where the value was cast first.
+        first = earlier.direction if earlier is not None else direction
         self.ledger[key] = self._record(
-            value, fake.dtype, dtype, direction, readers, tuple(dict.fromkeys(asked_by))
+            value, fake.dtype, dtype, first, tuple(dict.fromkeys(asked_by))
         )
         return cast
 
@@ -189,9 +191,7 @@ class CastLedger:
         readers = list(cast.users)
         asked_by = tuple(dict.fromkeys(map(self._reader_name, readers)))
         # torch_tensorrt casts the same value anew for each engine: every cast counts.
-        self.ledger[(cast, dtype)] = self._record(
-            value, given, dtype, direction, readers, asked_by
-        )
+        self.ledger[(cast, dtype)] = self._record(value, given, dtype, direction, asked_by)
 
     def _record(
         self,
@@ -199,7 +199,6 @@ class CastLedger:
         given: torch.dtype,
         dtype: torch.dtype,
         direction: Direction,
-        readers: list[Node],
         asked_by: tuple[str, ...],
     ) -> BoundaryCast:
         return BoundaryCast(
@@ -207,7 +206,7 @@ class CastLedger:
             from_dtype=dtype_name(given),
             to_dtype=dtype_name(dtype),
             direction=direction,
-            engine=self._engine(value, readers, direction),
+            engine=self._engine(value, asked_by, direction),
             bytes=_bytes(value.meta.get("val"), dtype),
             asked_by=asked_by,
         )
@@ -237,9 +236,11 @@ class CastLedger:
             return str(reader.target)
         return f"{reader.name} ({target_name(reader)})"
 
-    def _engine(self, value: Node, readers: list[Node], direction: Direction) -> int | None:
+    def _engine(
+        self, value: Node, asked_by: tuple[str, ...], direction: Direction
+    ) -> int | None:
         if direction is Direction.INTO_ENGINE:
-            return next((self.index[str(r.target)] for r in readers if is_engine(r)), None)
+            return next((self.index[name] for name in asked_by if name in self.index), None)
         if direction is Direction.OUT_OF_ENGINE:
             call = value.args[0] if value.target is operator.getitem else value
             return self.index.get(str(call.target)) if isinstance(call, Node) else None

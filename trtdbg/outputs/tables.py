@@ -326,7 +326,7 @@ def build_results(report: Report) -> RenderableType:
             "-" if made.seconds is None else f"{made.seconds:.2f}",
             summary.bytes_text(made.peak_bytes),
             summary.bytes_text(made.bytes),
-            made.target or "this GPU",
+            made.target or ("this GPU" if report.environment.gpu is not None else "-"),
         )
     return results
 

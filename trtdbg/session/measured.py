@@ -6,6 +6,8 @@ import msgspec
 from torch.fx import GraphModule, Node
 
 from trtdbg.analysis.codes import Code
+from trtdbg.analysis.layers import is_other_kind
+from trtdbg.dtypes import from_tensorrt
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import Emit, output_values
 from trtdbg.graphs.replay import ProgramInputs
@@ -46,6 +48,7 @@ def measure(
         same_node=same_nodes(original.inferred.module, analysed.captured.module),
         engine_typing=analysed.truncated if report.policy.timing.is_upstream else None,
         coerced=frozenset(name for name in coerced if name is not None),
+        other_kinds={} if coerced else _other_kinds(report),
     )
     measured = measure_programs(
         original.inferred.module,
@@ -56,6 +59,17 @@ def measure(
         emit=emit,
     )
     return msgspec.structs.replace(measured, note=_note(report))
+
+
+def _other_kinds(report: Report) -> dict[str, str]:
+    """Returns the nodes that TensorRT computes in another kind of number, with its dtype."""
+    return {
+        node.name: real
+        for node in report.nodes
+        if is_other_kind(node)
+        and isinstance(node.tensorrt, str)
+        and (real := from_tensorrt(node.tensorrt)) is not None
+    }
 
 
 def _output_names(lowered: GraphModule, report: Report) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -45,6 +45,9 @@ class Truncated:
     """Dtypes inside engines where the graph itself still says the wide ones (`upstream`)."""
     coerced: frozenset[str] = frozenset()
     """Nodes whose converter makes a fractional Python number an integer."""
+    other_kinds: Mapping[str, str] = field(default_factory=dict)
+    """Nodes that TensorRT computes as integers although they are floats, or the reverse, with
+    the real dtype."""
 
 
 def measure_programs(
@@ -258,6 +261,10 @@ class _Lockstep:
         if step.mark in self.truncated.coerced:
             self._note(step, "run as its converter does it, with the number cast to integer")
             return cast(value, dtype or _recorded_dtype(step))
+        real = self.truncated.other_kinds.get(step.mark or "")
+        if step.engine is not None and real is not None:
+            self._note(step, f"run as TensorRT does it, as {real}")
+            return cast(value, real)
         if step.engine is not None:
             value = tree_map_only(torch.Tensor, _without_float64, value)
         return cast(value, dtype)

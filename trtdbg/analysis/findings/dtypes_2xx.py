@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trtdbg.analysis.codes import Code, Explanation
-from trtdbg.analysis.findings.making import bracketed, maker
+from trtdbg.analysis.findings.making import bracketed, fractional_scalar, maker
+from trtdbg.analysis.layers import is_other_kind
 from trtdbg.policy import Timing
 from trtdbg.records import (
     Finding,
@@ -51,6 +52,20 @@ ENTRIES = (
         "that matters, keep the operator in PyTorch, or report the converter named in the "
         "message.",
     ),
+    Explanation(
+        code=Code.TD204,
+        name="other-kind-of-number",
+        level=Level.WARNING,
+        what="TensorRT computes integers where the graph says floats, or floats where it says "
+        "integers.",
+        cause="A converter decides by something else than the dtype that the operator was "
+        "given: that of `arange` with a dynamic end reads a size, makes an INT32 range, and "
+        "forgets `dtype=float32`. What follows is integer arithmetic, `n / 3` rounded down "
+        "for instance.",
+        cure="Make the dtype explicit behind the operator: `torch.arange(n).float()` in place "
+        "of `torch.arange(n, dtype=torch.float32)`, or keep the operator in PyTorch with "
+        "`--torch-executed-ops`.",
+    ),
 )
 
 _finding = maker(ENTRIES)
@@ -62,6 +77,7 @@ def dtypes(report: Report) -> Iterator[Finding]:
     yield from _stale(report)
     yield from _converter_widened(report, nodes)
     yield from _declared(report, nodes)
+    yield from _other_kind(report, nodes)
 
 
 def _stale(report: Report) -> Iterator[Finding]:
@@ -122,3 +138,24 @@ def _declared(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]
                         node,
                         engine=engine.index,
                     )
+
+
+def _other_kind(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:
+    """Yields operators at which floats become integers in TensorRT, or the reverse.
+
+    Of those that follow from it nothing is said again.
+    """
+    for node in report.nodes:
+        if node.engine is None or not is_other_kind(node):
+            continue
+        before = [nodes[name] for name in node.operands if name in nodes]
+        # TD403 speaks of a number in the call that became an integer.
+        if any(map(is_other_kind, before)) or fractional_scalar(node.args) is not None:
+            continue
+        yield _finding(
+            Code.TD204,
+            f"{node.name} ({node.target}) is {dtype_text(node.truncated)} in the graph, and "
+            f"TensorRT makes it {dtype_text(node.tensorrt)}: what follows from it is computed "
+            f"so too",
+            node,
+        )

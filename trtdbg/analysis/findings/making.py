@@ -86,3 +86,15 @@ class ExportedRows:
 def bracketed(node: NodeRecord | None) -> str:
     """Returns a node's operator in brackets; nothing for an input, a constant or no node."""
     return f" ({node.target})" if node is not None and node.op == "call_function" else ""
+
+
+def fractional_scalar(args: str) -> str | None:
+    """Returns a number with a fraction among a node's arguments as text; None without."""
+    for part in args.split(", "):
+        try:
+            value = float(part)
+        except ValueError:
+            continue
+        if not value.is_integer():
+            return part
+    return None

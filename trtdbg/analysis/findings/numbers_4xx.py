@@ -8,7 +8,12 @@ import msgspec
 
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.findings.evidence import Evidence
-from trtdbg.analysis.findings.making import ExportedRows, bracketed, maker
+from trtdbg.analysis.findings.making import (
+    ExportedRows,
+    bracketed,
+    fractional_scalar,
+    maker,
+)
 from trtdbg.analysis.needed import detours
 from trtdbg.analysis.numerics import damages, not_finite_words, what_depends
 from trtdbg.dtypes import family
@@ -135,7 +140,7 @@ def scalars(report: Report, evidence: Evidence, exported: ExportedRows) -> Itera
             yield _lost_scalar(node, node.name, *evidence.scalars[node.name])
         if not isinstance(node.tensorrt, str) or not isinstance(node.truncated, str):
             continue
-        scalar = _fractional_scalar(node.args)
+        scalar = fractional_scalar(node.args)
         if scalar is None or family(node.truncated) != "float":
             continue
         if node.tensorrt in ("INT32", "INT64", "INT8"):
@@ -157,17 +162,6 @@ def _lost_scalar(node: NodeRecord | None, name: str, value: float, dtype: str) -
         f"{'does not fit' if integral else f'becomes {becomes} in'} {dtype}",
         node,
     )
-
-
-def _fractional_scalar(args: str) -> str | None:
-    for part in args.split(", "):
-        try:
-            value = float(part)
-        except ValueError:
-            continue
-        if not value.is_integer():
-            return part
-    return None
 
 
 def float64_needed(report: Report) -> Iterator[Finding]:
