@@ -89,6 +89,10 @@ class PassRecord(Record, frozen=True, kw_only=True):
     """Wall time of the pass itself, without taking the snapshot."""
     error: str | None = None
     """What it raised; the graph shown is then the last good one."""
+    node: str | None = None
+    """The node of that graph at which it raised, if the exception names one."""
+    caused_by: str | None = None
+    """The first exception behind the one that it raised, if there is another."""
     graph: tuple[int, ...] = ()
     """The snapshot, as indices into `Report.graph_nodes`; unchanged nodes share an entry."""
 

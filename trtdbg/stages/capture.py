@@ -28,6 +28,7 @@ from trtdbg.graphs.graph import (
     target_name,
     value_shape,
 )
+from trtdbg.graphs.raised import caused_by, raising_node
 from trtdbg.policy import Partitioner, Settings
 from trtdbg.records import GraphNode, PassRecord, Phase, Retyped
 
@@ -98,9 +99,25 @@ class Recorder:
             )
         )
 
-    def failure(self, phase: Phase, name: str, seconds: float, error: str) -> None:
-        """Records a pass that raised; its graph is the last good one."""
+    def failure(
+        self,
+        phase: Phase,
+        name: str,
+        seconds: float,
+        error: str,
+        raised: BaseException | None = None,
+    ) -> None:
+        """Records a pass that raised; its graph is the last good one.
+
+        Args:
+            phase: of the pass.
+            name: of the pass.
+            seconds: that it took until then.
+            error: the sentence to show.
+            raised: the exception, for the node and the cause that it names.
+        """
         graph = self.passes[-1].graph if self.passes else ()
+        names = {self.pool[i].name for i in graph}
         self.passes.append(
             PassRecord(
                 index=len(self.passes),
@@ -110,6 +127,8 @@ class Recorder:
                 nodes=len(graph),
                 seconds=seconds,
                 error=error,
+                node=raising_node(raised, names) if raised is not None else None,
+                caused_by=caused_by(raised) if raised is not None else None,
                 graph=graph,
             )
         )
@@ -319,7 +338,9 @@ def capture(
                 lambda _: module.graph,
             )
     except _PassFailedError as failed:
-        recorder.failure(failed.phase, failed.name, failed.seconds, failed.error)
+        recorder.failure(
+            failed.phase, failed.name, failed.seconds, failed.error, failed.__cause__
+        )
         return Captured(
             None,
             tuple(recorder.passes),

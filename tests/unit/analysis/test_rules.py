@@ -403,3 +403,26 @@ def test_td204_is_said_where_the_kind_of_number_changes_and_not_of_what_follows(
     (finding,) = (f for f in made if f.code == "TD204")
     assert finding.node == "arange"
     assert "is float32 in the graph, and TensorRT makes it INT32" in finding.message
+
+
+def test_td501_names_the_node_and_what_stood_behind_the_exception() -> None:
+    load = PassRecord(index=0, phase=Phase.LOAD, name="load", changed=False, nodes=1)
+    failed = PassRecord(
+        index=1,
+        phase=Phase.DECOMPOSITION,
+        name="fuse",
+        changed=False,
+        nodes=1,
+        error="ValueError: boom",
+        node="add",
+        caused_by="KeyError: 'deep'",
+    )
+    line = Source(file="model.py", line=7)
+    (finding,) = found(
+        node(source=line),
+        passes=(load, failed),
+        evidence=Evidence(lowering_error=("fuse", "ValueError: boom")),
+    )
+    assert finding.code == "TD501"
+    assert (finding.node, finding.source) == ("add", line)
+    assert "boom on add (aten.add.Tensor); caused by KeyError: 'deep'" in finding.message

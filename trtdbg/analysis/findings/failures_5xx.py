@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.findings.evidence import Evidence
-from trtdbg.analysis.findings.making import maker
+from trtdbg.analysis.findings.making import bracketed, maker
 from trtdbg.analysis.findings.verdicts_1xx import false_accept, inside
 from trtdbg.records import (
     BuildStatus,
@@ -68,7 +68,12 @@ def lowering(report: Report, evidence: Evidence) -> Iterator[Finding]:
             if good
             else ""
         )
-        yield _finding(Code.TD501, f"lowering pass {name} raised {error}{after}")
+        failed = next((p for p in report.passes if p.error is not None), None)
+        node = next((n for n in report.nodes if failed and n.name == failed.node), None)
+        at = f" on {node.name}{bracketed(node)}" if node is not None else ""
+        behind = f"; caused by {failed.caused_by}" if failed and failed.caused_by else ""
+        message = f"lowering pass {name} raised {error}{at}{behind}{after}"
+        yield _finding(Code.TD501, message, node)
     if evidence.partition_error is not None:
         yield _finding(
             Code.TD502, f"torch_tensorrt's partitioner raised {evidence.partition_error}"

@@ -1,0 +1,57 @@
+"""What is kept of an exception that a pass raised: the node, and what stood behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from trtdbg.graphs.raised import caused_by, raising_node  # noqa: E402
+
+
+def raised(model: Any, *args: Any) -> tuple[BaseException, set[str]]:
+    traced = torch.fx.symbolic_trace(model)
+    with pytest.raises(RuntimeError) as caught:
+        torch.fx.Interpreter(traced).run(*args)
+    return caught.value, {node.name for node in traced.graph.nodes}
+
+
+class Product(torch.nn.Module):
+    def forward(self, x: Any, y: Any) -> Any:
+        return torch.relu(torch.matmul(x + 1, y))
+
+
+def test_the_node_that_torchs_interpreter_was_at_is_named() -> None:
+    error, known = raised(Product(), torch.randn(2, 3), torch.randn(2, 3))
+    assert raising_node(error, known) == "matmul"
+
+
+def test_a_node_of_another_graph_is_not_named() -> None:
+    error, _ = raised(Product(), torch.randn(2, 3), torch.randn(2, 3))
+    assert raising_node(error, {"x", "y"}) is None
+
+
+def test_the_node_is_found_behind_other_exceptions() -> None:
+    error, known = raised(Product(), torch.randn(2, 3), torch.randn(2, 3))
+    outer = ValueError("the pass gave up")
+    outer.__cause__ = error
+    assert raising_node(outer, known) == "matmul"
+    assert str(caused_by(outer)).startswith("RuntimeError: mat1 and mat2 shapes")
+
+
+def test_an_exception_without_another_behind_it_has_no_cause() -> None:
+    assert caused_by(ValueError("alone")) is None
+
+
+def test_a_context_that_was_hidden_is_not_told() -> None:
+    hidden = ValueError("told")
+    hidden.__context__, hidden.__suppress_context__ = KeyError("hidden"), True
+    assert caused_by(hidden) is None
+
+
+def test_a_chain_that_bites_its_tail_ends() -> None:
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert caused_by(one) == "ValueError: other"

@@ -1,0 +1,45 @@
+"""What an exception of torch or of a lowering pass says beyond its first line.
+
+This is ground for the stages that run what can raise, not a stage.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+
+from trtdbg.graphs.graph import first_line
+
+_EXECUTING = re.compile(r"While executing %(?P<node>\w+) ")
+"""torch 2.13, `torch/fx/interpreter.py` run: what an interpreter adds to an exception."""
+
+
+def raising_node(error: BaseException, known: Container[str]) -> str | None:
+    """Returns the node at which an exception was raised, as torch's interpreter notes it.
+
+    Args:
+        error: what was raised.
+        known: names of the graph's nodes; a node of another graph is not named.
+    """
+    for each in _chain(error):
+        found = [m["node"] for m in _EXECUTING.finditer(str(each)) if m["node"] in known]
+        if found:
+            return found[0]
+    return None
+
+
+def caused_by(error: BaseException) -> str | None:
+    """Returns the first line of the exception behind all others, if it says more."""
+    *_, root = _chain(error)
+    said = first_line(root)
+    return said if root is not error and said != first_line(error) else None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        hidden = current.__suppress_context__
+        current = current.__cause__ or (None if hidden else current.__context__)
+    return chain
