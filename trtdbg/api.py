@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from trtdbg.analysis import summary
+from trtdbg.analysis import by_place, summary
 from trtdbg.analysis.names import find_node
 from trtdbg.errors import UsageError
 from trtdbg.files import refuse_existing, write_atomically
@@ -24,7 +24,7 @@ from trtdbg.outputs.picture.dot import dot
 from trtdbg.outputs.picture.picture import Picture, picture
 from trtdbg.outputs.report import encode, is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
-from trtdbg.records import EngineRecord, Finding, NodeRecord, Report
+from trtdbg.records import EngineRecord, Finding, LineRow, ModuleRow, NodeRecord, Report
 from trtdbg.worker.client import Client
 from trtdbg.worker.messages import Access, Analyze, Build, Job
 
@@ -100,6 +100,16 @@ class Model:
     def findings(self) -> Rows[Finding]:
         """What is wrong or worth knowing."""
         return Rows.of(self.report.findings, sections.finding_table(self.report))
+
+    def by_line(self) -> Rows[LineRow]:
+        """Returns what became of each source line, what costs most first."""
+        rows = by_place.by_line(self.report)
+        return Rows.of(rows, sections.line_table(rows))
+
+    def by_module(self) -> Rows[ModuleRow]:
+        """Returns what became of each module, from the model down, each with all below it."""
+        rows = by_place.by_module(self.report)
+        return Rows.of(rows, sections.module_table(rows))
 
     def node(self, name: str) -> NodeRecord:
         """Returns the node with a name.

@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import Any
 
 import click
+import msgspec
 
-from trtdbg.analysis import bisect, trace
+from trtdbg.analysis import bisect, by_place, trace
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
     Choices,
@@ -43,6 +44,8 @@ class Questions:
     bisections: tuple[str, ...] = ()
     """Nodes whose passes are told."""
     cures: bool = False
+    places: tuple[str, ...] = ()
+    """`line`, `module`: what is summed up."""
 
     def is_open(self, report: Report) -> bool:
         """Returns whether the worker has to be asked for more than the report holds."""
@@ -51,6 +54,12 @@ class Questions:
             or (self.suggestion and report.suggestion is None)
             or (self.cures and any(not cause.cures for cause in report.causes))
         )
+
+    def with_places(self, report: Report) -> Report:
+        """Returns a report with the sums that were asked for."""
+        lines = by_place.by_line(report) if "line" in self.places else report.lines
+        modules = by_place.by_module(report) if "module" in self.places else report.modules
+        return msgspec.structs.replace(report, lines=lines, modules=modules)
 
     def answers(self, report: Report) -> list[list[str]]:
         """Returns the lines about each node asked about.
@@ -157,6 +166,14 @@ def _node_data(reports: Sequence[Report]) -> str:
     metavar="FILE",
     help="Write what --format makes to FILE instead of stdout.",
 )
+@click.option(
+    "--by",
+    "places",
+    type=click.Choice(["line", "module"], case_sensitive=False),
+    multiple=True,
+    help="Show what became of each source line, or of each module, in place of the tables: "
+    "operators, engines, refusals, casts, dtypes, and with --numerics the share of the error.",
+)
 @numerics_options
 @_reason_option(
     "--advice",
@@ -199,6 +216,7 @@ def command(
     all_nodes: bool,
     kind: str,
     output: str | None,
+    places: tuple[str, ...],
     measured: shared.Run | None,
     cures: bool,
     consequences: bool,
@@ -219,7 +237,7 @@ def command(
         choices,
         all_nodes=all_nodes,
         measured=measured,
-        questions=Questions(consequences, suggest, traces, bisections, cures),
+        questions=Questions(consequences, suggest, traces, bisections, cures, places),
         page=Page(Format(kind), output),
         json_to=json_to,
         force=force,
@@ -267,7 +285,7 @@ def run(
                 cures=asked.cures,
             )
         answers[:] = asked.answers(report)
-        return report
+        return asked.with_places(report) if asked.places else report
 
     for entry in shared.each(shell, models, analyse):
         text = shown.kind is Format.TEXT and json_to != "-"

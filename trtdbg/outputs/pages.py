@@ -18,7 +18,7 @@ from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.causes import why
 from trtdbg.analysis.codes import Explanation
 from trtdbg.analysis.levels import by_severity
-from trtdbg.outputs import tables
+from trtdbg.outputs import place_tables, tables
 from trtdbg.plain import one_line, without_controls
 from trtdbg.records import (
     BuildStatus,
@@ -54,8 +54,14 @@ class ControlCharsStripped:
 
 
 def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
-    """Returns a whole report: the answer first, then what explains it."""
+    """Returns a whole report: the answer first, then what explains it.
+
+    One whose lines or modules were asked for shows these in place of the rest.
+    """
     parts: list[RenderableType] = [header(report, summary.headline(report))]
+    places = list(place_tables.sections(report, all_rows=all_nodes))
+    if places:
+        return Group(*parts, *(part for place in places for part in _section(*place)))
     if report.causes:
         parts += _section("Why it is not one engine", _lines(cause_lines.lines(report)))
     else:

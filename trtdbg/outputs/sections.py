@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from trtdbg.analysis import cause_lines, summary
+from trtdbg.analysis import cause_lines, place_words, summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.causes import why
@@ -14,6 +14,8 @@ from trtdbg.records import (
     Binding,
     Dtype,
     EngineRecord,
+    LineRow,
+    ModuleRow,
     NodeRecord,
     Record,
     Report,
@@ -61,6 +63,8 @@ def sections(report: Report, *, all_nodes: bool) -> list[Section]:
     """
     nodes = report.nodes if all_nodes else summary.nodes_that_matter(report)
     made = [
+        line_table(report.lines or ()),
+        module_table(report.modules or ()),
         _section("Causes", ("where", "why", "code", "more"), _causes(report)),
         _section("Left to PyTorch", ("node", "operator", "source", "why"), _left(report)),
         finding_table(report),
@@ -120,6 +124,52 @@ def sections(report: Report, *, all_nodes: bool) -> list[Section]:
         ),
     ]
     return [section for section in made if section.rows]
+
+
+def line_table(rows: Sequence[LineRow]) -> Section:
+    """Returns the source lines with what became of each, what costs most first."""
+    columns = ("line", "source", *place_words.SUM_COLUMNS, "nodes")
+    return _section(
+        "Lines",
+        columns,
+        (
+            (
+                place_words.line_name(row),
+                row.code or "",
+                *place_words.sums(row),
+                _names(row.nodes),
+            )
+            for row in rows
+        ),
+    )
+
+
+def module_table(rows: Sequence[ModuleRow]) -> Section:
+    """Returns the tree of modules, each with the sums of all below it."""
+    columns = ("module", *place_words.SUM_COLUMNS, "its own nodes")
+    return _section(
+        "Modules",
+        columns,
+        (
+            (
+                f"{_INDENT * row.depth}{place_words.module_name(row)}",
+                *place_words.sums(row),
+                _names(row.own),
+            )
+            for row in rows
+        ),
+    )
+
+
+_INDENT = "· "
+_NAMED = 12
+"""Nodes that a row names before the rest is only counted."""
+
+
+def _names(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMED
+    shown = ", ".join(names[:_NAMED])
+    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def finding_table(report: Report) -> Section:

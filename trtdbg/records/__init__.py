@@ -50,6 +50,7 @@ from trtdbg.records.numerics import (
     NotFinite,
     Numerics,
 )
+from trtdbg.records.places import DtypeCount, LineRow, ModuleRow, Sums
 from trtdbg.records.report import (
     SCHEMA,
     Capability,
@@ -105,6 +106,7 @@ __all__ = [
     "CureKind",
     "Direction",
     "Dtype",
+    "DtypeCount",
     "EngineRecord",
     "Environment",
     "Execution",
@@ -116,8 +118,10 @@ __all__ = [
     "LayerRecord",
     "LayerTime",
     "Level",
+    "LineRow",
     "ModelInfo",
     "ModelPath",
+    "ModuleRow",
     "NodeError",
     "NodeRecord",
     "NotFinite",
@@ -138,6 +142,7 @@ __all__ = [
     "Shape",
     "Source",
     "Suggestion",
+    "Sums",
     "TimingRecord",
     "TypingKind",
     "ValidatorSource",

@@ -9,6 +9,7 @@ from trtdbg.records.causes import Cause, Headline
 from trtdbg.records.engines import Binding, BoundaryCast, ConstantRecord, EngineRecord, Saved
 from trtdbg.records.graph import GraphNode, PassRecord, Record, Source
 from trtdbg.records.numerics import Execution, Numerics
+from trtdbg.records.places import LineRow, ModuleRow
 from trtdbg.records.verdicts import NodeRecord, ValidatorSource, Verdict
 
 SCHEMA = "trtdbg.report/1"
@@ -189,6 +190,10 @@ class Report(Record, frozen=True, kw_only=True):
     """Why the model is not one engine: breaks first, then by number of places."""
     headline: Headline | None = None
     """On request only; None if nobody asked."""
+    lines: tuple[LineRow, ...] | None = None
+    """What became of each source line, what costs most first; None if nobody asked."""
+    modules: tuple[ModuleRow, ...] | None = None
+    """What became of each module, from the model down; None if nobody asked."""
     validators: tuple[ValidatorSource, ...] = ()
     """Source text of every validator in the nodes' verdicts, each once, found by its name."""
     consequences: Consequences | None = None

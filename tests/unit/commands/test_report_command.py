@@ -273,3 +273,16 @@ def test_pages_that_cannot_be_delivered_are_refused_before_any_work(
     with pytest.raises(UsageError, match=told):
         report.run(shell, (model,), CHOICES, page=page, json_to=json_to, questions=asked)
     assert shell.requests == []
+
+
+def test_by_line_and_by_module_fill_the_records_and_replace_the_tables(model: str) -> None:
+    shell = FakeShell({model: canned.UPSTREAM})
+    invoke(shell, model, "--by", "line", "--by", "Module", "--json", "-")
+    report = msgspec.json.decode(shell.stdout, type=Report)
+    assert report.lines is not None
+    assert report.modules is not None
+    assert report.lines[0].refused == report.modules[0].refused == 1
+    shell = FakeShell({model: canned.UPSTREAM})
+    invoke(shell, model, "--by", "line")
+    assert "island.py:41" in shell.stdout
+    assert "Modules" not in shell.stdout

@@ -1,0 +1,62 @@
+"""Lines and modules of a model as tables of the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from trtdbg.analysis import place_words as words
+from trtdbg.analysis.by_place import costs
+from trtdbg.outputs import local_source
+from trtdbg.outputs.tables import ROWS, Section, make_table
+from trtdbg.plain import one_line
+from trtdbg.records import LineRow, ModuleRow, Report
+
+
+def sections(report: Report, *, all_rows: bool) -> Iterator[Section]:
+    """Yields what was asked for of lines and modules."""
+    if report.lines is not None:
+        yield _lines(report.lines, all_rows=all_rows)
+    if report.modules is not None:
+        yield _modules(report.modules, all_rows=all_rows)
+
+
+def _lines(rows: tuple[LineRow, ...], *, all_rows: bool) -> Section:
+    shown = rows if all_rows else rows[:ROWS]
+    parts: list[RenderableType] = []
+    for row in shown:
+        name = Text(one_line(words.line_name(row)), style="bold" if costs(row) else "")
+        name.append(f"  {words.sentence(row)}", style="not bold")
+        parts.append(name)
+        if row.code:
+            parts.append(Padding(Text(one_line(row.code), style="dim"), (0, 0, 0, 2)))
+    parts += [Text(line, style="yellow") for line in local_source.remarks(shown)]
+    return _title("Lines", len(shown), len(rows)), Group(*parts)
+
+
+def _modules(rows: tuple[ModuleRow, ...], *, all_rows: bool) -> Section:
+    shown = rows if all_rows else rows[:ROWS]
+    table = make_table("module", *words.SUM_COLUMNS)
+    _right(table)
+    for row in shown:
+        name = Text("  " * row.depth + one_line(words.short_name(row)))
+        name.stylize("bold" if costs(row) else "")
+        table.add_row(name, *words.sums(row))
+    return _title("Modules", len(shown), len(rows)), table
+
+
+def _right(table: Table) -> None:
+    for title, column in zip(words.SUM_COLUMNS, table.columns[1:], strict=True):
+        if title not in ("engines", "dtypes"):
+            column.justify = "right"
+            column.no_wrap = True
+
+
+def _title(what: str, shown: int, total: int) -> str:
+    if shown == total:
+        return f"{what} (what costs most first)" if what == "Lines" else what
+    return f"{what} (first {shown} of {total}; --all-nodes shows all)"
