@@ -21,6 +21,7 @@ def open(
     settings: Settings = _DEFAULT_SETTINGS,
     trust: bool = False,
     imports: Iterable[str] = (),
+    program: str | None = None,
 ) -> Any:
     """Returns a `trtdbg.api.Model`: a .pt2 file, or a report that was saved as .json.
 
@@ -32,6 +33,7 @@ def open(
         policy: which wide dtypes are narrowed, and when; `Model.with_policy` takes another.
         settings: torch_tensorrt's compilation settings.
         trust: open a file that could run code, which is refused otherwise, and let it.
+        program: which program of a file that holds several; None is `model`, or the only one.
         imports: modules, or .py files, that register custom operators.
 
     Raises:
@@ -40,7 +42,7 @@ def open(
     """
     # By name, so that `import trtdbg` costs nothing and no module reaches another over it.
     return importlib.import_module("trtdbg.api").open_model(
-        path, policy, settings, trust, imports
+        path, policy, settings, trust, imports, program
     )
 
 

@@ -282,6 +282,7 @@ def open_model(
     settings: Settings,
     trust: bool,
     imports: Iterable[str],
+    program: str | None,
 ) -> Model:
     """Returns a model or a saved report; see `trtdbg.open`."""
     name = str(path)
@@ -290,5 +291,5 @@ def open_model(
         return Model(name, report.policy, report.settings, None, report)
     if not Path(name).is_file():
         raise UsageError(f"there is no file {name}", remedy="name a .pt2 file or a report")
-    access = Access(trust=trust, imports=tuple(imports))
+    access = Access(program=program, trust=trust, imports=tuple(imports))
     return Model(name, policy, settings, Worker(access))

@@ -194,6 +194,22 @@ def check(path: str) -> None:
     _check_archive(path)
 
 
+def programs(path: str) -> tuple[str, ...]:
+    """Returns the names of the programs in a file, sorted; () where that cannot be told."""
+    try:
+        with zipfile.ZipFile(path) as opened:
+            names = opened.namelist()
+    except Exception:
+        # Whoever reads it through says what is damaged.
+        return ()
+    entries = (name.removeprefix(root_of(names)) for name in names)
+    found = (_PROGRAM.fullmatch(entry) for entry in entries)
+    return tuple(sorted(match["name"] for match in found if match is not None))
+
+
+_PROGRAM: Final = re.compile(r"models/(?P<name>.+)\.json", re.DOTALL)
+
+
 def _check_archive(path: str) -> None:
     try:
         with zipfile.ZipFile(path) as opened:

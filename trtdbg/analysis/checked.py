@@ -9,7 +9,7 @@ from hashlib import sha256
 import msgspec
 
 from trtdbg.analysis.catalogue import CATALOGUE
-from trtdbg.analysis.summary import base_name, count
+from trtdbg.analysis.summary import base_name, count, model_name
 from trtdbg.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import (
@@ -33,7 +33,7 @@ class Fingerprint(Record, frozen=True, kw_only=True):
     """What stays of a finding when lines move and lowering numbers its nodes anew."""
 
     model: str
-    """Name of the model's file, without its folder."""
+    """Name of the model's file, without its folder, and of its program if it holds several."""
     code: str
     target: str | None
     """The node's operator, or the name of a constant without the number at its end."""
@@ -113,7 +113,7 @@ def _place(
         called = node.op.startswith("call_")
         target = node.target if called else re.sub(r"_?\d+$", "", node.target)
     return (
-        base_name(report.model.path),
+        model_name(report.model),
         finding.code,
         target,
         base_name(source.file) if source is not None and source.file else None,
@@ -128,7 +128,7 @@ def result(
     new = [each for each in found if each.fingerprint not in known]
     old = [each for each in found if each.fingerprint in known]
     return CheckedModel(
-        model=ModelPath(path=report.model.path),
+        model=ModelPath(path=report.model.path, program=report.model.program),
         policy=report.policy,
         settings=report.settings,
         findings=tuple(each.finding for each in new),

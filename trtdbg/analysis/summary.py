@@ -13,6 +13,8 @@ from trtdbg.records import (
     ConstantRecord,
     EngineRecord,
     Environment,
+    ModelInfo,
+    ModelPath,
     NodeRecord,
     PassRecord,
     Phase,
@@ -52,6 +54,20 @@ def base_name(path: str) -> str:
     """Returns the last part of a path of any system."""
     name = path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     return name.encode(errors="replace").decode()
+
+
+def model_name(model: ModelInfo | ModelPath) -> str:
+    """Returns the name of a model's file, with the program that is meant if there are more."""
+    return _with_program(base_name(model.path), model.program)
+
+
+def model_place(model: ModelInfo | ModelPath) -> str:
+    """Returns the path of a model, with the program that is meant if there are more."""
+    return _with_program(model.path, model.program)
+
+
+def _with_program(text: str, program: str | None) -> str:
+    return text if program is None else f"{text}, program {program}"
 
 
 def operator_text(target: str) -> str:

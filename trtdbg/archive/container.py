@@ -169,12 +169,13 @@ def choose_program(archive: Archive, wanted: str | None) -> str:
     if chosen not in names:
         listed = ", ".join(names)
         raise ModelError(
-            f"{archive.path} holds no program {chosen!r}", remedy=f"it has {listed}"
+            f"{archive.path} holds no program {chosen!r}",
+            remedy=f"name one of {listed} with --program",
         )
     if wanted is None and len(names) > 1 and chosen != "model":
         raise ModelError(
-            f"{archive.path} holds no program called 'model' but {', '.join(names)}",
-            remedy="save each in a file of its own with torch.export.save",
+            f"{archive.path} holds several programs",
+            remedy=f"name one of {', '.join(names)} with --program",
         )
     return chosen
 

@@ -47,6 +47,8 @@ class LoadedProgram:
     """Size of the file."""
     example_inputs: ExampleInputs | None
     """Arguments of the export; None if the archive holds none."""
+    programs: tuple[str, ...] = ()
+    """Names of all programs in the file; () where its format holds one only."""
     moved_from: tuple[str, ...] = ()
     """Devices such as `cuda:0` whose tensors are on the CPU now; () if none was moved."""
 
@@ -90,6 +92,7 @@ def load(
         sha256=archive.sha256,
         bytes=archive.bytes,
         example_inputs=example_inputs,
+        programs=archive.programs,
         moved_from=tuple(sorted(moved)),
     )
 

@@ -1,4 +1,4 @@
-"""What the flags about trust, imports and limits mean."""
+"""What the flags about programs, trust, imports and limits mean."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ _LEAST: Final = 1 << 20
 
 
 def make_access(raw: dict[str, Any]) -> Access:
-    """Makes of the raw option values how far files are trusted, and the limits."""
+    """Makes of the raw option values which program is meant, what is trusted, and limits."""
     limit, seconds = raw.get("memory_limit"), raw.get("time_limit")
     loading = raw.get("load_limit")
     return Access(
+        program=raw.get("program"),
         trust=bool(raw.get("trust")),
         imports=tuple(raw.get("import") or ()),
         memory_limit=None if limit is None else _memory_limit(limit),

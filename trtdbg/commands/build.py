@@ -165,6 +165,8 @@ def _point_on(shell: Shell, report: Report) -> None:
     """Says what finds the operators of a refusal that names none."""
     if any(finding.code == Code.TD503 for finding in report.findings):
         path = shlex.quote(report.model.path)
+        if report.model.program is not None:
+            path += f" --program {shlex.quote(report.model.program)}"
         shell.note(
             "TensorRT names no operator that it refuses; to find which: "
             f"trtdbg repro {path} -o DIR --code TD503"

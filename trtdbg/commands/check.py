@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 from trtdbg.analysis import checked
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.checked import CheckedModel, Fingerprint, Result
+from trtdbg.analysis.summary import model_place
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
     Choices,
@@ -198,7 +200,8 @@ def run(
     results: list[Result] = []
     codes: list[ExitCode] = []
     found: list[Fingerprint] = []
-    for entry in shared.each(shell, models, lambda m: shared.analyse(shell, m, choices)):
+    analyse = functools.partial(shared.analyse, shell)
+    for entry in shared.each_program(shell, models, choices, analyse):
         if (code := shared.analysis_code(entry)) is not ExitCode.CLEAN:
             codes.append(code)
         if not isinstance(entry, Report):
@@ -260,7 +263,9 @@ def _lines(result: CheckedModel) -> RenderableType | None:
     # rich is imported here so that --help stays fast.
     from trtdbg.outputs import pages
 
-    return pages.findings(checked.grouped(result), prefix=result.model.path, with_code=True)
+    return pages.findings(
+        checked.grouped(result), prefix=model_place(result.model), with_code=True
+    )
 
 
 def _show(shell: Shell, result: CheckedModel) -> None:

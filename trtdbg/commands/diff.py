@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import click
 import msgspec
 
-from trtdbg.analysis.summary import base_name
+from trtdbg.analysis.summary import base_name, model_name
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
     Choices,
@@ -190,7 +190,7 @@ def _two_models(
     if labels[0] == labels[1]:
         labels = [f"{base_name(m)}, {w}" for m, w in zip(models, labels, strict=True)]
     first, second = (of_report(*side) for side in zip(reports, labels, strict=True))
-    return first, second, base_name(reports[0].model.path)
+    return first, second, model_name(reports[0].model)
 
 
 def _two_policies(
@@ -214,7 +214,7 @@ def _two_policies(
         for policy in policies
     ]
     first, second = (of_report(*side) for side in zip(reports, labels, strict=True))
-    return first, second, base_name(model)
+    return first, second, model_name(reports[0].model)
 
 
 def _is_policy(name: str) -> bool:
@@ -242,7 +242,7 @@ def _two_passes(
     sides = [_pass(report, start, last=False), _pass(report, end, last=True)]
     if sides[0].label == sides[1].label:
         raise UsageError(f"both sides are {sides[0].label}", remedy="name two passes")
-    return sides[0], sides[1], base_name(report.model.path)
+    return sides[0], sides[1], model_name(report.model)
 
 
 def _pass(report: Report, text: str | None, *, last: bool) -> Side:

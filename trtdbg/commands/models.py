@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from trtdbg import foreign
-from trtdbg.analysis.summary import broken_end
+from trtdbg.analysis.summary import broken_end, model_place
 from trtdbg.commands.options import Choices
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import (
@@ -175,18 +177,51 @@ def each(
         CancelledError: the user ended it all.
     """
     for model in models:
-        shell.working_on(model)
-        try:
-            yield answer(model)
-        except CancelledError:
-            raise
-        except TrtdbgError as error:
-            shell.fail(error, model)
-            yield FailedReport(
-                model=ModelPath(path=readable_path(model)),
-                error=str(error),
-                exit_code=error.exit_code,
-            )
+        yield _entry(shell, ModelPath(path=model), functools.partial(answer, model))
+
+
+def each_program(
+    shell: Shell,
+    models: Sequence[str],
+    choices: Choices,
+    answer: Callable[[str, Choices], Report],
+) -> Iterator[Entry]:
+    """Yields one entry a program of each model, as `each` does; all but if one is chosen.
+
+    Raises:
+        CancelledError: the user ended it all.
+    """
+    for model in models:
+        for program in _programs(model, choices):
+            access = msgspec.structs.replace(choices.access, program=program)
+            chosen = dataclasses.replace(choices, access=access)
+            about = ModelPath(path=model, program=program)
+            yield _entry(shell, about, functools.partial(answer, model, chosen))
+
+
+def _programs(model: str, choices: Choices) -> tuple[str | None, ...]:
+    """Returns the programs to take of a model; None is the only one."""
+    if choices.access.program is not None or is_saved_report(model):
+        return (choices.access.program,)
+    names = foreign.programs(model)
+    return names if len(names) > 1 else (None,)
+
+
+def _entry(shell: Shell, model: ModelPath, answer: Callable[[], Report]) -> Entry:
+    """Returns the report on a model, or why there is none."""
+    subject = model_place(model)
+    shell.working_on(subject)
+    try:
+        return answer()
+    except CancelledError:
+        raise
+    except TrtdbgError as error:
+        shell.fail(error, subject)
+        return FailedReport(
+            model=ModelPath(path=readable_path(model.path), program=model.program),
+            error=str(error),
+            exit_code=error.exit_code,
+        )
 
 
 def deliver(

@@ -202,6 +202,13 @@ _ANALYSIS_OPTIONS: Final = (
         "without one]",
     ),
     _access(
+        "--program",
+        metavar="NAME",
+        callback=utf8,
+        help="The program to take of a file that holds several.  [default: all of them for "
+        "report and check; else model]",
+    ),
+    _access(
         "--trust",
         is_flag=True,
         help="Open files that could run code, which are refused otherwise, and let them.",
@@ -262,7 +269,7 @@ _ANALYSIS_NAMES: Final = (
     "as_compiled",
     "settings_file",
     "target",
-    *("trust", "import", "memory_limit", "time_limit", "load_limit"),
+    *("program", "trust", "import", "memory_limit", "time_limit", "load_limit"),
 )
 
 

@@ -229,7 +229,8 @@ def command(
     """Show engines, dtypes, verdicts and findings of each MODEL.
 
     MODEL is a .pt2 file that torch.export saved, or a report that --json saved. With --json
-    and one model the records are an object, with several a list in the order given.
+    and one model the records are an object, with several a list in the order given. Of a
+    file that holds several programs each is reported on, unless --program names one.
     """
     return run(
         shell,
@@ -273,7 +274,7 @@ def run(
     entries: list[Entry] = []
     answers: list[list[str]] = []
 
-    def analyse(model: str) -> Report:
+    def analyse(model: str, choices: Choices) -> Report:
         report = shared.analyse(shell, model, choices, measured)
         if asked.is_open(report):
             report = shared.weigh(
@@ -287,7 +288,7 @@ def run(
         answers[:] = asked.answers(report)
         return asked.with_places(report) if asked.places else report
 
-    for entry in shared.each(shell, models, analyse):
+    for entry in shared.each_program(shell, models, choices, analyse):
         text = shown.kind is Format.TEXT and json_to != "-"
         if text and isinstance(entry, Report):
             _show(shell, entry, answers, all_nodes=all_nodes, first=not entries)

@@ -115,7 +115,7 @@ def build(report: Report, *, layers: bool = False) -> RenderableType:
 
 def header(report: Report, headline: str) -> RenderableType:
     """Returns the headline and what was in force: policy, settings, versions."""
-    title = Text(one_line(f"{summary.base_name(report.model.path)}: {headline}"), style="bold")
+    title = Text(one_line(f"{summary.model_name(report.model)}: {headline}"), style="bold")
     lines = Table.grid(padding=(0, 2, 0, 0))
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column(overflow="fold")

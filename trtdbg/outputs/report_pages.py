@@ -60,11 +60,11 @@ def table(section: Section) -> str:
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:
-    return [one_line(summary.base_name(entry.model.path)) for entry in entries]
+    return [one_line(summary.model_name(entry.model)) for entry in entries]
 
 
 def _title(entry: Entry) -> str:
-    name = one_line(summary.base_name(entry.model.path))
+    name = one_line(summary.model_name(entry.model))
     if isinstance(entry, FailedReport):
         return f"{name}: no report"
     return f"{name}: {summary.headline(entry)}"

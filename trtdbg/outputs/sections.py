@@ -36,7 +36,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
     """Returns what was in force: model, policy, settings, versions, passes that failed."""
     model = report.model
     rows = [
-        ("model", f"{summary.base_name(model.path)}, {summary.count(model.nodes, 'node')}"),
+        ("model", f"{summary.model_name(model)}, {summary.count(model.nodes, 'node')}"),
         ("sha256", model.sha256),
         ("policy", summary.policy_line(report.policy)),
         ("settings", summary.settings_line(report.settings)),

@@ -86,6 +86,8 @@ class ModelInfo(Record, frozen=True, kw_only=True):
     """Devices of the export that this machine lacks; their tensors are on the CPU."""
     trusted: bool = False
     """The file was allowed to run code."""
+    program: str | None = None
+    """Its name, where the file holds several programs; None where it is the only one."""
 
 
 class Consequence(Record, frozen=True, kw_only=True):
@@ -220,6 +222,8 @@ class FailedReport(Record, frozen=True, kw_only=True):
 
 
 class ModelPath(Record, frozen=True, kw_only=True):
-    """The path of a model that could not be opened."""
+    """The path of a model, and which program of it is meant."""
 
     path: str
+    program: str | None = None
+    """None where the file holds one program, or where none was named."""

@@ -19,16 +19,17 @@ def opened(job: Job) -> LoadedProgram:
         ModelError: the file cannot be read.
     """
     import_libraries(job.access.imports)
-    trust, imports = job.access.trust, job.access.imports
+    access = job.access
+    trust, program, imports = access.trust, access.program, access.imports
     path = native_path(job.model)
     if path == job.model:
-        return load(path, trust=trust, imports=imports)
+        return load(path, trust=trust, program=program, imports=imports)
     # torch opens no name that is not UTF-8, and no such name can be reported.
     shown = readable_path(path)
     try:
         with open(path, "rb") as file:
             descriptor = f"/proc/self/fd/{file.fileno()}"
-            loaded = load(descriptor, trust=trust, imports=imports)
+            loaded = load(descriptor, trust=trust, program=program, imports=imports)
     except ModelError as error:
         message = error.message.replace(descriptor, shown)
         raise ModelError(message, remedy=error.remedy) from error

@@ -559,6 +559,7 @@ class Session:
             bytes=self._loaded.bytes,
             moved_from=self._loaded.moved_from,
             trusted=self._trusted,
+            program=self._loaded.name if len(self._loaded.programs) > 1 else None,
         )
         return Report(
             model=model, environment=self.environment, policy=policy, settings=self._settings

@@ -30,8 +30,10 @@ class Message(msgspec.Struct, frozen=True, tag=True):
 
 
 class Access(Message, frozen=True, kw_only=True):
-    """How far a model's file is trusted, and what the worker may take."""
+    """Which program of a file is meant, how far it is trusted, what the worker may take."""
 
+    program: str | None = None
+    """Name of the program, where the file holds several; None is `model`, or the only one."""
     trust: bool = False
     """Let the file run code: objects in it may be pickled in any way."""
     imports: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trtdbg.analysis.checked import CheckedModel, Result, sentence, summary, title
 from trtdbg.analysis.levels import by_severity
+from trtdbg.analysis.summary import model_place
 from trtdbg.outputs.ci.places import place_in
 from trtdbg.plain import one_line
 from trtdbg.records import FailedReport, Finding, Level
@@ -29,7 +30,7 @@ def render(results: Sequence[Result], root: Path) -> str:
     """
     failed = [_failed(each) for each in results if isinstance(each, FailedReport)]
     found = [
-        (finding, each.model.path)
+        (finding, model_place(each.model))
         for each in results
         if isinstance(each, CheckedModel)
         for finding in each.findings
@@ -50,7 +51,7 @@ def _command(finding: Finding, model: str, root: Path) -> str:
 
 
 def _failed(failed: FailedReport) -> str:
-    message = f"{failed.model.path}: {failed.error}"
+    message = f"{model_place(failed.model)}: {failed.error}"
     return _line("error", {"title": "trtdbg could not check a model"}, message)
 
 

@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.checked import CheckedModel, Result, fails, sentence, title
+from trtdbg.analysis.summary import model_place
 from trtdbg.outputs.ci.places import place_in
 from trtdbg.plain import one_line, visible, without_commands
 from trtdbg.records import FailedReport, Finding, Level
@@ -40,7 +41,7 @@ def render(results: Sequence[Result], root: Path, fail_on: Level) -> str:
 
 
 def _suite(result: Result, root: Path, fail_on: Level) -> Element:
-    model = one_line(result.model.path)
+    model = one_line(model_place(result.model))
     suite = Element("testsuite", name=model)
     analysis = SubElement(suite, "testcase", classname=model, name="analysis")
     if isinstance(result, FailedReport):

@@ -16,6 +16,7 @@ from trtdbg import __version__
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.checked import MOST, CheckedModel, Result, alike
 from trtdbg.analysis.codes import Explanation
+from trtdbg.analysis.summary import model_place
 from trtdbg.outputs.ci.places import place_in
 from trtdbg.plain import escaped_json, one_line
 from trtdbg.records import FailedReport, Finding
@@ -206,7 +207,7 @@ def _result(
     related: Sequence[Finding],
 ) -> _Result:
     properties: dict[str, str | int] = {
-        "model": checked.model.path,
+        "model": model_place(checked.model),
         "policy": checked.policy.flags(),
     }
     if finding.node is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 from trtdbg.analysis.sentence import SUBSTITUTIONS, gist
-from trtdbg.analysis.summary import base_name, count, environment_line
+from trtdbg.analysis.summary import count, environment_line, model_name
 from trtdbg.outputs.html import render
 from trtdbg.outputs.repro import reproducer
 from trtdbg.plain import one_line
@@ -95,7 +95,7 @@ def _heading(report: Report, reduced: Reduced) -> list[str]:
     told = [
         f"{title(reduced)}.",
         _message(reduced),
-        f"Cut by trtdbg {report.environment.trtdbg} out of {base_name(report.model.path)}, "
+        f"Cut by trtdbg {report.environment.trtdbg} out of {model_name(report.model)}, "
         f"where that engine has {count(reduced.whole, 'operator')} under timing "
         f"{report.policy.timing.value}. {few}",
         f"Seen with {environment_line(report.environment)}.",

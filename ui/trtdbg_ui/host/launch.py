@@ -7,13 +7,16 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import msgspec
+
+from trtdbg import foreign
 from trtdbg.errors import ExitCode, OutputError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.viewing import Viewing
 from trtdbg.worker.client import Client
-from trtdbg.worker.messages import Access, News
+from trtdbg.worker.messages import Access, News, native_path
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.host.memory import Remembered, keep, recall
 from trtdbg_ui.host.picture import draw
@@ -66,6 +69,10 @@ def run(
     elif remembered is not None and not viewing.policy_given and remembered.policy != policy:
         policy = remembered.policy
         notices.append(f"As you left it: {policy.flags()}. --fresh starts anew.")
+    access = access or Access()
+    if report is None and access.program is None:
+        access, notice = _first_program(model, access)
+        notices += [notice] if notice is not None else []
     with _clients() as make_worker:
         app = TrtdbgApp(
             model,
@@ -73,7 +80,7 @@ def run(
             policy=policy,
             target=target,
             probe_seconds=probe_seconds,
-            access=access or Access(),
+            access=access,
             make_worker=make_worker if report is None else None,
             reports=() if report is None else (report,),
             keymap=keymap,
@@ -94,6 +101,17 @@ def run(
     if not alone:
         _remember(model, app, note)
     return code
+
+
+def _first_program(model: str, access: Access) -> tuple[Access, str | None]:
+    """Returns the program to show of a file with several, and what to say about the others."""
+    names = foreign.programs(native_path(model))
+    if len(names) < 2:
+        return access, None
+    shown = "model" if "model" in names else names[0]
+    others = ", ".join(name for name in names if name != shown)
+    notice = f"This is program {shown} of the file. --program NAME shows another: {others}."
+    return msgspec.structs.replace(access, program=shown), notice
 
 
 _ENDED: Final = (ExitCode.INTERRUPTED, ExitCode.TERMINATED)

@@ -70,7 +70,8 @@ def _command(words: list[str], job: Job, policy: TruncationPolicy) -> str:
 
 
 def _access_words(access: Access) -> list[str]:
-    words = ["--trust"] if access.trust else []
+    words = ["--program", access.program] if access.program is not None else []
+    words += ["--trust"] if access.trust else []
     for module in access.imports:
         words += ["--import", module]
     if access.memory_limit is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtdbg.analysis.summary import FLAVOURS, base_name, count
+from trtdbg.analysis.summary import FLAVOURS, base_name, count, model_name
 from trtdbg.records import BuildStatus, Environment, Level, Report
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.signs import LEVEL_SIGN
@@ -17,7 +17,7 @@ def header_line(
     """Returns program, numbers, findings and machine, as much as fits."""
     parts: list[tuple[int, Line]] = [
         (3, line((" trtdbg", Tone.KEY))),
-        (0, line((f" {base_name(model)}", Tone.STRONG))),
+        (0, line((f" {_name(model, loaded)}", Tone.STRONG))),
     ]
     if trusted:
         parts.append((0, line(("TRUSTED: may run code", Tone.BAD))))
@@ -31,6 +31,10 @@ def header_line(
             (4, machine(loaded.report.environment)),
         ]
     return pack(parts, size, _SEPARATOR)
+
+
+def _name(model: str, loaded: Loaded | None) -> str:
+    return base_name(model) if loaded is None else model_name(loaded.report.model)
 
 
 def numbers(report: Report) -> Line:
