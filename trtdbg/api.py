@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from trtdbg.analysis import by_place, summary
+from trtdbg.analysis import by_place, changes, summary
 from trtdbg.analysis.names import find_node
 from trtdbg.errors import UsageError
 from trtdbg.files import refuse_existing, write_atomically
@@ -24,7 +24,15 @@ from trtdbg.outputs.picture.dot import dot
 from trtdbg.outputs.picture.picture import Picture, picture
 from trtdbg.outputs.report import encode, is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
-from trtdbg.records import EngineRecord, Finding, LineRow, ModuleRow, NodeRecord, Report
+from trtdbg.records import (
+    EngineRecord,
+    Finding,
+    LineRow,
+    ModuleRow,
+    NodeRecord,
+    Report,
+    WhatChanged,
+)
 from trtdbg.worker.client import Client
 from trtdbg.worker.messages import Access, Analyze, Build, Job
 
@@ -161,6 +169,10 @@ class Model:
             ),
             summary.base_name(other.path),
         )
+
+    def what_changed(self, before: Model) -> WhatChanged:
+        """Returns what is not the same as in `before`: engines, causes, versions, nodes."""
+        return changes.what_changed(before.report, self.report, (before.path, self.path))
 
     def build(self, save: str | Path | None = None) -> Model:
         """Builds every engine with TensorRT and returns the model with the results.

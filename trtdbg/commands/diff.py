@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import click
 import msgspec
 
+from trtdbg.analysis.changes import what_changed
 from trtdbg.analysis.summary import base_name, model_name
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
@@ -16,6 +17,7 @@ from trtdbg.commands.options import (
     SectionedCommand,
     analysis_options,
     force_option,
+    json_option,
     read_policy,
     verbose_option,
 )
@@ -57,10 +59,16 @@ class Drawing:
 @click.option(
     "-o",
     "--output",
-    required=True,
     metavar="FILE",
     help="What to write: .dot, .svg, .png, .pdf or .html by its ending; - is DOT text on "
     "stdout.",
+)
+@click.option(
+    "--by",
+    "by_cause",
+    type=click.Choice(["cause"], case_sensitive=False),
+    help="Say in place of a picture what changed from MODEL to OTHER: engines, causes gone "
+    "and new, versions, nodes.",
 )
 @click.option(
     "--from",
@@ -91,6 +99,7 @@ class Drawing:
     help="Time for one layout; a coarser picture is drawn where it is not enough.  "
     f"[default: {LAYOUT_SECONDS:g}]",
 )
+@json_option
 @force_option
 @verbose_option
 @click.pass_obj
@@ -99,20 +108,40 @@ def command(
     model: str,
     other: str | None,
     choices: Choices,
-    output: str,
+    output: str | None,
+    by_cause: str | None,
     start: str | None,
     end: str | None,
     full: bool,
     around: str | None,
     depth: int | None,
     layout_seconds: float,
+    json_to: str | None,
     force: bool,
 ) -> ExitCode:
     """Draw what happens to the dtypes of MODEL between two policies or two passes.
 
+    With --by cause, say what changed between MODEL and OTHER, as after an upgrade.
+
     With OTHER, a second .pt2 or saved report, between the two. Saved reports need no torch.
     Drawing needs Graphviz (`dot`); a .dot file does not.
     """
+    if by_cause is not None:
+        drawn = {"-o": output, "--from": start, "--to": end, "--around": around}
+        other_option = next((name for name, value in drawn.items() if value is not None), None)
+        if other_option is not None or full:
+            raise UsageError(
+                f"{other_option or '--full'} is of a picture, and --by cause is text",
+                remedy="leave one of them out",
+            )
+        return by_causes(shell, model, other, choices, json_to=json_to, force=force)
+    if json_to is not None:
+        raise UsageError("--json goes with --by cause", remedy="add --by cause, or -o FILE")
+    if output is None:
+        raise UsageError(
+            "nothing says what to make of the two",
+            remedy="add -o FILE for a picture, or --by cause for what changed as text",
+        )
     if depth is not None and around is None:
         raise UsageError("--depth says how far from a node", remedy="add --around NODE")
     if full and around is not None:
@@ -120,6 +149,42 @@ def command(
     near = 2 if depth is None else depth
     drawing = Drawing(output, full, around, near, layout_seconds)
     return run(shell, model, choices, drawing, other=other, start=start, end=end, force=force)
+
+
+def by_causes(
+    shell: Shell,
+    model: str,
+    other: str | None,
+    choices: Choices,
+    *,
+    json_to: str | None = None,
+    force: bool = False,
+) -> ExitCode:
+    """Says what changed between two models, saved reports or one of each.
+
+    Raises:
+        UsageError: there is only one.
+    """
+    if other is None:
+        raise UsageError(
+            "--by cause compares two", remedy="name a second .pt2 or saved report"
+        )
+    if json_to not in (None, "-"):
+        refuse_existing(json_to, force=force)
+    reports = []
+    for name in (model, other):
+        # A policy is that of the .pt2 alone, beside a report whose policy is fixed.
+        fixed = dataclasses.replace(choices, given=()) if is_saved_report(name) else choices
+        reports.append(_analyse(shell, name, fixed))
+    changed = what_changed(reports[0], reports[1], (model, other))
+    if json_to is not None:
+        shared.deliver(shell, [changed], json_to, force=force)
+    if json_to != "-":
+        # rich is imported here so that --help stays fast.
+        from trtdbg.outputs import pages
+
+        shell.show(pages.changes(changed))
+    return ExitCode.CLEAN
 
 
 def run(

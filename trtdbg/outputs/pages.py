@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from trtdbg.analysis import cause_lines, summary
+from trtdbg.analysis import cause_lines, change_words, summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.causes import why
@@ -27,6 +27,7 @@ from trtdbg.records import (
     Finding,
     Level,
     Report,
+    WhatChanged,
 )
 
 SAME_FINDINGS = 5
@@ -79,6 +80,14 @@ def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
     parts += _section(*tables.boundary_casts(report))
     parts += _section(*tables.constants(report))
     return Group(*parts)
+
+
+def changes(changed: WhatChanged) -> RenderableType:
+    """Returns what changed between two analyses, a line each."""
+    names = [summary.base_name(name) for name in (changed.before, changed.after)]
+    named = f"{names[0]} → {names[1]}" if names[0] != names[1] else names[0]
+    title = Text(one_line(f"{named}: what changed"), style="bold")
+    return Group(title, *map(Text, change_words.lines(changed)))
 
 
 def paragraphs(answers: Sequence[Sequence[str]]) -> RenderableType:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from trtdbg.analysis import place_words as words
@@ -40,20 +40,23 @@ def _lines(rows: tuple[LineRow, ...], *, all_rows: bool) -> Section:
 
 def _modules(rows: tuple[ModuleRow, ...], *, all_rows: bool) -> Section:
     shown = rows if all_rows else rows[:ROWS]
-    table = make_table("module", *words.SUM_COLUMNS)
-    _right(table)
-    for row in shown:
-        name = Text("  " * row.depth + one_line(words.short_name(row)))
-        name.stylize("bold" if costs(row) else "")
-        table.add_row(name, *words.sums(row))
+    cells = [words.sums(row) for row in shown]
+    used = [at for at in range(len(words.SUM_COLUMNS)) if any(row[at] for row in cells)]
+    table = make_table("module", *(words.SUM_COLUMNS[at] for at in used))
+    for at, column in zip(used, table.columns[1:], strict=True):
+        if words.SUM_COLUMNS[at] not in ("engines", "dtypes"):
+            column.justify = "right"
+            column.no_wrap = True
+    names = ["  " * row.depth + one_line(words.short_name(row)) for row in shown]
+    table.columns[0].min_width = min(_NAME_WIDTH, max(map(len, names), default=0))
+    for row, name, cell in zip(shown, names, cells, strict=True):
+        style = "bold" if costs(row) else ""
+        table.add_row(Text(name, style=style), *(cell[at] for at in used))
     return _title("Modules", len(shown), len(rows)), table
 
 
-def _right(table: Table) -> None:
-    for title, column in zip(words.SUM_COLUMNS, table.columns[1:], strict=True):
-        if title not in ("engines", "dtypes"):
-            column.justify = "right"
-            column.no_wrap = True
+_NAME_WIDTH: Final = 28
+"""Columns that names of modules have before others do."""
 
 
 def _title(what: str, shown: int, total: int) -> str:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import graphviz
+import msgspec
 import pytest
 from fake_shell import FakeShell
 
@@ -16,6 +17,7 @@ from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode, OutputError, UnavailableError, UsageError
 from trtdbg.outputs.report import encode
 from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.records import WhatChanged
 
 CHOICES = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
 DOT = shutil.which(graphviz.DOT_BINARY)
@@ -149,3 +151,34 @@ def test_a_report_without_engines_can_be_compared_by_its_passes_alone(tmp_path: 
     path.write_bytes(encode([canned.LOWERING_FAILED]))
     with pytest.raises(UsageError, match="pass 'fuse_prims_broadcast' failed"):
         diff.run(FakeShell(), str(path), CHOICES, Drawing("-"), other=str(path))
+
+
+def test_by_cause_says_what_changed_between_two_saved_reports(tmp_path: Path) -> None:
+    from trtdbg.outputs.report import encode
+
+    old, new = str(tmp_path / "old.json"), str(tmp_path / "new.json")
+    Path(old).write_bytes(encode([canned.UPSTREAM]))
+    Path(new).write_bytes(encode([canned.LATE]))
+    shell = FakeShell()
+    diff.command.main([old, new, "--by", "cause"], obj=shell, standalone_mode=False)
+    assert "2 engines → 1" in shell.stdout
+    assert "cause gone" in shell.stdout
+    shell = FakeShell()
+    arguments = [old, new, "--by", "cause", "--json", "-"]
+    diff.command.main(arguments, obj=shell, standalone_mode=False)
+    changed = msgspec.json.decode(shell.stdout, type=WhatChanged)
+    assert (changed.before, changed.engines) == (old, (2, 1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a.json", "--by", "cause"], "compares two"),
+        (["a.json", "b.json"], "add -o FILE"),
+        (["a.json", "b.json", "--by", "cause", "-o", "x.svg"], "-o is of a picture"),
+        (["a.json", "b.json", "-o", "x.dot", "--json", "-"], "--json goes with --by cause"),
+    ],
+)
+def test_by_cause_is_text_and_a_picture_is_a_picture(arguments: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        diff.command.main(arguments, obj=FakeShell(), standalone_mode=False)
