@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import msgspec
 
@@ -241,6 +242,11 @@ def analysis_code(entry: Entry) -> ExitCode:
     if isinstance(entry, FailedReport):
         return ExitCode(entry.exit_code)
     return ExitCode.FAILED if broken_end(entry) is not None else ExitCode.CLEAN
+
+
+def is_good(entry: Entry) -> TypeGuard[Report]:
+    """Returns whether a model was analysed to the end."""
+    return isinstance(entry, Report) and broken_end(entry) is None
 
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:

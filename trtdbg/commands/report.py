@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,6 +12,8 @@ import click
 import msgspec
 
 from trtdbg.analysis import bisect, by_place, trace
+from trtdbg.analysis.changes import what_changed
+from trtdbg.analysis.summary import headline
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
     Choices,
@@ -23,6 +26,7 @@ from trtdbg.commands.options import (
 )
 from trtdbg.commands.running import RunningCommand, numerics_options
 from trtdbg.commands.shell import Shell
+from trtdbg.commands.watching import Watcher
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import Entry
@@ -174,6 +178,11 @@ def _node_data(reports: Sequence[Report]) -> str:
     help="Show what became of each source line, or of each module, in place of the tables: "
     "operators, engines, refusals, casts, dtypes, and with --numerics the share of the error.",
 )
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Analyse again whenever MODEL changes, and say what changed, until Ctrl-C.",
+)
 @numerics_options
 @_reason_option(
     "--advice",
@@ -217,6 +226,7 @@ def command(
     kind: str,
     output: str | None,
     places: tuple[str, ...],
+    watch: bool,
     measured: shared.Run | None,
     cures: bool,
     consequences: bool,
@@ -242,6 +252,7 @@ def command(
         page=Page(Format(kind), output),
         json_to=json_to,
         force=force,
+        watch=watch,
     )
 
 
@@ -256,6 +267,7 @@ def run(
     page: Page | None = None,
     json_to: str | None = None,
     force: bool = False,
+    watch: bool = False,
 ) -> ExitCode:
     """Reports on each model, run too if `measured` says how.
 
@@ -269,8 +281,11 @@ def run(
             "--trace and --bisect are text, and --json - leaves no room for it",
             remedy="give --json a file",
         )
+    if watch and (json_to is not None or shown.kind is not Format.TEXT):
+        raise UsageError("--watch shows text", remedy="leave --json and --format out")
     if json_to not in (None, "-"):
         refuse_existing(json_to, force=force)
+    watcher = Watcher(models) if watch else None
     entries: list[Entry] = []
     answers: list[list[str]] = []
 
@@ -288,16 +303,65 @@ def run(
         answers[:] = asked.answers(report)
         return asked.with_places(report) if asked.places else report
 
-    for entry in shared.each_program(shell, models, choices, analyse):
+    good: dict[_Place, Report] = {}
+
+    def entries_of(model: str) -> Iterator[Entry]:
+        for entry in shared.each_program(shell, (model,), choices, analyse):
+            yield entry
+            if shared.is_good(entry):
+                good[model, entry.model.program] = entry
+
+    for entry in itertools.chain.from_iterable(map(entries_of, models)):
         text = shown.kind is Format.TEXT and json_to != "-"
         if text and isinstance(entry, Report):
             _show(shell, entry, answers, all_nodes=all_nodes, first=not entries)
         entries.append(entry)
+    if watcher is not None:
+        _watch(shell, watcher, entries_of, good)
     if shown.kind is not Format.TEXT:
         shown.deliver(shell, entries, all_nodes=all_nodes, force=force)
     if json_to is not None:
         shared.deliver(shell, entries, json_to, force=force)
     return shared.worst(shared.analysis_code(entry) for entry in entries)
+
+
+_Place = tuple[str, str | None]
+"""A model, and which program of it."""
+
+
+def _watch(
+    shell: Shell,
+    watcher: Watcher,
+    entries_of: Callable[[str], Iterator[Entry]],
+    good: Mapping[_Place, Report],
+) -> None:
+    """Says what changed each time that a model changes on disk; ends with Ctrl-C.
+
+    A model that cannot be analysed to the end keeps its last good analysis, which the next one
+    is compared with.
+
+    Args:
+        shell: where it is said.
+        watcher: waits for changes.
+        entries_of: analyses a model, and puts a good analysis into `good` afterwards.
+        good: the last good analyses.
+    """
+    # rich is imported here so that --help stays fast.
+    from trtdbg.outputs import pages
+
+    shell.note("watching; Ctrl-C ends")
+    for model in watcher.changes():
+        for entry in entries_of(model):
+            before = good.get((model, entry.model.program))
+            if isinstance(entry, Report):
+                shell.show("")
+                shell.show(
+                    pages.report(entry)
+                    if before is None
+                    else pages.changes(what_changed(before, entry))
+                )
+            if before is not None and not shared.is_good(entry):
+                shell.note(f"{model}: the last good analysis is kept: {headline(before)}")
 
 
 def _show(

@@ -1,0 +1,99 @@
+"""Waits until models change on disk: whole files only, however slowly they are written."""
+
+from __future__ import annotations
+
+import os
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from trtdbg.outputs.report import is_saved_report
+
+INTERVAL: Final = 0.4
+"""Seconds between two looks."""
+
+PATIENCE: Final = 15.0
+"""Seconds that a file may rest unfinished before it is taken as it is."""
+
+_State = tuple[tuple[str, int, int], ...]
+"""Path, modification time in nanoseconds and size of each file; none if there is no file."""
+
+
+class Watcher:
+    """Looks at models again and again.
+
+    A file counts as changed when it rests between two looks and is a whole archive. One that
+    rests for long and is none is taken all the same, so that the error is told.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        *,
+        interval: float = INTERVAL,
+        patience: float = PATIENCE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Takes the models as they are now for known.
+
+        Args:
+            models: files, or folders whose .pt2 files are looked at.
+            interval: seconds between two looks.
+            patience: seconds that an unfinished file is waited for.
+            sleep: waits.
+        """
+        self._known = {model: _state(model) for model in models}
+        self._seen = dict(self._known)
+        self._rested = dict.fromkeys(models, 0.0)
+        self._interval = interval
+        self._patience = patience
+        self._sleep = sleep
+
+    def changes(self) -> Iterator[str]:
+        """Yields a model each time that it has changed; never ends."""
+        while True:
+            self._sleep(self._interval)
+            yield from self.look()
+
+    def look(self) -> list[str]:
+        """Returns the models that have changed since they were yielded last."""
+        return [model for model in self._known if self._is_ready(model)]
+
+    def _is_ready(self, model: str) -> bool:
+        state = _state(model)
+        if state != self._seen[model]:
+            self._seen[model] = state
+            self._rested[model] = 0.0
+            return False
+        if state == self._known[model] or not state:
+            return False
+        self._rested[model] += self._interval
+        if not _is_whole(state) and self._rested[model] < self._patience:
+            return False
+        self._known[model] = state
+        return True
+
+
+def _state(model: str) -> _State:
+    path = Path(model)
+    try:
+        files = sorted(path.glob("*.pt2")) if path.is_dir() else [path]
+    except OSError:
+        return ()
+    found = []
+    for file in files:
+        try:
+            known = os.stat(file)
+        except OSError:
+            continue
+        found.append((str(file), known.st_mtime_ns, known.st_size))
+    return tuple(found)
+
+
+def _is_whole(state: _State) -> bool:
+    """Returns whether every file is complete: an archive ends with its table of contents."""
+    return all(
+        size and (is_saved_report(path) or zipfile.is_zipfile(path)) for path, _, size in state
+    )
