@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from trtdbg.analysis.codes import Code
 from trtdbg.analysis.conclusions import PROBE, REFUSED
@@ -33,6 +34,8 @@ VERDICT_WORDS = {
     Verdict.NOT_APPLICABLE: "no converter",
     Verdict.NOT_CHECKED: "-",
 }
+
+Number = TypeVar("Number", int, float)
 
 _UNASKED_NAMED = 3
 """How many nodes a line about unasked ones names."""
@@ -253,6 +256,23 @@ def comparison_line(found: Comparison) -> str:
         return f"Against {found.against}: no difference beyond the noise ({bounds})"
     word = "faster" if found.ratio < 1 else "slower"
     return f"Against {found.against}: {word} beyond the noise ({bounds})"
+
+
+def total_text(
+    parts: Iterable[Number | None], text: Callable[[Number], str], unknown: str = "unknown"
+) -> str:
+    """Returns a sum for reading; at least so much where a part of it is not known.
+
+    Args:
+        parts: what is summed; None is a part that is not known, never zero.
+        text: writes a number.
+        unknown: what to say where nothing is known.
+    """
+    given = tuple(parts)
+    known = [part for part in given if part is not None]
+    if len(known) == len(given):
+        return text(sum(known))
+    return f"≥ {text(sum(known))}" if any(known) else unknown
 
 
 def bytes_text(number: int | None) -> str:

@@ -24,6 +24,7 @@ from trtdbg_ui.render.footer import fitting, footer_line, hint_at, hints
 from trtdbg_ui.render.header import header_line
 from trtdbg_ui.render.help import help_lines
 from trtdbg_ui.render.log import log_line
+from trtdbg_ui.render.matrix import build_text
 from trtdbg_ui.render.origin import origin
 from trtdbg_ui.render.policy import change_line, policy_line, settings_line
 from trtdbg_ui.render.tabs import tabs_line
@@ -34,6 +35,8 @@ from tests.ui.canned import ENVIRONMENT, built, report
 from tests.ui.render.test_tables import failed_report
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
+    BuildRecord,
+    BuildStatus,
     Change,
     ChangePlace,
     ConstantRecord,
@@ -576,4 +579,18 @@ def test_the_origin_page_follows_a_wide_value_and_names_the_pass_that_brought_it
     narrow = next(n for n in shown.report.nodes if n.inferred == "float32")
     assert "It is not wide." in "\n".join(
         plain(each) for each in origin(shown.report, narrow, 100)
+    )
+
+
+def test_bytes_and_seconds_that_are_not_known_are_no_zero() -> None:
+    late = report(Timing.UPSTREAM)
+    casts = tuple(replace(c, bytes=None) for c in late.boundary_casts)
+    unknown = replace(late, boundary_casts=casts)
+    shown = text([e.text for e in engine_lines(Loaded(unknown), None, 0.0, 120)])
+    assert f"{len(casts)} boundary cast" in shown
+    assert "unknown written per run" in shown
+    build = BuildRecord(status=BuildStatus.BUILT, seconds=None, bytes=None)
+    engines = tuple(replace(e, build=build) for e in late.engines)
+    assert build_text(replace(late, engines=engines))[0] == (
+        "✓ time unknown, size unknown, not timed"
     )

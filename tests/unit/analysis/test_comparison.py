@@ -232,3 +232,15 @@ def test_rows_of_different_machines_are_warned_of() -> None:
     assert not [
         name for name, _ in words.conditions(Comparison(rows=(one,))) if name == "beware"
     ]
+
+
+def test_numbers_that_a_row_lacks_are_unknown_and_no_row_is_the_best_by_them() -> None:
+    known = late(canned.BUILT)
+    lacking = msgspec.structs.replace(known, name="old", engines=1, torch_ops=None)
+    assert words.best_rows(group(upstream(canned.BUILT, canned.BUILT), known, lacking)) == {
+        known.name
+    }
+    assert words.row_line(lacking).startswith("1 engine, PyTorch operators unknown")
+    assert words.row_line(msgspec.structs.replace(known, engines=None)).startswith(
+        "engines unknown"
+    )

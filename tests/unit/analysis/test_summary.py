@@ -109,3 +109,19 @@ def test_sizes_are_short(number: int | None, text: str) -> None:
 )
 def test_counts_are_words(number: int, noun: str, text: str) -> None:
     assert summary.count(number, noun) == text
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ((1, 2), "3 B"),
+        ((), "0 B"),
+        ((1, None), "≥ 1 B"),
+        ((None, None), "unknown"),
+        ((0, None), "unknown"),
+    ],
+)
+def test_a_sum_says_where_a_part_is_not_known(
+    parts: tuple[int | None, ...], text: str
+) -> None:
+    assert summary.total_text(parts, summary.bytes_text) == text

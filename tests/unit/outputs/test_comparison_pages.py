@@ -217,3 +217,12 @@ def test_page_in_a_browser_shows_all_text_in_light_and_dark(tmp_path: Path) -> N
     assert light == ["rgb(255, 255, 255)", "rgb(29, 78, 216)"]
     assert outside == []
     assert heard == [f"request: {file.as_uri()}"]
+
+
+def test_a_row_without_its_number_of_operators_has_no_bar() -> None:
+    first, *others = rows()
+    lacking = msgspec.structs.replace(first, torch_ops=None)
+    (group,) = groups(Comparison(rows=(lacking, *others)))
+    engines = charts(group)[0]
+    assert engines.bars[0].missing
+    assert engines.bars[0].pieces == ()

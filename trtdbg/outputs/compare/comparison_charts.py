@@ -174,9 +174,9 @@ def _missing(row: Row, words: str) -> str:
 
 
 def _pieces(row: Row) -> tuple[float, ...] | None:
-    if row.engines is None or row.broken is not None:
+    if row.engines is None or row.torch_ops is None or row.broken is not None:
         return None
-    return float(row.engines), float(row.torch_ops or 0)
+    return float(row.engines), float(row.torch_ops)
 
 
 def _moved(row: Row) -> tuple[float, ...] | None:

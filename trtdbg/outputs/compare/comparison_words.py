@@ -88,7 +88,8 @@ def headline(group: Group) -> str:
         if all(row.engines == 0 and row.broken is None for row in group.rows):
             return f"{group.model}: no engines"
         return f"{group.model}: it fails under every policy"
-    engines, torch_ops = min(map(_pieces, good))
+    numbers = [_pieces(row) for row in good]
+    engines, torch_ops = min(numbers)
     text = count(engines, "engine")
     if torch_ops:
         text = f"{text} and {count(torch_ops, 'operator')} left to PyTorch"
@@ -98,7 +99,7 @@ def headline(group: Group) -> str:
         text = f"{text} at best, under {'; '.join(names)}"
     else:
         text = f"{text} under every policy"
-    most = max(row.engines or 0 for row in good)
+    most = max(number for number, _ in numbers)
     if most > engines:
         text = f"{text}. {most} at worst"
     if failed:
@@ -119,11 +120,18 @@ def best_rows(group: Group) -> frozenset[str]:
 
 
 def _good(group: Group) -> list[Row]:
-    return [row for row in group.rows if row.engines and row.exit_code != ExitCode.FAILED]
+    """Returns the rows that have an engine and did not fail, with all numbers known."""
+    return [
+        row
+        for row in group.rows
+        if row.engines and row.torch_ops is not None and row.exit_code != ExitCode.FAILED
+    ]
 
 
 def _pieces(row: Row) -> tuple[int, int]:
-    return row.engines or 0, row.torch_ops or 0
+    assert row.engines is not None
+    assert row.torch_ops is not None
+    return row.engines, row.torch_ops
 
 
 def cell(row: Row, column: Column) -> str:
@@ -315,7 +323,11 @@ def row_line(row: Row) -> str:
     """Returns a finished row as one line."""
     if row.error is not None or row.broken is not None:
         return one_line(row.error or row.broken or "")
-    parts = [count(row.engines or 0, "engine"), count(row.torch_ops or 0, "PyTorch operator")]
+    figures = ((row.engines, "engine"), (row.torch_ops, "PyTorch operator"))
+    parts = [
+        f"{noun}s unknown" if number is None else count(number, noun)
+        for number, noun in figures
+    ]
     if row.build is not None:
         parts.append(f"build {_build(row)}")
     return ", ".join(parts)

@@ -61,8 +61,9 @@ class Tally:
 
     engines: int
     torch_ops: int
-    boundary_casts: int
-    findings: int
+    boundary_casts: int | None
+    """None where the policy was only partitioned, as for `findings`."""
+    findings: int | None
 
     @classmethod
     def of(cls, report: Report) -> Tally:
@@ -88,9 +89,11 @@ def tallies(policy: TruncationPolicy, reports: Iterable[Report]) -> dict[Timing,
             found[timing] = Tally.of(report)
     for report in known:
         late = report.headline.late if report.headline is not None else None
-        if late is None or late.engines is None or late.settings != report.settings:
+        if late is None or late.engines is None or late.torch_ops is None:
             continue
-        tally = Tally(late.engines, late.torch_ops or 0, 0, 0)
+        if late.settings != report.settings:
+            continue
+        tally = Tally(late.engines, late.torch_ops, None, None)
         found.setdefault(late.timing, tally)
     return found
 

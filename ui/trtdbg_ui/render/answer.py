@@ -197,7 +197,8 @@ def _constants(loaded: Loaded, size: int) -> list[Line]:
         words = f"✖ {bad[0].name}{more} does not fit {' and '.join(dtypes)}"
         verdict = line((words, Tone.BAD))
     else:
-        largest = max(each.max_rel_error or 0.0 for each in narrowed)
+        errors = [e.max_rel_error for e in narrowed if e.max_rel_error is not None]
+        largest = max(errors, default=0.0)
         integers = [each for each in narrowed if each.truncated.startswith("int")]
         fits = "every integer fits" if integers else "every value fits"
         if largest:

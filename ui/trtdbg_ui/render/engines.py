@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from trtdbg.analysis.summary import bytes_text, count, execution_time
+from trtdbg.analysis.summary import bytes_text, count, execution_time, total_text
 from trtdbg.records import (
     Binding,
     BoundaryCast,
@@ -251,11 +251,11 @@ def _pytorch(report: Report, size: int) -> list[EngineLine]:
 def _casts(report: Report) -> list[EngineLine]:
     if not report.boundary_casts:
         return []
-    total = sum(cast.bytes or 0 for cast in report.boundary_casts)
+    total = total_text((cast.bytes for cast in report.boundary_casts), bytes_text)
     head = line(
         (" Casts", Tone.STRONG),
         (f"  {count(len(report.boundary_casts), 'boundary cast')}", Tone.PLAIN),
-        (f", {bytes_text(total)} written per run" if total else "", Tone.DIM),
+        (f", {total} written per run", Tone.DIM),
     )
     return [EngineLine(head), *(EngineLine(_cast(c), c.value) for c in report.boundary_casts)]
 

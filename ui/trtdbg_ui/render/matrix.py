@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from trtdbg.analysis.summary import bytes_text
+from trtdbg.analysis.summary import bytes_text, total_text
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import BuildStatus, Report
 from trtdbg_ui.model.activity import Activity
@@ -176,8 +176,9 @@ def build_text(report: Report) -> Span:
         return ("not built" if builds else "no engines"), Tone.DIM
     if len(built) < len(builds):
         return f"{len(built)} of {len(builds)} built", Tone.WARN
-    parts = [f"✓ {elapsed(sum(build.seconds or 0.0 for build in built))}"]
-    parts.append(bytes_text(sum(build.bytes or 0 for build in built)))
+    took = total_text((build.seconds for build in built), elapsed, "time unknown")
+    size = total_text((build.bytes for build in built), bytes_text, "size unknown")
+    parts = [f"✓ {took}", size]
     timed = [engine for engine in report.engines if engine.timing is not None]
     if len(timed) == len(builds):
         total = sum(engine.timing.median_ms for engine in timed if engine.timing)
