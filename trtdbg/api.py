@@ -30,6 +30,7 @@ from trtdbg.records import (
     LineRow,
     ModuleRow,
     NodeRecord,
+    OperatorRow,
     Report,
     WhatChanged,
 )
@@ -118,6 +119,11 @@ class Model:
         """Returns what became of each module, from the model down, each with all below it."""
         rows = by_place.by_module(self.report)
         return Rows.of(rows, sections.module_table(rows))
+
+    def by_operator(self) -> Rows[OperatorRow]:
+        """Returns all nodes of each operator, what is left to PyTorch first."""
+        rows = by_place.by_operator(self.report)
+        return Rows.of(rows, sections.operator_table(rows))
 
     def node(self, name: str) -> NodeRecord:
         """Returns the node with a name.

@@ -22,7 +22,9 @@ from trtdbg.records import (
     LineRow,
     ModuleRow,
     NodeRecord,
+    OperatorRow,
     Report,
+    Sums,
     dtype_text,
 )
 
@@ -58,7 +60,18 @@ def by_module(report: Report) -> tuple[ModuleRow, ...]:
     return tuple(_rows(ledger, root, 0, ledger.strangers))
 
 
-def costs(row: LineRow | ModuleRow) -> bool:
+def by_operator(report: Report) -> tuple[OperatorRow, ...]:
+    """Returns a row an operator: what is left to PyTorch first, then the most frequent."""
+    ledger = _Ledger(report)
+    groups: dict[str, list[NodeRecord]] = {}
+    for node in report.nodes:
+        if is_operator(node):
+            groups.setdefault(node.target, []).append(node)
+    rows = [OperatorRow(target=name, **ledger.sums(n, ())) for name, n in groups.items()]
+    return tuple(sorted(rows, key=lambda row: (-row.torch_ops, -row.refused, -row.operators)))
+
+
+def costs(row: Sums) -> bool:
     """Returns whether a place has operators in PyTorch, refusals, casts or error."""
     return bool(row.torch_ops or row.refused or row.casts or row.error_share)
 

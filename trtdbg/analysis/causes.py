@@ -21,7 +21,7 @@ from trtdbg.analysis.conclusions import (
     conclusion,
     typing_in_force,
 )
-from trtdbg.analysis.summary import FLAVOURS, count, failed_pass, operator_text
+from trtdbg.analysis.summary import FLAVOURS, broken_end, count, failed_pass, operator_text
 from trtdbg.dtypes import NARROWED
 from trtdbg.policy import Partitioner, VerdictSource
 from trtdbg.records import (
@@ -85,6 +85,17 @@ def is_operator(node: NodeRecord) -> bool:
 def operators_outside(report: Report) -> tuple[NodeRecord, ...]:
     """Returns the operators that no engine holds, in graph order."""
     return tuple(n for n in report.nodes if n.engine is None and is_operator(n))
+
+
+def coverage_line(report: Report) -> str | None:
+    """Returns how many operators engines hold; None if there is no partition."""
+    if broken_end(report) is not None:
+        return None
+    total = sum(map(is_operator, report.nodes))
+    if not total:
+        return None
+    inside = total - len(operators_outside(report))
+    return f"{inside} of {count(total, 'operator')} in engines ({inside / total:.1%})"
 
 
 def why(report: Report, node: NodeRecord) -> str:

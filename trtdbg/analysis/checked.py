@@ -13,6 +13,7 @@ from trtdbg.analysis.summary import base_name, count, model_name
 from trtdbg.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import (
+    BuildStatus,
     Cause,
     FailedReport,
     Finding,
@@ -70,6 +71,8 @@ class CheckedModel(Record, frozen=True, kw_only=True):
     """One per finding, then one per known finding."""
     causes: tuple[Cause, ...] = ()
     """All causes of the model, whatever findings are selected."""
+    built: bool = True
+    """Whether TensorRT was asked to build every engine; True where there is none."""
 
 
 Result = CheckedModel | FailedReport
@@ -135,6 +138,7 @@ def result(
         known=tuple(each.finding for each in old),
         fingerprints=tuple(each.fingerprint.digest() for each in (*new, *old)),
         causes=report.causes,
+        built=all(e.build.status is not BuildStatus.NOT_BUILT for e in report.engines),
     )
 
 
@@ -207,4 +211,8 @@ def summary(results: list[Result]) -> str:
     if known:
         text = f"{text}; {known} in the baseline"
     failed = len(results) - len(checked)
-    return f"{text}; {count(failed, 'model')} could not be checked" if failed else text
+    if failed:
+        text = f"{text}; {count(failed, 'model')} could not be checked"
+    if any(not result.built for result in checked):
+        return f"{text}; engines were not built: --build says whether TensorRT takes them"
+    return text

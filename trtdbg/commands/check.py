@@ -95,6 +95,13 @@ def parse_codes(texts: Any, where: str) -> tuple[str, ...]:
     help="The mildest level that makes the exit code 1.  [default: warning]",
 )
 @click.option(
+    "--build",
+    is_flag=True,
+    default=None,
+    help="Build every engine too: one that TensorRT refuses is a finding (TD503, TD102). "
+    "Nothing is saved but trtdbg's own cache.",
+)
+@click.option(
     "--format",
     "style",
     type=click.Choice([style.value for style in Style], case_sensitive=False),
@@ -127,6 +134,7 @@ def command(
     select: tuple[str, ...] | None,
     ignore: tuple[str, ...] | None,
     fail_on: str | None,
+    build: bool | None,
     style: str,
     output: str | None,
     baseline: str | None,
@@ -147,6 +155,7 @@ def command(
         select=_given_or(select, project, "select"),
         ignore=_given_or(ignore, project, "ignore"),
         fail_on=_level(fail_on or project.get("fail_on", Level.WARNING.value)),
+        build=_switch(build, project),
         style=Style(style),
         output=output,
         baseline=baseline,
@@ -161,6 +170,13 @@ def _given_or(
     if given is not None:
         return given
     return parse_codes(project.get(name, ()), f"{PROJECT_TABLE}: {name}")
+
+
+def _switch(given: bool | None, project: dict[str, Any]) -> bool:
+    value = project.get("build", False) if given is None else given
+    if not isinstance(value, bool):
+        raise UsageError(f"{PROJECT_TABLE}: build is true or false, got {value!r}")
+    return value
 
 
 def _level(text: Any) -> Level:
@@ -181,6 +197,7 @@ def run(
     select: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
     fail_on: Level = Level.WARNING,
+    build: bool = False,
     style: Style = Style.TEXT,
     output: str | None = None,
     baseline: str | None = None,
@@ -200,7 +217,7 @@ def run(
     results: list[Result] = []
     codes: list[ExitCode] = []
     found: list[Fingerprint] = []
-    analyse = functools.partial(shared.analyse, shell)
+    analyse = functools.partial(shared.build if build else shared.analyse, shell)
     for entry in shared.each_program(shell, models, choices, analyse):
         if (code := shared.analysis_code(entry)) is not ExitCode.CLEAN:
             codes.append(code)

@@ -13,6 +13,7 @@ from typing import TypeGuard
 import msgspec
 
 from trtdbg import foreign
+from trtdbg.analysis import block_sizes
 from trtdbg.analysis.summary import broken_end, model_place
 from trtdbg.commands.options import Choices
 from trtdbg.commands.shell import Shell
@@ -95,6 +96,20 @@ def analyse(shell: Shell, model: str, choices: Choices, run: Run | None = None) 
     return read_report(model)
 
 
+def build(shell: Shell, model: str, choices: Choices) -> Report:
+    """Returns the report of a model with every engine built, or why TensorRT refuses it.
+
+    Raises:
+        TrtdbgError: there is none; a class of `trtdbg.errors` says why.
+    """
+    if is_saved_report(model):
+        raise UsageError(
+            f"--build does not go with the saved report {model}, which holds no program",
+            remedy="give the .pt2 file",
+        )
+    return ask(shell, Build(job=job(model, choices), policy=choices.policy))
+
+
 def weigh(
     shell: Shell,
     model: str,
@@ -123,6 +138,27 @@ def weigh(
         cures=cures,
     )
     return ask(shell, request)
+
+
+def try_block_sizes(shell: Shell, model: str, choices: Choices, report: Report) -> Report:
+    """Returns a report with the partition under other minimum block sizes.
+
+    Raises:
+        TrtdbgError: there is none; a class of `trtdbg.errors` says why.
+    """
+    if is_saved_report(model):
+        raise UsageError(
+            f"--block-sizes does not go with the saved report {model}, which holds no program",
+            remedy="give the .pt2 file",
+        )
+    sizes = sorted({*block_sizes.SIZES, report.settings.min_block_size})
+    rows = []
+    for size in sizes:
+        settings = msgspec.structs.replace(choices.settings, min_block_size=size)
+        chosen = dataclasses.replace(choices, settings=settings)
+        request = Analyze(job=job(model, chosen), policy=choices.policy)
+        rows.append(block_sizes.row(ask(shell, request)))
+    return msgspec.structs.replace(report, block_sizes=tuple(rows))
 
 
 def ask(shell: Shell, request: Analyze | Build | Measure | Reproduce | Weigh) -> Report:

@@ -17,7 +17,7 @@ PROJECT_TABLE: Final = f"{PROJECT_FILE} [tool.trtdbg]"
 """How messages call the table."""
 
 PROJECT_KEYS: Final = (
-    *("select", "ignore", "fail_on"),
+    *("select", "ignore", "fail_on", "build"),
     *TruncationPolicy.__struct_fields__,
     *("probe_seconds", "min_block_size", "partitioner", "torch_executed_ops", "target"),
 )

@@ -49,7 +49,8 @@ class Questions:
     """Nodes whose passes are told."""
     cures: bool = False
     places: tuple[str, ...] = ()
-    """`line`, `module`: what is summed up."""
+    """`line`, `module`, `operator`: what is summed up."""
+    block_sizes: bool = False
 
     def is_open(self, report: Report) -> bool:
         """Returns whether the worker has to be asked for more than the report holds."""
@@ -63,7 +64,11 @@ class Questions:
         """Returns a report with the sums that were asked for."""
         lines = by_place.by_line(report) if "line" in self.places else report.lines
         modules = by_place.by_module(report) if "module" in self.places else report.modules
-        return msgspec.structs.replace(report, lines=lines, modules=modules)
+        wanted = "operator" in self.places
+        operators = by_place.by_operator(report) if wanted else report.operators
+        return msgspec.structs.replace(
+            report, lines=lines, modules=modules, operators=operators
+        )
 
     def answers(self, report: Report) -> list[list[str]]:
         """Returns the lines about each node asked about.
@@ -173,9 +178,9 @@ def _node_data(reports: Sequence[Report]) -> str:
 @click.option(
     "--by",
     "places",
-    type=click.Choice(["line", "module"], case_sensitive=False),
+    type=click.Choice(["line", "module", "operator"], case_sensitive=False),
     multiple=True,
-    help="Show what became of each source line, or of each module, in place of the tables: "
+    help="Show what became of each source line, module or operator in place of the tables: "
     "operators, engines, refusals, casts, dtypes, and with --numerics the share of the error.",
 )
 @click.option(
@@ -199,6 +204,11 @@ def _node_data(reports: Sequence[Report]) -> str:
     "--suggest",
     is_flag=True,
     help="Search the least truncation under which the most operators are accepted.",
+)
+@_reason_option(
+    "--block-sizes",
+    is_flag=True,
+    help="Partition with other minimum block sizes too, and say what each brings and hides.",
 )
 @_reason_option(
     "--trace",
@@ -231,6 +241,7 @@ def command(
     cures: bool,
     consequences: bool,
     suggest: bool,
+    block_sizes: bool,
     traces: tuple[str, ...],
     bisections: tuple[str, ...],
     json_to: str | None,
@@ -248,7 +259,9 @@ def command(
         choices,
         all_nodes=all_nodes,
         measured=measured,
-        questions=Questions(consequences, suggest, traces, bisections, cures, places),
+        questions=Questions(
+            consequences, suggest, traces, bisections, cures, places, block_sizes
+        ),
         page=Page(Format(kind), output),
         json_to=json_to,
         force=force,
@@ -300,6 +313,8 @@ def run(
                 suggestion=asked.suggestion,
                 cures=asked.cures,
             )
+        if asked.block_sizes:
+            report = shared.try_block_sizes(shell, model, choices, report)
         answers[:] = asked.answers(report)
         return asked.with_places(report) if asked.places else report
 

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from trtdbg.analysis import cause_lines, change_words, summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
+from trtdbg.analysis.block_sizes import block_size_lines
 from trtdbg.analysis.catalogue import CATALOGUE
-from trtdbg.analysis.causes import why
+from trtdbg.analysis.causes import coverage_line, why
 from trtdbg.analysis.codes import Explanation
 from trtdbg.analysis.levels import by_severity
 from trtdbg.outputs import place_tables, tables
@@ -71,6 +72,7 @@ def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
     parts += _section(
         "If one refused operator were accepted", _lines(consequence_lines(report))
     )
+    parts += _section("Other minimum block sizes", _lines(block_size_lines(report)))
     parts += _section("Suggested policy", _lines(suggestion_lines(report)))
     parts += _section("Findings", findings(report.findings, most=SAME_FINDINGS))
     parts += _section(*tables.numerics(report))
@@ -136,6 +138,9 @@ def header(report: Report, headline: str) -> RenderableType:
         lines.add_row("exported on", Text(f"{devices}, read on the CPU{zeros}"))
     lines.add_row("policy", Text(summary.policy_line(report.policy)))
     lines.add_row("settings", Text(summary.settings_line(report.settings)))
+    covered = coverage_line(report)
+    if covered is not None:
+        lines.add_row("coverage", Text(covered))
     lines.add_row("made with", Text(summary.environment_line(report.environment)))
     unasked = summary.unasked_line(report)
     if unasked is not None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from trtdbg.analysis import place_words as words
 from trtdbg.analysis.by_place import costs
+from trtdbg.analysis.summary import operator_text
 from trtdbg.outputs import local_source
 from trtdbg.outputs.tables import ROWS, Section, make_table
 from trtdbg.plain import one_line
-from trtdbg.records import LineRow, ModuleRow, Report
+from trtdbg.records import LineRow, ModuleRow, OperatorRow, Report, Sums
 
 
 def sections(report: Report, *, all_rows: bool) -> Iterator[Section]:
@@ -23,6 +25,8 @@ def sections(report: Report, *, all_rows: bool) -> Iterator[Section]:
         yield _lines(report.lines, all_rows=all_rows)
     if report.modules is not None:
         yield _modules(report.modules, all_rows=all_rows)
+    if report.operators is not None:
+        yield _operators(report.operators, all_rows=all_rows)
 
 
 def _lines(rows: tuple[LineRow, ...], *, all_rows: bool) -> Section:
@@ -40,19 +44,30 @@ def _lines(rows: tuple[LineRow, ...], *, all_rows: bool) -> Section:
 
 def _modules(rows: tuple[ModuleRow, ...], *, all_rows: bool) -> Section:
     shown = rows if all_rows else rows[:ROWS]
-    cells = [words.sums(row) for row in shown]
+    names = ["  " * row.depth + one_line(words.short_name(row)) for row in shown]
+    return _title("Modules", len(shown), len(rows)), _table("module", names, shown)
+
+
+def _operators(rows: tuple[OperatorRow, ...], *, all_rows: bool) -> Section:
+    shown = rows if all_rows else rows[:ROWS]
+    names = [one_line(operator_text(row.target)) for row in shown]
+    return _title("Operators", len(shown), len(rows)), _table("operator", names, shown)
+
+
+def _table(title: str, names: Sequence[str], rows: Sequence[Sums]) -> Table:
+    """Returns a table without the columns that are blank in all rows."""
+    cells = [words.sums(row) for row in rows]
     used = [at for at in range(len(words.SUM_COLUMNS)) if any(row[at] for row in cells)]
-    table = make_table("module", *(words.SUM_COLUMNS[at] for at in used))
+    table = make_table(title, *(words.SUM_COLUMNS[at] for at in used))
     for at, column in zip(used, table.columns[1:], strict=True):
         if words.SUM_COLUMNS[at] not in ("engines", "dtypes"):
             column.justify = "right"
             column.no_wrap = True
-    names = ["  " * row.depth + one_line(words.short_name(row)) for row in shown]
     table.columns[0].min_width = min(_NAME_WIDTH, max(map(len, names), default=0))
-    for row, name, cell in zip(shown, names, cells, strict=True):
+    for row, name, cell in zip(rows, names, cells, strict=True):
         style = "bold" if costs(row) else ""
         table.add_row(Text(name, style=style), *(cell[at] for at in used))
-    return _title("Modules", len(shown), len(rows)), table
+    return table
 
 
 _NAME_WIDTH: Final = 28

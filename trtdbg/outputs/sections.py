@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from trtdbg.analysis import cause_lines, place_words, summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
+from trtdbg.analysis.block_sizes import block_size_lines
 from trtdbg.analysis.catalogue import CATALOGUE
-from trtdbg.analysis.causes import why
+from trtdbg.analysis.causes import coverage_line, why
 from trtdbg.analysis.levels import by_severity
 from trtdbg.plain import one_line
 from trtdbg.records import (
@@ -17,6 +18,7 @@ from trtdbg.records import (
     LineRow,
     ModuleRow,
     NodeRecord,
+    OperatorRow,
     Record,
     Report,
     dtype_text,
@@ -40,6 +42,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("sha256", model.sha256),
         ("policy", summary.policy_line(report.policy)),
         ("settings", summary.settings_line(report.settings)),
+        *(("coverage", line) for line in (coverage_line(report),) if line is not None),
         (
             "made with",
             f"trtdbg {report.environment.trtdbg}, "
@@ -65,6 +68,8 @@ def sections(report: Report, *, all_nodes: bool) -> list[Section]:
     made = [
         line_table(report.lines or ()),
         module_table(report.modules or ()),
+        operator_table(report.operators or ()),
+        _section("Other minimum block sizes", ("",), _lines(block_size_lines(report))),
         _section("Causes", ("where", "why", "code", "more"), _causes(report)),
         _section("Left to PyTorch", ("node", "operator", "source", "why"), _left(report)),
         finding_table(report),
@@ -158,6 +163,15 @@ def module_table(rows: Sequence[ModuleRow]) -> Section:
             )
             for row in rows
         ),
+    )
+
+
+def operator_table(rows: Sequence[OperatorRow]) -> Section:
+    """Returns the operators with how many of each are where."""
+    return _section(
+        "Operators",
+        ("operator", *place_words.SUM_COLUMNS),
+        ((summary.operator_text(row.target), *place_words.sums(row)) for row in rows),
     )
 
 

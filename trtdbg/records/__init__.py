@@ -58,7 +58,14 @@ from trtdbg.records.numerics import (
     NotFinite,
     Numerics,
 )
-from trtdbg.records.places import DtypeCount, LineRow, ModuleRow, Sums
+from trtdbg.records.places import (
+    BlockSize,
+    DtypeCount,
+    LineRow,
+    ModuleRow,
+    OperatorRow,
+    Sums,
+)
 from trtdbg.records.report import (
     SCHEMA,
     Capability,
@@ -95,6 +102,7 @@ __all__ = [
     "Agreement",
     "Before",
     "Binding",
+    "BlockSize",
     "BoundaryCast",
     "BuildRecord",
     "BuildStatus",
@@ -139,6 +147,7 @@ __all__ = [
     "NodeRecord",
     "NotFinite",
     "Numerics",
+    "OperatorRow",
     "OtherFlavour",
     "PassRecord",
     "Phase",

@@ -65,3 +65,22 @@ class ModuleRow(Sums, frozen=True, kw_only=True):
     """Paths of all modules that this row adds up, itself first."""
     own: tuple[str, ...] = ()
     """Those of `nodes` that are in no module below."""
+
+
+class OperatorRow(Sums, frozen=True, kw_only=True):
+    """All nodes of one operator."""
+
+    target: str
+
+
+class BlockSize(Record, frozen=True, kw_only=True):
+    """The partition under one minimum block size, as torch_tensorrt's partitioner made it."""
+
+    min_block_size: int
+    engines: int | None
+    """None if the analysis ended before there was a partition."""
+    torch_ops: int | None
+    """Operators left to PyTorch."""
+    boundary_casts: int | None
+    hidden: int = 0
+    """Operators that are accepted and all the same left to PyTorch."""

@@ -9,7 +9,7 @@ from trtdbg.records.causes import Cause, Headline
 from trtdbg.records.engines import Binding, BoundaryCast, ConstantRecord, EngineRecord, Saved
 from trtdbg.records.graph import GraphNode, PassRecord, Record, Source
 from trtdbg.records.numerics import Execution, Numerics
-from trtdbg.records.places import LineRow, ModuleRow
+from trtdbg.records.places import BlockSize, LineRow, ModuleRow, OperatorRow
 from trtdbg.records.verdicts import NodeRecord, ValidatorSource, Verdict
 
 SCHEMA = "trtdbg.report/1"
@@ -196,6 +196,10 @@ class Report(Record, frozen=True, kw_only=True):
     """What became of each source line, what costs most first; None if nobody asked."""
     modules: tuple[ModuleRow, ...] | None = None
     """What became of each module, from the model down; None if nobody asked."""
+    operators: tuple[OperatorRow, ...] | None = None
+    """All nodes of each operator, what is left to PyTorch first; None if nobody asked."""
+    block_sizes: tuple[BlockSize, ...] | None = None
+    """The partition under other minimum block sizes; None if they were not tried."""
     validators: tuple[ValidatorSource, ...] = ()
     """Source text of every validator in the nodes' verdicts, each once, found by its name."""
     consequences: Consequences | None = None

@@ -12,7 +12,8 @@ from trtdbg.commands import check
 from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode, OutputError, UsageError, WorkerError
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import Level, Report
+from trtdbg.records import BuildRecord, BuildStatus, Finding, Level, Report
+from trtdbg.worker.messages import Build
 
 CHOICES = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
 
@@ -55,6 +56,9 @@ def test_select_and_ignore_take_beginnings_of_codes(
     assert code is (ExitCode.FINDINGS if left else ExitCode.CLEAN)
 
 
+UNBUILT = "; engines were not built: --build says whether TensorRT takes them"
+
+
 def test_ignoring_its_finding_does_not_make_a_failed_analysis_clean(model: str) -> None:
     shell = FakeShell({model: canned.LOWERING_FAILED})
     assert check.run(shell, (model,), CHOICES, ignore=("TD501",)) is ExitCode.FAILED
@@ -66,7 +70,7 @@ def test_text_is_one_line_a_finding_and_a_sum(model: str) -> None:
     worst, second, total = shell.stdout.splitlines()
     assert worst.startswith("models/island.pt2: TD301 error missing-restoring-cast: sin (aten")
     assert "TD101 warning needless-rejection" in second
-    assert total == "2 findings (1 error, 1 warning) in 1 model"
+    assert total == f"2 findings (1 error, 1 warning) in 1 model{UNBUILT}"
 
 
 def test_json_of_several_models_keeps_the_failed_one_in_place(model: str, other: str) -> None:
@@ -83,7 +87,7 @@ def test_a_model_that_failed_is_not_counted_as_free_of_findings(
 ) -> None:
     shell = FakeShell({model: WorkerError("the worker died"), other: canned.CLEAN})
     check.run(shell, (model, other), CHOICES)
-    assert shell.stdout == "no findings in 1 model; 1 model could not be checked\n"
+    assert shell.stdout == f"no findings in 1 model; 1 model could not be checked{UNBUILT}\n"
 
 
 STARTS = {
@@ -123,7 +127,7 @@ def test_an_output_file_holds_the_format_and_stdout_the_text(
     assert code is ExitCode.FINDINGS
     assert Path(path).read_text().startswith(STARTS[style])
     assert shell.stdout.startswith(STARTS[check.Style.TEXT])
-    assert shell.stdout.endswith("2 findings (1 error, 1 warning) in 1 model\n")
+    assert shell.stdout.endswith(f"2 findings (1 error, 1 warning) in 1 model{UNBUILT}\n")
     assert shell.notes == [f"wrote {path}"]
 
 
@@ -149,7 +153,7 @@ def test_after_a_baseline_is_written_only_new_findings_fail(
     assert check.run(shell, (model,), CHOICES, write_baseline=path) is ExitCode.CLEAN
     shell = FakeShell({model: old})
     assert check.run(shell, (model,), CHOICES, baseline=path) is ExitCode.CLEAN
-    assert shell.stdout == "no findings in 1 model; 1 in the baseline\n"
+    assert shell.stdout == f"no findings in 1 model; 1 in the baseline{UNBUILT}\n"
     shell = FakeShell({model: canned.UPSTREAM})
     assert check.run(shell, (model,), CHOICES, baseline=path) is ExitCode.FINDINGS
     assert "TD301" in shell.stdout
@@ -213,3 +217,37 @@ def test_a_message_of_several_lines_is_one_line(model: str) -> None:
     check.run(shell, (model,), CHOICES)
     assert "needless-rejection: one two three | y" in shell.stdout
     assert len(shell.stdout.splitlines()) == 2
+
+
+def test_build_asks_for_engines_and_a_failed_one_fails_the_check(model: str) -> None:
+    failed = BuildRecord(status=BuildStatus.FAILED, error="no kernel")
+    engines = tuple(
+        msgspec.structs.replace(engine, build=failed) for engine in canned.CLEAN.engines
+    )
+    finding = Finding(code="TD503", level=Level.ERROR, node=None, message="does not build")
+    broken = msgspec.structs.replace(canned.CLEAN, engines=engines, findings=(finding,))
+    shell = FakeShell({model: broken})
+    assert check.run(shell, (model,), CHOICES, build=True) is ExitCode.FINDINGS
+    assert isinstance(shell.requests[0], Build)
+    assert "TD503" in shell.stdout
+    assert "not built" not in shell.stdout
+    assert check.run(shell, (model,), CHOICES, build=True, ignore=("TD503",)) is ExitCode.CLEAN
+
+
+def test_build_does_not_go_with_a_saved_report() -> None:
+    shell = FakeShell()
+    assert check.run(shell, ("saved.json",), CHOICES, build=True) is ExitCode.USAGE
+    assert "--build does not go with the saved report" in shell.failures[0][1]
+
+
+def test_the_project_table_can_ask_for_builds(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.trtdbg]\nbuild = true\n")
+    shell = FakeShell({model: canned.CLEAN})
+    check.command.main([model], obj=shell, standalone_mode=False)
+    assert isinstance(shell.requests[0], Build)
+    (tmp_path / "pyproject.toml").write_text("[tool.trtdbg]\nbuild = 1\n")
+    with pytest.raises(UsageError, match="build is true or false"):
+        check.command.main([model], obj=shell, standalone_mode=False)
