@@ -233,7 +233,7 @@ def run(
         if on_stdout is Style.TEXT:
             _show(shell, result)
     if on_stdout is Style.TEXT:
-        shell.show(checked.summary(results))
+        shell.show(checked.summary(results), wrap=False)
     else:
         shell.write(_render(results, on_stdout, fail_on, baseline is not None))
     if file is not None:

@@ -111,7 +111,10 @@ def test_known_findings_stand_apart_from_new_ones() -> None:
     assert result.fingerprints == tuple(
         findings[index].fingerprint.digest() for index in (1, 0)
     )
-    assert checked.summary([result]) == "1 finding (1 error) in 1 model; 1 in the baseline"
+    assert checked.summary([result]) == (
+        "1 finding (1 error) in 1 model; 1 in the baseline"
+        "; engines were not built: --build says whether TensorRT takes them"
+    )
 
 
 def test_a_sentence_is_one_line_that_ends_with_the_source_line() -> None:
