@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from typing import assert_never
 
@@ -46,6 +47,25 @@ class VerdictSource(StrEnum):
     """The validators, and the TensorRT probe on top of them."""
 
 
+class Precision(StrEnum):
+    """The dtype that float32 values inside engines are computed in instead."""
+
+    NONE = "none"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
+
+class KeepRule(StrEnum):
+    """What keeps an operator in float32 by itself, without being named."""
+
+    RANGE = "range"
+    """A value of it leaves the low type."""
+    REDUCTION = "reduction"
+    """It sums so many terms that the low type cannot tell the last ones from zero."""
+    OPERATOR = "operator"
+    """It is of a class that loses much in a low type: softmax, layer norm, exp, cumsum."""
+
+
 class TruncationPolicy(msgspec.Struct, frozen=True):
     """Which wide dtypes are narrowed, by where the value comes from, and when.
 
@@ -61,6 +81,28 @@ class TruncationPolicy(msgspec.Struct, frozen=True):
     computed: tuple[str, ...] = ("float64",)
     """Narrowed where an operator creates the wide dtype inside the graph."""
     verdicts: VerdictSource = VerdictSource.VALIDATORS
+    precision: Precision = Precision.NONE
+    """What float32 becomes inside engines; under `early` everywhere."""
+    keep_nodes: tuple[str, ...] = ()
+    """Nodes that stay in float32, by their names in the graph that the timing makes low."""
+    keep_modules: tuple[str, ...] = ()
+    """Regular expressions; a node whose module path one matches from its start stays."""
+    keep_operators: tuple[str, ...] = ()
+    """Operators that stay, spelled as torch does: `aten.exp.default`."""
+    keep_rules: tuple[KeepRule, ...] = tuple(KeepRule)
+    """The rules in force; a search begins with none of them."""
+    keep_measured: tuple[str, ...] = ()
+    """Nodes that stay because `trtdbg precision` measured that they have to."""
+
+    @property
+    def is_low(self) -> bool:
+        """Returns whether a low precision is asked for, under a timing that has one."""
+        return self.precision is not Precision.NONE and self.timing is not Timing.OFF
+
+    @property
+    def follows_keeps(self) -> bool:
+        """Returns whether trtdbg itself decides what is low, by the fields of this policy."""
+        return self.is_low and self.timing.follows_lists
 
     def narrows(self, path: str, dtype: str) -> bool:
         """Returns whether `dtype` is narrowed on `path` (inputs, constants or computed).
@@ -79,7 +121,24 @@ class TruncationPolicy(msgspec.Struct, frozen=True):
             f"--{path} {','.join(getattr(self, path)) or 'none'}"
             for path in ("inputs", "constants", "computed")
         )
-        return f"--timing {self.timing.value} {lists} --verdicts {self.verdicts.value}"
+        text = f"--timing {self.timing.value} {lists} --verdicts {self.verdicts.value}"
+        return f"{text}{self._low_flags()}"
+
+    def _low_flags(self) -> str:
+        """Returns the flags of the low precision, with a space in front; empty without."""
+        if self.precision is Precision.NONE:
+            return ""
+        text = f" --low {self.precision.value}"
+        nodes = tuple(dict.fromkeys((*self.keep_nodes, *self.keep_measured)))
+        for flag, names in (
+            ("keep-nodes", nodes),
+            ("keep-operators", self.keep_operators),
+        ):
+            text += f" --{flag} {','.join(names)}" if names else ""
+        text += "".join(f" --keep-modules {shlex.quote(each)}" for each in self.keep_modules)
+        if set(self.keep_rules) != set(KeepRule):
+            text += f" --keep-rules {','.join(self.keep_rules) or 'none'}"
+        return text
 
 
 class Partitioner(StrEnum):
@@ -109,6 +168,18 @@ class Settings(msgspec.Struct, frozen=True):
     disable_tf32: bool = False
     optimization_level: int | None = None
     """TensorRT builder optimization level, 0 to 5; None is TensorRT's default."""
+    enable_autocast: bool = False
+    """torch_tensorrt's own low precision, under timing `upstream` and without `--low`."""
+    autocast_low_precision_type: str | None = None
+    """float16 or bfloat16."""
+    autocast_excluded_nodes: tuple[str, ...] = ()
+    """Regular expressions that match module paths from their start."""
+    autocast_excluded_ops: tuple[str, ...] = ()
+    """Operators as its rule compares them: `torch.ops.aten.softmax.int`."""
+    autocast_max_output_threshold: float = 512.0
+    autocast_max_depth_of_reduction: int | None = None
+    autocast_calibration_file: str | None = None
+    """A file of input values that its range rule is run on; None runs nothing."""
 
     @classmethod
     def as_compiled(cls) -> Settings:
@@ -159,3 +230,15 @@ def converters_truncate(policy: TruncationPolicy) -> bool:
         case Timing.EARLY | Timing.LATE:
             return "float64" in policy.constants
     assert_never(policy.timing)
+
+
+def upstream_precision(policy: TruncationPolicy, settings: Settings) -> Precision:
+    """Returns what torch_tensorrt's own pass is told to lower float32 to."""
+    if not policy.timing.is_upstream:
+        return Precision.NONE
+    if policy.precision is not Precision.NONE:
+        return policy.precision
+    named = settings.autocast_low_precision_type
+    if not settings.enable_autocast or named is None:
+        return Precision.NONE
+    return Precision(named.removeprefix("torch."))

@@ -33,6 +33,8 @@ def answer_under(verdict: ValidatorVerdict, typing: TypingKind) -> Verdict:
             return verdict.inferred
         case TypingKind.TRUNCATED:
             return verdict.truncated
+        case TypingKind.LOW:
+            return verdict.low
     assert_never(typing)
 
 
@@ -43,8 +45,10 @@ def typing_in_force(policy: TruncationPolicy) -> TypingKind:
             return TypingKind.ORIGINAL
         case Timing.OFF:
             return TypingKind.INFERRED
-        case Timing.EARLY | Timing.LATE:
+        case Timing.EARLY:
             return TypingKind.TRUNCATED
+        case Timing.LATE:
+            return TypingKind.LOW if policy.is_low else TypingKind.TRUNCATED
     assert_never(policy.timing)
 
 
@@ -52,7 +56,13 @@ def answer_in_force(policy: TruncationPolicy, verdict: ValidatorVerdict) -> Verd
     """Returns the column of a validator's answer that the partitioner goes by."""
     # Under `off` nothing is truncated: the truncated column repeats the inferred one, and
     # rows of engines and of TensorRT have only that.
-    return verdict.original if policy.timing.is_upstream else verdict.truncated
+    match typing_in_force(policy):
+        case TypingKind.ORIGINAL:
+            return verdict.original
+        case TypingKind.LOW:
+            return verdict.low
+        case TypingKind.INFERRED | TypingKind.TRUNCATED:
+            return verdict.truncated
 
 
 def accepted_somewhere(node: NodeRecord) -> bool:

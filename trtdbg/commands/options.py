@@ -17,6 +17,7 @@ from trtdbg.errors import ExitCode, UsageError
 from trtdbg.policy import (
     SETTINGS_WITH_FLAG,
     Partitioner,
+    Precision,
     Settings,
     Timing,
     TruncationPolicy,
@@ -40,6 +41,9 @@ EXIT_CODES: Final = (
 _PATHS: Final = ("inputs", "constants", "computed")
 
 _POLICY_KEYS: Final = TruncationPolicy.__struct_fields__
+_POLICY_FLAGS: Final = tuple(name for name in _POLICY_KEYS if name != "keep_measured")
+"""Those of them that have a flag; what a search found stands in a file."""
+
 POLICY_OPTIONS: Final = (*_POLICY_KEYS, "policy_file")
 """The options that say what is truncated, as `Choices.given` names them."""
 
@@ -152,6 +156,34 @@ _ANALYSIS_OPTIONS: Final = (
         "answer about each node on top of them.  [default: validators]",
     ),
     _policy(
+        "--low",
+        "precision",
+        type=click.Choice([each.value for each in Precision], case_sensitive=False),
+        help="What float32 becomes inside engines.  [default: none]",
+    ),
+    _policy(
+        "--keep-nodes",
+        metavar="LIST",
+        help="Nodes that stay in float32 under --low, by their names in the report.",
+    ),
+    _policy(
+        "--keep-modules",
+        metavar="REGEX",
+        multiple=True,
+        help="The same for all nodes whose module path matches from its start; repeatable.",
+    ),
+    _policy(
+        "--keep-operators",
+        metavar="LIST",
+        help="The same for operators, like aten.exp.default.",
+    ),
+    _policy(
+        "--keep-rules",
+        metavar="LIST",
+        help="Which rules keep nodes in float32 by themselves: none, or of range, reduction "
+        "and operator.  [default: all three]",
+    ),
+    _policy(
         "--probe-seconds",
         type=click.FloatRange(min=0),
         metavar="N",
@@ -262,7 +294,7 @@ def analysis_options(command: Command) -> Command:
 
 
 _ANALYSIS_NAMES: Final = (
-    *_POLICY_KEYS,
+    *_POLICY_FLAGS,
     "probe_seconds",
     "policy_file",
     *_SETTINGS_FLAGS,
@@ -357,12 +389,20 @@ def _make_policy(raw: dict[str, Any], project: dict[str, Any]) -> TruncationPoli
     layers = (
         (PROJECT_TABLE, _only(project, _POLICY_KEYS)),
         (file, read_toml(file, _POLICY_KEYS) if file else {}),
-        ("the policy", {n: raw[n] for n in _POLICY_KEYS if raw[n] is not None}),
+        ("the policy", _given_policy(raw)),
     )
     policy = TruncationPolicy()
     for where, layer in layers:
         policy = _changed(policy, layer, where)
     return policy
+
+
+def _given_policy(raw: dict[str, Any]) -> dict[str, Any]:
+    """Returns the policy's keys that stand on the command line."""
+    given = {n: raw[n] for n in _POLICY_FLAGS if raw.get(n) not in (None, ())}
+    if "keep_modules" in given:
+        given["keep_modules"] = list(given["keep_modules"])
+    return given
 
 
 def read_policy(file: str) -> TruncationPolicy:
@@ -379,7 +419,27 @@ def _changed(policy: TruncationPolicy, layer: dict[str, Any], where: str) -> Tru
         if name in layer:
             origin = f"--{name}" if where == "the policy" else f"{where}: {name}"
             layer[name] = _dtypes(layer[name], origin)
-    return _convert(msgspec.to_builtins(policy) | layer, TruncationPolicy, where)
+    for name in ("keep_nodes", "keep_operators", "keep_rules", "keep_modules"):
+        if isinstance(layer.get(name), str):
+            layer[name] = _names(layer[name])
+    changed = _convert(msgspec.to_builtins(policy) | layer, TruncationPolicy, where)
+    for pattern in changed.keep_modules:
+        _check_pattern(pattern, where)
+    return changed
+
+
+def _names(text: str) -> list[str]:
+    return [] if text.strip() == "none" else [name.strip() for name in text.split(",")]
+
+
+def _check_pattern(pattern: str, where: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise UsageError(
+            f"{where}: keep_modules: {pattern!r} is no regular expression: {error}",
+            remedy="it is matched from the start of a module path like layers.0.attention",
+        ) from error
 
 
 def _make_probe_seconds(raw: dict[str, Any], project: dict[str, Any]) -> float:

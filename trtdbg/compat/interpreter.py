@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from trtdbg.graphs.graph import NODE_MARK, dtype_name, first_line
+from trtdbg.graphs.graph import LOW_CAST, NODE_MARK, dtype_name, first_line
 from trtdbg.records import Dtype
 
 EMPTY_MESSAGE = "__len__() should return >= 0"
@@ -47,7 +47,8 @@ def recording_interpreter() -> Any:
 
         def run_node(self, n: Node) -> Any:
             mark = n.meta.get(NODE_MARK, n.name)
-            self.current_mark = mark if n.op != "output" else None
+            # A layer of a cast for a low precision belongs to the node whose value it casts.
+            self.current_mark = n.meta.get(LOW_CAST, mark) if n.op != "output" else None
             with _kept_module_stack(n):
                 try:
                     result = super().run_node(n)

@@ -28,6 +28,10 @@ NODE_MARK = "trtdbg_node"
 """Key in `meta` under which a node carries its name in the lowered graph through every
 split."""
 
+LOW_CAST = "trtdbg_low_cast"
+"""Key in `meta` of what a low precision inserted, a cast or a converted constant; its value is
+the name of the lowered node that holds the same value."""
+
 Emit = Callable[[str, str, int | None, int | None], None]
 """Progress: stage, detail, done, total."""
 
@@ -66,6 +70,15 @@ class Typing:
     """Nodes with a Python number that does not fit the narrow dtype, and that dtype."""
     stale: dict[str, str] = field(default_factory=dict)
     """Nodes that could not be inferred at all and keep what was recorded."""
+    low_casts: dict[str, str] = field(default_factory=dict)
+    """What a low precision inserted into the graph, with the node that holds the same
+    value."""
+
+
+def value_name(node: Node) -> str:
+    """Returns the lowered node whose value a node of a split graph holds."""
+    name: str = node.meta.get(LOW_CAST) or node.meta.get(NODE_MARK, node.name)
+    return name
 
 
 def dtype_name(dtype: torch.dtype) -> str:

@@ -62,7 +62,7 @@ class Inference:
         self.typing = Typing(module)
         self.policy = policy
         self.changed: set[Node] = set()
-        self.mode = _fake_mode(module)
+        self.mode = fake_mode(module)
         self.wide_values = wide_values
 
     def run(self) -> Typing:
@@ -274,10 +274,10 @@ class Inference:
         dtype = self._met_by_scalars(node, value)
         if dtype is None:
             return
-        places = set(_number_places(node))
+        places = set(number_places(node))
 
         def fit(place: int | str, item: Any) -> Any:
-            if place not in places or not _is_lost(item, dtype):
+            if place not in places or not is_lost(item, dtype):
                 return item
             self.typing.scalars[node.name] = (float(item), dtype_name(dtype))
             if isinstance(item, int) or abs(item) < 1:
@@ -332,7 +332,7 @@ def _read_by(node: Node) -> set[str]:
     return {name for o in node.all_input_nodes for name in names_of(o.meta.get("val"))}
 
 
-def _is_lost(item: Any, dtype: torch.dtype) -> bool:
+def is_lost(item: Any, dtype: torch.dtype) -> bool:
     """Returns whether a Python number of a dtype's own kind has no value in it."""
     if type(item) is float and (dtype.is_floating_point or dtype.is_complex):
         if math.isinf(item) or math.isnan(item) or item == 0:
@@ -344,7 +344,7 @@ def _is_lost(item: Any, dtype: torch.dtype) -> bool:
     return False
 
 
-def _number_places(node: Node) -> Iterator[int | str]:
+def number_places(node: Node) -> Iterator[int | str]:
     """Yields the places of arguments that are numbers to compute with, not sizes or indices.
 
     A number may also stand where the schema asks for a tensor.
@@ -357,7 +357,8 @@ def _number_places(node: Node) -> Iterator[int | str]:
                 yield i
 
 
-def _fake_mode(module: GraphModule) -> FakeTensorMode:
+def fake_mode(module: GraphModule) -> FakeTensorMode:
+    """Returns the mode of the fake tensors in a graph, its inputs' first."""
     values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
     fakes = [value for value in values if isinstance(value, FakeTensor)]
     mode = detect_fake_mode(fakes)

@@ -22,6 +22,7 @@ from trtdbg.graphs.graph import (
     output_values,
     refresh_metadata,
     target_name,
+    value_name,
 )
 from trtdbg.records import BoundaryCast, Direction
 
@@ -193,6 +194,19 @@ class CastLedger:
         # torch_tensorrt casts the same value anew for each engine: every cast counts.
         self.ledger[(cast, dtype)] = self._record(value, given, dtype, direction, asked_by)
 
+    def note_low(self, cast: Node) -> None:
+        """Enters a cast that a low precision inserted and a partitioner left to PyTorch."""
+        value, dtype = cast.args[0], cast.kwargs["dtype"]
+        if not isinstance(value, Node) or not isinstance(dtype, torch.dtype):
+            return
+        into = any(is_engine(user) for user in cast.users)
+        direction = Direction.INTO_ENGINE if into else Direction.OUT_OF_ENGINE
+        readers = list(cast.users)
+        asked_by = tuple(dict.fromkeys(map(self._reader_name, readers)))
+        self.ledger[(cast, dtype)] = self._record(
+            value, value.meta["val"].dtype, dtype, direction, readers, asked_by
+        )
+
     def _record(
         self,
         value: Node,
@@ -226,8 +240,7 @@ class CastLedger:
     def _value_name(self, value: Node) -> str:
         source = self.sources.get(value)
         node = source if source is not None else value
-        name: str = node.meta.get(NODE_MARK, node.name)
-        return name
+        return value_name(node)
 
     def _reader_name(self, reader: Node) -> str:
         if reader.op == "output":

@@ -49,6 +49,7 @@ from trtdbg.records.graph import (
     dtype_text,
     shape_text,
 )
+from trtdbg.records.low import KEPT_RULES, LowDecision, LowRule, ValueRange
 from trtdbg.records.numerics import (
     Agreement,
     Comparison,
@@ -98,6 +99,7 @@ from trtdbg.records.verdicts import (
 )
 
 __all__ = [
+    "KEPT_RULES",
     "SCHEMA",
     "Agreement",
     "Before",
@@ -138,6 +140,8 @@ __all__ = [
     "Level",
     "LineChange",
     "LineRow",
+    "LowDecision",
+    "LowRule",
     "ModelInfo",
     "ModelPath",
     "ModuleRow",
@@ -169,6 +173,7 @@ __all__ = [
     "TypingKind",
     "ValidatorSource",
     "ValidatorVerdict",
+    "ValueRange",
     "Verdict",
     "WhatChanged",
     "Widened",

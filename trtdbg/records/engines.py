@@ -176,6 +176,8 @@ class ConstantRecord(Record, frozen=True, kw_only=True):
     name: str
     original: str
     truncated: str
+    low: str | None = None
+    """The low type that engines read it in; None where none does. The errors are of that."""
     max_abs_error: float | None = None
     """Largest absolute change of a finite value; None where nothing was narrowed."""
     max_rel_error: float | None = None

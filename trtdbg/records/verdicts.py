@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from trtdbg.records.causes import OtherFlavour
 from trtdbg.records.graph import Dtype, Record, Shape, Source
+from trtdbg.records.low import LowDecision
 
 
 class Verdict(StrEnum):
@@ -34,6 +35,8 @@ class TypingKind(StrEnum):
     ORIGINAL = "original"
     INFERRED = "inferred"
     TRUNCATED = "truncated"
+    LOW = "low"
+    """Truncated, with what a low precision makes of it."""
 
 
 class ValidatorVerdict(Record, frozen=True, kw_only=True):
@@ -53,7 +56,9 @@ class ValidatorVerdict(Record, frozen=True, kw_only=True):
     inferred: Verdict = Verdict.NOT_CHECKED
     """On refreshed metadata, with nothing truncated."""
     truncated: Verdict = Verdict.NOT_CHECKED
-    """On refreshed metadata under the policy."""
+    """On refreshed metadata, with the wide dtypes narrowed that the policy names."""
+    low: Verdict = Verdict.NOT_CHECKED
+    """The same in the low precision of the policy; not checked where it has none."""
     reason: str | None = None
     converter: str | None = None
     """Qualified name of the converter that the validator guards."""
@@ -179,3 +184,5 @@ class NodeRecord(Record, frozen=True, kw_only=True):
     """Why it is refused under some typing; None if it is refused under none."""
     other_flavour: OtherFlavour | None = None
     """What validators say for the other build of TensorRT; None where it was not asked."""
+    low: LowDecision | None = None
+    """What it computes in under a low precision, and why; None without one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch.export import ExportedProgram
@@ -21,6 +21,7 @@ from trtdbg.records import (
     GraphNode,
     NodeRecord,
     PassRecord,
+    ValueRange,
 )
 from trtdbg.stages import probe
 from trtdbg.stages.capture import Captured
@@ -39,6 +40,8 @@ class Context:
     can_define_networks: bool
     memory: probe.Memory
     """What TensorRT answered about single nodes so far."""
+    ranges: Callable[[], Mapping[str, ValueRange]]
+    """Returns what was seen of the values in a run; runs once, on the first call."""
     probe_seconds: float
     """Time limit of all questions of one analysis; 0 asks nothing."""
     progress: Callable[..., None]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from torch.fx import GraphModule
 
 from trtdbg.graphs.graph import Typing
@@ -76,6 +75,10 @@ class Lowered:
 
 
 def _lists(policy: TruncationPolicy) -> TruncationPolicy:
-    return msgspec.structs.replace(
-        policy, timing=Timing.LATE, verdicts=VerdictSource.VALIDATORS
+    return TruncationPolicy(
+        timing=Timing.LATE,
+        inputs=policy.inputs,
+        constants=policy.constants,
+        computed=policy.computed,
+        verdicts=VerdictSource.VALIDATORS,
     )

@@ -30,6 +30,7 @@ from trtdbg.records import (
     Dtype,
     EngineRecord,
     GraphNode,
+    LowDecision,
     NodeRecord,
     OtherFlavour,
     Scope,
@@ -54,6 +55,9 @@ class NodeRows:
     original: Mapping[str, validate.Judgement]
     refreshed: Mapping[str, validate.Judgement]
     judged: Mapping[str, validate.Judgement]
+    judged_low: Mapping[str, validate.Judgement] | None
+    """In a low precision; None without one."""
+    decisions: Mapping[str, LowDecision]
     inside: Mapping[str, validate.Judgement]
     in_force: Mapping[str, validate.Judgement]
     """The judgements that decide the partition."""
@@ -96,6 +100,7 @@ class NodeRows:
             dtype_argument=dtype_argument(node),
             counterfactual=self.counterfactuals.get(name),
             other_flavour=self.other_flavours.get(name),
+            low=self.decisions.get(name),
         )
 
     def promised(self, node: Node) -> Dtype:
@@ -116,7 +121,10 @@ class NodeRows:
         in_graph = self.in_force.get(name)
         return (
             verdicts.graph_rows(
-                self.original.get(name), self.refreshed.get(name), self.judged.get(name)
+                self.original.get(name),
+                self.refreshed.get(name),
+                self.judged.get(name),
+                self.judged_low.get(name) if self.judged_low is not None else None,
             )
             + self._block_size_row(name)
             + verdicts.subgraph_rows(in_graph, self.inside.get(name), self.kind_in_force)

@@ -7,7 +7,7 @@ per policy, so that switching back is instant.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from trtdbg.records import (
     ModelInfo,
     Report,
     TypingKind,
+    ValueRange,
 )
 from trtdbg.session import advice, execution, reasons, recipes, runnable
 from trtdbg.session.analysed import Analysed, Context
@@ -50,6 +51,7 @@ from trtdbg.session.steps import Steps
 from trtdbg.stages import infer, validate
 from trtdbg.stages.capture import Captured, capture, compilation_settings
 from trtdbg.stages.inputs import program_inputs
+from trtdbg.stages.ranges import see_ranges
 from trtdbg.worker.limits import LOAD_STAGE
 from trtdbg.worker.messages import (
     DEFAULT_ATOL,
@@ -122,6 +124,7 @@ class Session:
         self._cache.memory.announce = lambda asked: emit(Asking(questions=tuple(asked)))
         self._lowered: dict[bool, Lowered | FailedLowering] = {}
         self._analyses: dict[TruncationPolicy, _Analysis] = {}
+        self._ranges: dict[str, Mapping[str, ValueRange]] = {}
 
     def sibling(self, job: Job) -> Session:
         """Returns a session of the same program that partitions it in another way.
@@ -160,7 +163,7 @@ class Session:
         It lowers anew; what TensorRT answered is shared.
         """
         other = copy.copy(self)
-        other._lowered, other._analyses = {}, {}
+        other._lowered, other._analyses, other._ranges = {}, {}, {}
         if settings is not None:
             other._settings = settings
         if program is not None:
@@ -467,6 +470,7 @@ class Session:
             target=self._target,
             can_define_networks=self._capability("define networks").possible,
             memory=self._cache.memory,
+            ranges=lambda: self._seen(policy),
             probe_seconds=self._probe_seconds,
             progress=self._progress,
         )
@@ -492,6 +496,21 @@ class Session:
             self._emit(Log(source="trtdbg", level=LogLevel.WARNING, text=unasked))
         model = msgspec.structs.replace(report.model, outputs=analysed.outputs)
         return _Analysis(msgspec.structs.replace(report, model=model), analysed)
+
+    def _seen(self, policy: TruncationPolicy) -> Mapping[str, ValueRange]:
+        """Returns the ranges of the values on the model's example inputs, seen once.
+
+        Nothing is run where the model holds none: of random inputs nothing follows.
+        """
+        lowered, given = self._lower(truncate_double=False), self._loaded.example_inputs
+        if given is None or isinstance(lowered, FailedLowering):
+            return {}
+        key = policy.precision.value
+        if key not in self._ranges:
+            inputs = program_inputs(self._loaded.program, given)
+            self._progress("numerics", "ranges of the values")
+            self._ranges[key] = see_ranges(lowered.inferred.module, inputs, key)
+        return self._ranges[key]
 
     def _lower(self, truncate_double: bool) -> Lowered | FailedLowering:
         """Captures the program, again for `upstream` if a pass decides by its setting."""

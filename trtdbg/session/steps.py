@@ -51,7 +51,7 @@ class Steps:
         self.context.progress("validate", "on truncated dtypes")
         self.judged = self.timing.judge(truncated)
         try:
-            split, program, networks = self._settle_partition(truncated)
+            truncated, split, program, networks = self._settle_partition(truncated)
         except PartitionFailedError as error:
             # The partitioner or a validator raised, as it would in torch_tensorrt.compile.
             self.evidence.partition_error = str(error)
@@ -60,8 +60,10 @@ class Steps:
 
     def _settle_partition(
         self, truncated: Typing
-    ) -> tuple[partition.Split, Program, list[Network]]:
+    ) -> tuple[Typing, partition.Split, Program, list[Network]]:
         """Partitions, repairs and asks TensorRT; again without what TensorRT refuses.
+
+        Returns the typing that it ended with, and what was made of it.
 
         Under verdicts `validators` there is one round. Under `tensorrt` there are as many as
         it takes: a node that leaves an engine changes what stands at its borders.
@@ -71,15 +73,23 @@ class Steps:
         while True:
             del passes[before:]
             split = self._partition(truncated, self.refused)
+            again = self.timing.narrow_again(split)
+            if again is not None:
+                truncated, self.judged = again, self.timing.judge(again)
+                continue
             program, inputs = self._repair(split, truncated)
             self._judge_inside(program)
             self._probe(program)
             networks = self._define_networks(program, inputs)
+            again = self.timing.narrow_again(split, networks)
+            if again is not None:
+                truncated, self.judged = again, self.timing.judge(again)
+                continue
             if self.policy.verdicts is VerdictSource.VALIDATORS:
-                return split, program, networks
+                return truncated, split, program, networks
             found = self._refused_by_tensorrt(split, networks) - self.refused
             if not found:
-                return split, program, networks
+                return truncated, split, program, networks
             # Each round refuses a node more, and none comes back: there is an end.
             self.refused |= found
 
@@ -217,13 +227,16 @@ class Steps:
         self, truncated: Typing, split: partition.Split | None, networks: list[Network]
     ) -> NodeRows:
         lowered = self.timing.lowered
+        listed, judged, low = self.timing.listed(truncated, self.judged)
         return NodeRows(
             exported=self.context.exported,
             plain=lowered.inferred,
-            truncated=truncated,
+            truncated=listed,
             original=lowered.original,
             refreshed=lowered.refreshed,
-            judged=self.judged,
+            judged=judged,
+            judged_low=low,
+            decisions=self.timing.decisions,
             inside=self.inside,
             probed=self.answers,
             refused=self.refused,

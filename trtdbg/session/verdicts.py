@@ -18,12 +18,14 @@ def graph_rows(
     original: Judgement | None,
     inferred: Judgement | None,
     truncated: Judgement | None,
+    low: Judgement | None = None,
 ) -> tuple[ValidatorVerdict, ...]:
     """Returns the partitioner's row and one per gate and candidate, in the whole graph."""
     typings = {
         TypingKind.ORIGINAL: original,
         TypingKind.INFERRED: inferred,
         TypingKind.TRUNCATED: truncated,
+        TypingKind.LOW: low,
     }
     known = {kind: judgement for kind, judgement in typings.items() if judgement is not None}
     if not known:

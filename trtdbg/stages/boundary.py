@@ -9,6 +9,7 @@ import torch
 from torch.fx import GraphModule, Node
 
 from trtdbg.graphs.graph import (
+    LOW_CAST,
     NODE_MARK,
     Edit,
     Typing,
@@ -64,6 +65,8 @@ def repair_late(
        cast next to it would only undo it.
     7. TensorRT has no float64: where the policy keeps it inside an engine, it crosses the
        border as float32, and rules 2 to 6 hold for it as for a truncated value.
+    8. A low precision casts inside engines: what crosses their borders is as without it,
+       except between two engines.
 
     Before: `x: float64 -> engine(float32) -> i0 -> engine(float32) -> output`
     After:  `x -> cast -> engine -> cast -> i0 -> cast -> engine -> cast -> output`
@@ -71,8 +74,12 @@ def repair_late(
     _PytorchPart(inferred, truncated).restore(split)
     casts = CastLedger(split)
     _convert_constants(split, narrowings)
+    _note_low_casts(split, casts)
     _cast_into_engines(split, casts)
-    _cast_out_of_engines(split, casts, dict(_values(inferred.module)), inferred)
+    wide = dict(_values(inferred.module))
+    # What was cast back from a low precision is promised what stood before it.
+    wide.update({cast: wide.get(source) for cast, source in truncated.low_casts.items()})
+    _cast_out_of_engines(split, casts, wide, inferred)
     _restore_complex(split)
     return casts.finish()
 
@@ -166,6 +173,13 @@ def _convert_constants(split: GraphModule, narrowings: Narrowings) -> None:
             call.replace_input_with(constant, converted)
 
 
+def _note_low_casts(split: GraphModule, casts: CastLedger) -> None:
+    """Enters the casts of a low precision that the partitioner left to PyTorch."""
+    for node in split.graph.nodes:
+        if node.target is CAST and LOW_CAST in node.meta:
+            casts.note_low(node)
+
+
 def _cast_into_engines(split: GraphModule, casts: CastLedger) -> None:
     for call, engine in engine_nodes(split):
         for operand, placeholder in zip(call.args, placeholders(engine), strict=True):
@@ -196,7 +210,7 @@ def _cast_out_of_engines(
         readers = [user for user in value.users if not is_engine(user)]
         if not readers or bound is None:
             continue
-        if source.op == "get_attr" and inferred is not None:
+        if source.op == "get_attr" and inferred is not None and LOW_CAST not in source.meta:
             _read_original_constant(split, value, source, readers, inferred)
             continue
         wanted = wide.get(source.meta.get(NODE_MARK, ""))
@@ -234,6 +248,9 @@ class _PytorchPart:
                 _restore_dtypes(node, self.edits[mark])
             if node.op != "output" and mark in self.wide:
                 refresh_metadata(node, self.wide[mark])
+            elif node.op == "get_attr" and LOW_CAST in node.meta:
+                # What engines read of it in the low type is converted, as of any constant.
+                refresh_metadata(node, self.wide[node.meta[LOW_CAST]])
         describe_calls(module)
 
 

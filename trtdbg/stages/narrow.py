@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from trtdbg.dtypes import NARROWED
 from trtdbg.graphs.graph import (
     NODE_MARK,
     Typing,
@@ -69,17 +68,17 @@ def held_constants(split: GraphModule) -> frozenset[str]:
 def _narrow_constants(
     engine: GraphModule, narrowed: dict[str, str], narrowings: Narrowings
 ) -> None:
-    converted: dict[str, str] = {}
+    converted: dict[tuple[str, str], str] = {}
     for node in engine.graph.nodes:
         if node.op != "get_attr" or node.meta.get(NODE_MARK) not in narrowed:
             continue
-        target = str(node.target)
-        if target not in converted:
-            dtype = torch_dtype(narrowed[node.meta[NODE_MARK]])
-            converted[target] = _free_name(engine, f"{target.replace('.', '_')}_narrowed")
-            tensor = narrowings.narrowed(fetch_attr(engine, target), dtype)
-            engine.register_buffer(converted[target], tensor)
-        node.target = converted[target]
+        target, name = str(node.target), narrowed[node.meta[NODE_MARK]]
+        key = (target, name)
+        if key not in converted:
+            converted[key] = _free_name(engine, f"{target.replace('.', '_')}_narrowed")
+            tensor = narrowings.narrowed(fetch_attr(engine, target), torch_dtype(name))
+            engine.register_buffer(converted[key], tensor)
+        node.target = converted[key]
 
 
 def _free_name(engine: GraphModule, name: str) -> str:
@@ -122,7 +121,10 @@ def _cast_behind(engine: GraphModule, value: Node, dtype: torch.dtype) -> None:
 
 
 def constant_records(
-    inferred: Typing, truncated: Typing, held: Container[str] | None = None
+    inferred: Typing,
+    truncated: Typing,
+    held: Container[str] | None = None,
+    low: Typing | None = None,
 ) -> tuple[ConstantRecord, ...]:
     """Returns a row per constant of the lowered graph, with what narrowing does to it.
 
@@ -131,8 +133,10 @@ def constant_records(
         truncated: says which constants the policy narrows.
         held: names of the constants that are really narrowed, being in an engine; what the
             PyTorch part alone reads keeps its dtype. None stands for all constants.
+        low: the same graph in a low precision; None without one.
     """
     rows: dict[str, ConstantRecord] = {}
+    lowered = _lowered_constants(low, held) if low is not None else {}
     for node in inferred.module.graph.nodes:
         if node.op != "get_attr":
             continue
@@ -143,23 +147,38 @@ def constant_records(
         if held is not None and node.name not in held:
             narrow = None
         name = str(node.target)
-        if name not in rows or (narrow is not None and rows[name].max_abs_error is None):
-            rows[name] = _constant_record(name, tensor.detach(), narrow)
+        other = lowered.get(node.name)
+        if name not in rows or ((narrow or other) and rows[name].max_abs_error is None):
+            rows[name] = _constant_record(name, tensor.detach(), narrow, other)
     return tuple(rows.values())
+
+
+def _lowered_constants(low: Typing, held: Container[str] | None) -> dict[str, str]:
+    """Returns the low type of each constant that an engine reads in it, by lowered node."""
+    found: dict[str, str] = {}
+    for name, dtype in low.narrowed_constants.items():
+        if dtype in LOW and (held is None or name in held):
+            found[low.low_casts.get(name, name)] = dtype
+    return found
+
+
+LOW = ("float16", "bfloat16")
 
 
 @dataclass
 class _Damage:
     """What narrowing does to a constant, gathered chunk by chunk."""
 
+    dtype: torch.dtype
+    """What the values are converted to."""
     absolute: float | None = None
     relative: float | None = None
     overflowed: int = 0
     underflowed: int = 0
 
     def add(self, wide: torch.Tensor) -> None:
-        """Takes a chunk of float64 or int64 values into account."""
-        narrow = wide.to(torch_dtype(NARROWED[dtype_name(wide.dtype)]))
+        """Takes a chunk of values into account."""
+        narrow = wide.to(self.dtype)
         kept = torch.isfinite(wide) & torch.isfinite(narrow)
         error = (narrow.to(torch.float64) - wide.to(torch.float64)).abs()[kept]
         scale = wide.to(torch.float64).abs()[kept]
@@ -176,21 +195,26 @@ class _Damage:
         self.relative = max(self.relative or 0.0, float(relative.max()))
 
 
-def _constant_record(name: str, tensor: torch.Tensor, narrow: str | None) -> ConstantRecord:
+def _constant_record(
+    name: str, tensor: torch.Tensor, narrow: str | None, low: str | None
+) -> ConstantRecord:
     original = dtype_name(tensor.dtype)
     row = ConstantRecord(
         name=name, original=original, truncated=original, elements=tensor.numel()
     )
-    if narrow is None or tensor.is_meta:
+    final = low or narrow
+    if final is None or tensor.is_meta:
         return row
-    assert NARROWED[original] == narrow
-    damage = _Damage()
+    damage = _Damage(torch_dtype(final))
+    if tensor.is_complex():
+        damage.dtype = torch.float32
     for chunk in _chunks(tensor):
         damage.add(chunk)
     return ConstantRecord(
         name=name,
         original=original,
-        truncated=narrow,
+        truncated=narrow or original,
+        low=low,
         max_abs_error=damage.absolute,
         max_rel_error=damage.relative,
         overflowed=damage.overflowed,

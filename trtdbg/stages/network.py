@@ -21,6 +21,7 @@ from trtdbg.graphs.graph import (
     NODE_MARK,
     output_values,
     recorded_dtype,
+    value_name,
     value_shape,
 )
 from trtdbg.records import Binding, Dtype, LayerRecord, Profile
@@ -185,7 +186,7 @@ def _input_bindings(
         bound = {tensor.name: torch_name(tensor.dtype) for tensor in tensors}
     return tuple(
         _binding(
-            node.meta.get(NODE_MARK, node.name),
+            value_name(node),
             node,
             bound.get(str(node.target)),
             _with_bounds(profiles.get(node.name), node.meta.get("val")),
@@ -236,7 +237,7 @@ def _output_bindings(engine: GraphModule, interpreter: Any) -> tuple[Binding, ..
             bound[int(place) if place.isdigit() else i] = torch_name(tensor.dtype)
     return tuple(
         _binding(
-            value.meta.get(NODE_MARK, value.name) if isinstance(value, Node) else str(value),
+            value_name(value) if isinstance(value, Node) else str(value),
             value,
             bound.get(i),
         )

@@ -16,12 +16,14 @@ from trtdbg.compat.registry import patched_registry_check
 from trtdbg.graphs import constants
 from trtdbg.graphs.graph import (
     ENGINE_PREFIX,
+    LOW_CAST,
     NODE_MARK,
     captured_log,
     copy_graph_module,
     engine_nodes,
     target_name,
 )
+from trtdbg.graphs.splits import CAST
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,8 @@ def _describe(module: GraphModule) -> Split:
     for call, submodule in engine_nodes(module):
         names.append(str(call.target))
         for node in submodule.graph.nodes:
+            if LOW_CAST in node.meta:
+                continue
             if node.op in ("call_function", "get_attr") and NODE_MARK in node.meta:
                 # A constant may stand in several engines; an operator stands in one.
                 engine_of.setdefault(node.meta[NODE_MARK], len(names) - 1)
@@ -250,7 +254,8 @@ def _describe(module: GraphModule) -> Split:
 def pytorch_nodes(module: GraphModule) -> list[Node]:
     """Returns the operator nodes left to PyTorch, those inside PyTorch submodules included.
 
-    Taking an element of an engine's outputs is wiring, not an operator.
+    Taking an element of an engine's outputs is wiring, and a cast that a low precision
+    inserted is none of the model's operators.
     """
     found: list[Node] = []
     for node in module.graph.nodes:
@@ -258,9 +263,13 @@ def pytorch_nodes(module: GraphModule) -> list[Node]:
             submodule = getattr(module, str(node.target))
             if isinstance(submodule, GraphModule):
                 found += pytorch_nodes(submodule)
-        elif node.op == "call_function" and not _is_wiring(node):
+        elif node.op == "call_function" and not _is_wiring(node) and not _is_low_cast(node):
             found.append(node)
     return found
+
+
+def _is_low_cast(node: Node) -> bool:
+    return LOW_CAST in node.meta and node.target is CAST
 
 
 def _is_wiring(node: Node) -> bool:

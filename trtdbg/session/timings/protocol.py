@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,9 +11,11 @@ from torch.fx import GraphModule
 from trtdbg.analysis.findings import Evidence
 from trtdbg.graphs.graph import Typing
 from trtdbg.graphs.splits import Program
-from trtdbg.records import ConstantRecord, Counterfactual, TypingKind
+from trtdbg.records import ConstantRecord, Counterfactual, LowDecision, TypingKind
 from trtdbg.session.lowered import Lowered
 from trtdbg.stages.capture import Captured, Recorder
+from trtdbg.stages.network import Network
+from trtdbg.stages.partition import Split
 from trtdbg.stages.validate import Judgement
 
 Judgements = Mapping[str, Judgement]
@@ -43,6 +45,8 @@ class TimingSteps(Protocol):
     """Takes the snapshots of the passes from here on."""
     typing_in_force: TypingKind
     """The typing whose verdicts decide the partition."""
+    decisions: Mapping[str, LowDecision]
+    """What each node of the lowered graph computes in; empty without a low precision."""
     validators_ask: bool
     """Whether the partitioner asks the validators itself, as in `torch_tensorrt.compile`.
 
@@ -57,6 +61,24 @@ class TimingSteps(Protocol):
 
     def judge(self, truncated: Typing) -> Judgements:
         """Returns the verdicts on the truncated dtypes."""
+
+    def narrow_again(
+        self, split: Split, networks: Sequence[Network] | None = None
+    ) -> Typing | None:
+        """Returns another typing if the partition, or TensorRT, shows that this one must go.
+
+        Args:
+            split: the partition of the typing in force.
+            networks: of its engines; None before they are defined.
+        """
+
+    def listed(
+        self, truncated: Typing, judged: Judgements
+    ) -> tuple[Typing, Judgements, Judgements | None]:
+        """Returns typing and verdicts with what is truncated, and the verdicts in low types.
+
+        The last is None without a low precision.
+        """
 
     def deciding(self, judged: Judgements) -> Judgements:
         """Returns the verdicts that decide the partition.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from torch.fx import GraphModule
 
 from trtdbg.analysis.findings import Evidence
 from trtdbg.graphs.graph import Typing
 from trtdbg.graphs.splits import Program
-from trtdbg.records import ConstantRecord, Counterfactual, TypingKind
+from trtdbg.records import ConstantRecord, Counterfactual, LowDecision, TypingKind
 from trtdbg.session import reasons
 from trtdbg.session.analysed import Context
 from trtdbg.session.lowered import Lowered
 from trtdbg.session.timings.protocol import Judgements
 from trtdbg.stages import narrow as narrowing
 from trtdbg.stages.capture import Captured, Recorder, compilation_settings
+from trtdbg.stages.network import Network
+from trtdbg.stages.partition import Split
 
 
 class OfLowered:
@@ -27,9 +31,20 @@ class OfLowered:
         self.lowered = lowered
         self.captured: Captured = lowered.captured
         self.recorder = Recorder.resume(lowered.captured)
+        self.decisions: Mapping[str, LowDecision] = {}
 
     def lower(self) -> GraphModule | None:
         return self.lowered.module
+
+    def narrow_again(
+        self, split: Split, networks: Sequence[Network] | None = None
+    ) -> Typing | None:
+        return None
+
+    def listed(
+        self, truncated: Typing, judged: Judgements
+    ) -> tuple[Typing, Judgements, Judgements | None]:
+        return truncated, judged, None
 
     def deciding(self, judged: Judgements) -> Judgements:
         return judged
