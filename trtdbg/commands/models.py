@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -61,12 +61,15 @@ class Run:
     seed: int | None = None
     atol: float | None = None
     rtol: float | None = None
+    accumulate: str | None = None
+    """`float32` or `low`: what sums of low operands are added up in."""
 
     def request(self, job: Job, policy: TruncationPolicy) -> Measure:
         """Returns the worker's request, its own defaults where the user chose nothing."""
         plain = Measure(job=job, policy=policy, inputs=self.inputs, seed=self.seed)
         chosen = {"atol": self.atol, "rtol": self.rtol}
-        given = {name: value for name, value in chosen.items() if value is not None}
+        given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
+        given["accumulate_low"] = self.accumulate == "low"
         return msgspec.structs.replace(plain, **given)
 
 

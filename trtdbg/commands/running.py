@@ -79,6 +79,12 @@ _OPTIONS: Final = (
         help="and by this share of the original; integers not at all.  "
         f"[default: {DEFAULT_RTOL:g}]",
     ),
+    _option(
+        "--accumulate",
+        type=click.Choice(["float32", "low"], case_sensitive=False),
+        help="What sums of --low operands are added up in: float32, as tensor cores do, or "
+        "the low type, for the worst case.  [default: float32]",
+    ),
 )
 
 
@@ -88,10 +94,11 @@ def numerics_options(command: Command) -> Command:
     @functools.wraps(command)
     def with_run(*args: Any, **options: Any) -> Any:
         wanted = options.pop("numerics")
-        run = Run(*(options.pop(name) for name in ("input_values", "seed", "atol", "rtol")))
+        names = ("input_values", "seed", "atol", "rtol", "accumulate")
+        run = Run(*(options.pop(name) for name in names))
         if not wanted and run != Run():
             raise UsageError(
-                "--input-values, --seed, --atol and --rtol say how to run the program",
+                "--input-values, --seed, --atol, --rtol and --accumulate say how to run",
                 remedy="add --numerics",
             )
         return command(*args, measured=run if wanted else None, **options)

@@ -38,7 +38,8 @@ class LowCasts:
 
     1. A low operator reads every float32 operand in the low type, and its `dtype` argument of
        float32 becomes the low type. Integers, bools and other floats are left alone.
-    2. Every other operator, and the output, reads what it read before.
+    2. Every other operator, and the output, reads what it read before; a cast of the model
+       reads the low value itself, as widening it first changes nothing.
     3. A value is cast once a direction, right behind it, for all who read it so.
     4. Of a constant that is read in the low type there is a converted twin; one that nobody
        reads otherwise is converted itself.
@@ -149,12 +150,14 @@ class LowCasts:
             node.args, node.kwargs = args, kwargs
 
     def _restore(self, node: Node) -> None:
-        """Lets a node read what it read before, and types it anew if it reads a tuple."""
+        """Lets a node read what it read before, and types it anew where it does not."""
         changed = False
         for operand in node.all_input_nodes:
             value, before = operand.meta.get("val"), self.values.get(operand.name)
             if isinstance(value, (tuple, list)):
                 changed |= value_dtype(value) != value_dtype(before)
+            elif node.target in WIDENING and self._is_high(operand):
+                changed |= value.dtype != HIGH
             elif self._is_high(operand) and value.dtype != HIGH:
                 node.replace_input_with(operand, self._in(operand, HIGH))
         if changed and node.op == "call_function":

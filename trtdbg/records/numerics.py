@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from trtdbg.records.engines import TimingRecord
 from trtdbg.records.graph import Dtype, Record
+from trtdbg.records.low import ValueRange
 
 
 class Agreement(StrEnum):
@@ -53,6 +54,8 @@ class NodeError(Record, frozen=True, kw_only=True):
     """Elements that are finite in the original and infinite in the truncated program."""
     note: str | None = None
     """How it was run where not plainly, or why it was not compared."""
+    range: ValueRange | None = None
+    """Magnitudes of the original, and what a low type makes of them; None without one."""
     after_not_finite: str | None = None
     """The node at which the original made nan or inf of finite values, if this value depends
     on it. That both programs have the same value then says nothing: it is not compared."""
@@ -96,6 +99,11 @@ class Numerics(Record, frozen=True, kw_only=True):
     not_finite: NotFinite | None = None
     """Where the original itself first goes wrong on these inputs, an output being concerned
     before none; None if nowhere, or if it is not known."""
+    first_inf: str | None = None
+    """The first node that a low precision makes infinite; None without one, or if none is."""
+    first_nan: str | None = None
+    accumulate: str | None = None
+    """`float32` or `low`: what sums of low operands are added up in; None without."""
     seconds: float = 0.0
     """Wall time of both runs and the comparison."""
 

@@ -10,9 +10,10 @@ from trtdbg.analysis.layers import is_other_kind
 from trtdbg.dtypes import from_tensorrt
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import Emit, output_values
+from trtdbg.graphs.low_arithmetic import LowArithmetic
 from trtdbg.graphs.replay import ProgramInputs
 from trtdbg.policy import Timing
-from trtdbg.records import BuildStatus, Numerics, Report, dtype_text
+from trtdbg.records import BuildStatus, LowRule, Numerics, Report, dtype_text
 from trtdbg.session.analysed import Analysed
 from trtdbg.session.lowered import FailedLowering, Lowered
 from trtdbg.session.runnable import obstacle
@@ -26,6 +27,8 @@ def measure(
     given: ProgramInputs,
     tolerance: Tolerance,
     emit: Emit,
+    *,
+    accumulate_low: bool = False,
 ) -> Numerics:
     """Returns what the truncation of a report does to the numbers on the inputs given.
 
@@ -49,6 +52,8 @@ def measure(
         engine_typing=analysed.truncated if report.policy.timing.is_upstream else None,
         coerced=frozenset(name for name in coerced if name is not None),
         other_kinds={} if coerced else _other_kinds(report),
+        low=_low_nodes(report),
+        arithmetic=_arithmetic(report, accumulate_low),
     )
     measured = measure_programs(
         original.inferred.module,
@@ -70,6 +75,21 @@ def _other_kinds(report: Report) -> dict[str, str]:
         and isinstance(node.tensorrt, str)
         and (real := from_tensorrt(node.tensorrt)) is not None
     }
+
+
+def _arithmetic(report: Report, accumulate_low: bool) -> LowArithmetic | None:
+    policy = report.policy
+    if not policy.is_low:
+        return None
+    return LowArithmetic(policy.precision.value, accumulate_low)
+
+
+def _low_nodes(report: Report) -> frozenset[str]:
+    return frozenset(
+        node.name
+        for node in report.nodes
+        if node.low is not None and node.low.rule is LowRule.LOW
+    )
 
 
 def _output_names(lowered: GraphModule, report: Report) -> tuple[str, ...]:

@@ -138,7 +138,10 @@ class Handler:
                     )
                 case Measure(job=job, policy=policy, inputs=inputs, seed=seed):
                     session, tolerance = self._session(job), (request.atol, request.rtol)
-                    return session.numerics(policy, inputs, seed, *tolerance)
+                    low = request.accumulate_low
+                    return session.numerics(
+                        policy, inputs, seed, *tolerance, accumulate_low=low
+                    )
                 case Weigh(job=job, policy=policy, consequences=each, suggestion=best):
                     session = self._session(job)
                     if request.cures:

@@ -316,6 +316,8 @@ class Session:
         seed: int | None = None,
         atol: float = DEFAULT_ATOL,
         rtol: float = DEFAULT_RTOL,
+        *,
+        accumulate_low: bool = False,
     ) -> Report:
         """Runs the original and the truncated program and returns the report with the errors.
 
@@ -326,6 +328,7 @@ class Session:
                 where the model holds no example inputs.
             atol: a float may differ by `atol + rtol * |original|`.
             rtol: see atol.
+            accumulate_low: add up in the low type of the policy too, and not in float32.
 
         Raises:
             UsageError: the inputs cannot be read or are not what the program takes, or the
@@ -342,6 +345,7 @@ class Session:
             given,
             Tolerance(atol, rtol),
             self._progress,
+            accumulate_low=accumulate_low,
         )
         report = msgspec.structs.replace(analysis.report, numerics=measured)
         analysis.report = analysis.judged(report)

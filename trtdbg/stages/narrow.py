@@ -196,7 +196,7 @@ class _Damage:
 
 
 def _constant_record(
-    name: str, tensor: torch.Tensor, narrow: str | None, low: str | None
+    name: str, tensor: torch.Tensor, narrow: str | None, low: str | None = None
 ) -> ConstantRecord:
     original = dtype_name(tensor.dtype)
     row = ConstantRecord(

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import torch
 from torch.fx import GraphModule, Node
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from trtdbg.dtypes import NARROWED, is_wide
 from trtdbg.graphs.compared import Compared, both_real, only_read
 from trtdbg.graphs.deviations import Tolerance
-from trtdbg.graphs.finiteness import Finiteness
+from trtdbg.graphs.finiteness import Finiteness, count
 from trtdbg.graphs.flat import Step, flatten
 from trtdbg.graphs.graph import (
     Emit,
@@ -26,8 +27,10 @@ from trtdbg.graphs.graph import (
     torch_dtype,
     value_dtype,
 )
+from trtdbg.graphs.low_arithmetic import LowArithmetic
+from trtdbg.graphs.magnitudes import magnitudes
 from trtdbg.graphs.replay import Missing, ProgramInputs, Replay, cast, is_drawn
-from trtdbg.records import Agreement, Dtype, NodeError, NotFinite, Numerics
+from trtdbg.records import Agreement, Dtype, NodeError, NotFinite, Numerics, ValueRange
 
 CASTS = (torch.ops.aten._to_copy.default, torch.ops.aten.to.dtype)
 
@@ -48,6 +51,10 @@ class Truncated:
     other_kinds: Mapping[str, str] = field(default_factory=dict)
     """Nodes that TensorRT computes as integers although they are floats, or the reverse, with
     the real dtype."""
+    low: frozenset[str] = frozenset()
+    """Nodes of engines that compute in the low type of `arithmetic`."""
+    arithmetic: LowArithmetic | None = None
+    """How they do; None without a low precision."""
 
 
 def measure_programs(
@@ -75,6 +82,8 @@ def measure_programs(
        leaves the values out makes good.
     6. What nobody reads of an operator with several outputs is not compared.
     7. What cannot run on a CPU at all leaves its node and all that follow from it uncompared.
+    8. What computes in a low type has its operands rounded to it, is computed in float32, and
+       its result rounded; see `LowArithmetic`.
 
     Raises:
         MemoryError: two values and what is still to be read do not fit.
@@ -95,8 +104,17 @@ def measure_programs(
         nodes=nodes,
         first_beyond=first,
         not_finite=run.not_finite(output_names),
+        first_inf=run.first_inf,
+        first_nan=run.first_nan,
+        accumulate=_accumulation(truncated.arithmetic),
         seconds=time.perf_counter() - start,
     )
+
+
+def _accumulation(arithmetic: LowArithmetic | None) -> str | None:
+    if arithmetic is None:
+        return None
+    return "low" if arithmetic.accumulates_low else "float32"
 
 
 def same_nodes(original: GraphModule, other: GraphModule) -> dict[str, str]:
@@ -158,6 +176,9 @@ class _Lockstep:
         self.found: dict[str, Compared] = defaultdict(Compared)
         self.outputs: list[Compared] = []
         self.finiteness = Finiteness()
+        self.first_inf: str | None = None
+        self.first_nan: str | None = None
+        self.ranges: dict[str, ValueRange] = {}
 
     def _is_compared(self, step: Step) -> bool:
         """A cast back to the wide dtype says nothing that its operand does not."""
@@ -186,8 +207,18 @@ class _Lockstep:
             theirs = only_read(original, self.theirs.values[original])
             found.compare(theirs, only_read(original, value), self.tolerance)
             found.after = self._made(original)
+            self._see_range(self.mark_of[step.node], theirs)
             self.theirs.done(original)
         self.mine.keep(step.node, value)
+
+    def _see_range(self, name: str, theirs: Any) -> None:
+        """Notes how the low type would hold an original value."""
+        arithmetic = self.truncated.arithmetic
+        if arithmetic is None or name in self.ranges:
+            return
+        seen = magnitudes(theirs, arithmetic.dtype)
+        if seen is not None:
+            self.ranges[name] = seen
 
     def _compare_output(self, mine: Any, theirs: Any) -> Compared:
         found = Compared()
@@ -254,7 +285,8 @@ class _Lockstep:
             self._note(step, "random or unset: both programs are given the same values")
             return cast(self.theirs.values[original], dtype or _recorded_dtype(step))
         args, kwargs = self._as_engine(step, args, kwargs)
-        value = self.mine.compute(step, args, kwargs)
+        value = self._computed(step, args, kwargs)
+        self._note_not_finite(step, original, value)
         if isinstance(value, Missing):
             value = self._run_widened(step, args, kwargs, value)
             return cast(value, dtype or _recorded_dtype(step))
@@ -268,6 +300,28 @@ class _Lockstep:
         if step.engine is not None:
             value = tree_map_only(torch.Tensor, _without_float64, value)
         return cast(value, dtype)
+
+    def _computed(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        arithmetic = self.truncated.arithmetic
+        low = step.mark in self.truncated.low and step.node.op == "call_function"
+        absent = any(isinstance(leaf, Missing) for leaf in tree_leaves((args, kwargs)))
+        if arithmetic is None or not low or absent:
+            return self.mine.compute(step, args, kwargs)
+
+        def compute(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            return self.mine.compute(step, args, kwargs)
+
+        return arithmetic.value(step.node, args, kwargs, compute)
+
+    def _note_not_finite(self, step: Step, original: Node | None, value: Any) -> None:
+        """Notes the first inf and the first nan that the original does not have there."""
+        if self.truncated.arithmetic is None or original is None:
+            return
+        mine, theirs = count(value), count(self.theirs.values[original])
+        if mine.infinite > theirs.infinite and self.first_inf is None:
+            self.first_inf = self.mark_of[step.node]
+        if mine.nan > theirs.nan and self.first_nan is None:
+            self.first_nan = self.mark_of[step.node]
 
     def _engine_dtype(self, step: Step) -> Dtype:
         """Returns the dtype that an engine gives a value although the graph says another."""
@@ -326,7 +380,8 @@ class _Lockstep:
 
     def row(self, name: str) -> NodeError:
         if name in self.found:
-            return self.found[name].row(name)
+            row = self.found[name].row(name)
+            return msgspec.structs.replace(row, range=self.ranges.get(name))
         known = name in self.truncated.same_node
         why = "no output needs it" if known else "the original program has no such node"
         return NodeError(name=name, agreement=Agreement.NOT_COMPARED, note=why)

@@ -104,6 +104,8 @@ class Measure(Message, frozen=True, kw_only=True):
     atol: float = DEFAULT_ATOL
     """A float may differ by `atol + rtol * |original|`."""
     rtol: float = DEFAULT_RTOL
+    accumulate_low: bool = False
+    """Add up in the low type of the policy too, and not in float32."""
 
 
 CURE_SECONDS = 120.0

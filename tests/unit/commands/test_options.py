@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,15 @@ from click.testing import CliRunner
 
 from trtdbg.commands.options import Choices, analysis_options, parse_target
 from trtdbg.errors import UsageError
-from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.policy import (
+    KeepRule,
+    Partitioner,
+    Precision,
+    Settings,
+    Timing,
+    TruncationPolicy,
+    VerdictSource,
+)
 from trtdbg.worker.messages import Job
 
 
@@ -145,8 +154,42 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         "partitioner": '"fast"',
         "torch_executed_ops": '["aten.mul.Tensor"]',
         "optimization_level": 1,
+        "autocast_low_precision_type": '"float16"',
+        "autocast_excluded_nodes": '["^norm"]',
+        "autocast_excluded_ops": '["torch.ops.aten.softmax.int"]',
+        "autocast_max_output_threshold": 64.0,
+        "autocast_max_depth_of_reduction": 8,
+        "autocast_calibration_file": '"inputs.pt"',
     }
     lines = [f"{name} = {values.get(name, 'true')}" for name in Settings.__struct_fields__]
     settings = choose("--settings", toml(tmp_path, "\n".join(lines))).settings
     assert settings.use_fp32_acc
+    assert settings.autocast_excluded_nodes == ("^norm",)
     assert settings.torch_executed_ops == ("torch.ops.aten.mul.Tensor",)
+
+
+def test_a_low_precision_and_what_it_keeps_are_flags(tmp_path: Path) -> None:
+    policy = choose(
+        *("--timing", "late", "--low", "bfloat16", "--keep-nodes", "exp,mul_1"),
+        *("--keep-modules", "norm", "--keep-modules", "layers.0"),
+        *("--keep-operators", "aten.exp.default", "--keep-rules", "range"),
+    ).policy
+    assert policy.precision is Precision.BFLOAT16
+    assert policy.keep_nodes == ("exp", "mul_1")
+    assert policy.keep_modules == ("norm", "layers.0")
+    assert policy.keep_operators == ("aten.exp.default",)
+    assert policy.keep_rules == (KeepRule.RANGE,)
+    assert choose(*shlex.split(policy.flags())).policy == policy
+    found = toml(tmp_path, 'precision = "float16"\nkeep_rules = []\nkeep_measured = ["exp"]')
+    policy = choose("--policy", found).policy
+    assert (policy.precision, policy.keep_rules) == (Precision.FLOAT16, ())
+    assert policy.keep_measured == ("exp",)
+    assert choose().policy.precision is Precision.NONE
+
+
+@pytest.mark.parametrize(
+    "flags", [("--low", "float8"), ("--keep-rules", "luck"), ("--keep-modules", "(")]
+)
+def test_a_low_precision_that_makes_no_sense_is_refused(flags: tuple[str, str]) -> None:
+    with pytest.raises((UsageError, click.UsageError)):
+        choose(*flags)
