@@ -201,11 +201,9 @@ class CastLedger:
             return
         into = any(is_engine(user) for user in cast.users)
         direction = Direction.INTO_ENGINE if into else Direction.OUT_OF_ENGINE
-        readers = list(cast.users)
-        asked_by = tuple(dict.fromkeys(map(self._reader_name, readers)))
-        self.ledger[(cast, dtype)] = self._record(
-            value, value.meta["val"].dtype, dtype, direction, readers, asked_by
-        )
+        asked_by = tuple(dict.fromkeys(map(self._reader_name, cast.users)))
+        given = value.meta["val"].dtype
+        self.ledger[(cast, dtype)] = self._record(value, given, dtype, direction, asked_by)
 
     def _record(
         self,
