@@ -15,6 +15,7 @@ import msgspec
 
 from trtdbg.analysis import by_place, changes, summary
 from trtdbg.analysis.names import find_node
+from trtdbg.analysis.redaction import redacted
 from trtdbg.errors import UsageError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs import report_pages, sections
@@ -193,17 +194,26 @@ class Model:
         built = self._ask(Build, save=folder)
         return Model(self.path, self.policy, self.settings, self._worker, built)
 
-    def save(self, path: str | Path, *, force: bool = False) -> None:
+    def save(
+        self, path: str | Path, *, force: bool = False, redact: bool | str = False
+    ) -> None:
         """Writes the report as .json, .md or .html, by the ending of `path`.
+
+        Args:
+            path: the file.
+            force: replace a file that exists.
+            redact: leave out source text, paths and values of constants; "names" makes names
+                of modules numbers too.
 
         Raises:
             UsageError: the ending is none of these.
             OutputError: the file exists and `force` is off, or it cannot be written.
         """
+        shown = redacted(self.report, modules=redact == "names") if redact else self.report
         makers = {
-            ".json": lambda: encode([self.report]),
-            ".md": lambda: report_pages.markdown([self.report]).encode(),
-            ".html": lambda: report_pages.page([self.report]).encode(),
+            ".json": lambda: encode([shown]),
+            ".md": lambda: report_pages.markdown([shown]).encode(),
+            ".html": lambda: report_pages.page([shown]).encode(),
         }
         make = makers.get(Path(path).suffix.lower())
         if make is None:

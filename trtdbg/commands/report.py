@@ -13,6 +13,7 @@ import msgspec
 
 from trtdbg.analysis import bisect, by_place, trace
 from trtdbg.analysis.changes import what_changed
+from trtdbg.analysis.redaction import redacted, redacted_failure
 from trtdbg.analysis.summary import headline
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
@@ -30,7 +31,7 @@ from trtdbg.commands.watching import Watcher
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import Entry
-from trtdbg.records import Report
+from trtdbg.records import FailedReport, Report
 
 
 def _reason_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
@@ -78,6 +79,23 @@ class Questions:
         """
         traced = [trace.lines(report, name) for name in self.traces]
         return traced + [bisect.lines(report, name) for name in self.bisections]
+
+
+@dataclass(frozen=True)
+class Redaction:
+    """Whether a report may leave the house."""
+
+    on: bool = False
+    names: bool = False
+    """Whether names of modules become numbers."""
+
+    def applied(self, report: Report) -> Report:
+        """Returns a report with what is to be left out left out."""
+        return redacted(report, modules=self.names) if self.on else report
+
+    def failure(self, entry: FailedReport) -> FailedReport:
+        """Returns why there is no report, without what is to be left out."""
+        return redacted_failure(entry) if self.on else entry
 
 
 class Format(StrEnum):
@@ -184,6 +202,16 @@ def _node_data(reports: Sequence[Report]) -> str:
     "operators, engines, refusals, casts, dtypes, and with --numerics the share of the error.",
 )
 @click.option(
+    "--redact",
+    is_flag=True,
+    help="Leave out source text, paths and values of constants, in every output.",
+)
+@click.option(
+    "--redact-names",
+    is_flag=True,
+    help="The same, and names of modules become numbers.",
+)
+@click.option(
     "--watch",
     is_flag=True,
     help="Analyse again whenever MODEL changes, and say what changed, until Ctrl-C.",
@@ -236,6 +264,8 @@ def command(
     kind: str,
     output: str | None,
     places: tuple[str, ...],
+    redact: bool,
+    redact_names: bool,
     watch: bool,
     measured: shared.Run | None,
     cures: bool,
@@ -266,6 +296,7 @@ def command(
         json_to=json_to,
         force=force,
         watch=watch,
+        redaction=Redaction(redact or redact_names, redact_names),
     )
 
 
@@ -281,12 +312,16 @@ def run(
     json_to: str | None = None,
     force: bool = False,
     watch: bool = False,
+    redaction: Redaction | None = None,
 ) -> ExitCode:
     """Reports on each model, run too if `measured` says how.
 
     Returns 4 where lowering or partitioning failed.
     """
     asked = questions or Questions()
+    hidden = redaction or Redaction()
+    if hidden.on and (asked.traces or asked.bisections):
+        raise UsageError("--trace and --bisect quote the source", remedy="leave --redact out")
     shown = page or Page()
     shown.check(models, asked, json_to, force=force)
     if json_to == "-" and (asked.traces or asked.bisections):
@@ -316,13 +351,14 @@ def run(
         if asked.block_sizes:
             report = shared.try_block_sizes(shell, model, choices, report)
         answers[:] = asked.answers(report)
-        return asked.with_places(report) if asked.places else report
+        report = asked.with_places(report) if asked.places else report
+        return hidden.applied(report)
 
     good: dict[_Place, Report] = {}
 
     def entries_of(model: str) -> Iterator[Entry]:
         for entry in shared.each_program(shell, (model,), choices, analyse):
-            yield entry
+            yield hidden.failure(entry) if isinstance(entry, FailedReport) else entry
             if shared.is_good(entry):
                 good[model, entry.model.program] = entry
 

@@ -57,8 +57,8 @@ _OPTIONS: Final = (
         "--input-values",
         metavar="FILE",
         callback=utf8,
-        help="Values to run on: a .pt file (a tensor, tuple or dict) or an .npz; --inputs "
-        "FILE is the same.  [default: the model's example inputs]",
+        help="Values to run on: a .pt file (a tensor, tuple or dict) or an .npz.  "
+        "[default: the model's example inputs]",
     ),
     _option(
         "--seed",

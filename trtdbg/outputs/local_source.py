@@ -56,7 +56,7 @@ def remarks(rows: Iterable[LineRow], root: Path | None = None) -> list[str]:
     """Returns which files are not on this machine, and which have changed since the export."""
     by_file: dict[str, list[LineRow]] = {}
     for row in rows:
-        if row.file is not None:
+        if row.file is not None and row.code is not None:
             by_file.setdefault(row.file, []).append(row)
     found = []
     for file, lines in by_file.items():

@@ -24,6 +24,7 @@ from trtdbg.compat.patches import absent_patches
 from trtdbg.errors import StageError, UnavailableError, UsageError
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import first_line, recorded_dtype
+from trtdbg.graphs.operator_names import check_operators
 from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     Binding,
@@ -115,6 +116,7 @@ class Session:
         self.environment = host.describe()
         self._target = host.resolve_target(job.target, self.environment)
         self._loaded = loaded or opened(job)
+        check_operators(job.settings.torch_executed_ops, self._loaded.program.graph)
         self._trusted = job.access.trust
         self._exported: dict[str, Dtype] = {
             node.name: recorded_dtype(node) for node in self._loaded.program.graph.nodes

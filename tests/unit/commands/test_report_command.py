@@ -286,3 +286,19 @@ def test_by_line_and_by_module_fill_the_records_and_replace_the_tables(model: st
     invoke(shell, model, "--by", "line")
     assert "island.py:41" in shell.stdout
     assert "Modules" not in shell.stdout
+
+
+def test_redact_reaches_every_output_and_the_models_that_fail(
+    model: str, other: str, tmp_path: Path
+) -> None:
+    answers = {model: canned.UPSTREAM, other: WorkerError(f"cannot read {other}")}
+    shell = FakeShell(answers)
+    page, records = tmp_path / "page.html", tmp_path / "records.json"
+    arguments = [model, other, "--redact", "--by", "line", "--json", str(records)]
+    invoke(shell, *arguments, "--format", "html", "-o", str(page))
+    for text in (page.read_text(), records.read_text()):
+        assert "x.double()" not in text
+        assert "island.p" not in text
+        assert str(tmp_path) not in text
+    with pytest.raises(UsageError, match="quote the source"):
+        invoke(shell, model, "--redact", "--trace", "sin")
