@@ -30,6 +30,7 @@ NEEDS_TIME = (
 
 # A test that builds an engine builds it; the tests of the cache give it a folder of their own.
 os.environ["TRTDBG_ENGINE_CACHE_MIB"] = "0"
+os.environ["TRTDBG_ANALYSIS_CACHE_MIB"] = "0"
 
 
 def pytest_addoption(parser):

@@ -22,6 +22,7 @@ def open(
     trust: bool = False,
     imports: Iterable[str] = (),
     program: str | None = None,
+    cache: bool = True,
 ) -> Any:
     """Returns a `trtdbg.api.Model`: a .pt2 file, or a report that was saved as .json.
 
@@ -35,6 +36,8 @@ def open(
         trust: open a file that could run code, which is refused otherwise, and let it.
         program: which program of a file that holds several; None is `model`, or the only one.
         imports: modules, or .py files, that register custom operators.
+        cache: take analyses of the same file, policy, settings and versions that were made
+            before; False makes them anew.
 
     Raises:
         trtdbg.errors.UsageError: there is no such file.
@@ -42,7 +45,7 @@ def open(
     """
     # By name, so that `import trtdbg` costs nothing and no module reaches another over it.
     return importlib.import_module("trtdbg.api").open_model(
-        path, policy, settings, trust, imports, program
+        path, policy, settings, trust, imports, program, cache
     )
 
 

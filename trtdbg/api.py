@@ -16,6 +16,7 @@ import msgspec
 from trtdbg.analysis import by_place, changes, summary
 from trtdbg.analysis.names import find_node
 from trtdbg.analysis.redaction import redacted
+from trtdbg.cache.client import CachingClient
 from trtdbg.errors import UsageError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs import report_pages, sections
@@ -35,7 +36,6 @@ from trtdbg.records import (
     Report,
     WhatChanged,
 )
-from trtdbg.worker.client import Client
 from trtdbg.worker.messages import Access, Analyze, Build, Job
 
 Item = TypeVar("Item")
@@ -60,10 +60,10 @@ class Rows(tuple[Item, ...]):
 class Worker:
     """The worker process that models of one file share; it ends with the last of them."""
 
-    def __init__(self, access: Access) -> None:
-        """Prepares it; it starts with the first request."""
+    def __init__(self, access: Access, *, cache: bool = True) -> None:
+        """Prepares it; it starts with the first request that no cache answers."""
         self.access = access
-        self.client = Client()
+        self.client = CachingClient(read=cache)
         weakref.finalize(self, self.client.close)
 
 
@@ -310,7 +310,8 @@ def open_model(
     settings: Settings,
     trust: bool,
     imports: Iterable[str],
-    program: str | None,
+    program: str | None = None,
+    cache: bool = True,
 ) -> Model:
     """Returns a model or a saved report; see `trtdbg.open`."""
     name = str(path)
@@ -320,4 +321,4 @@ def open_model(
     if not Path(name).is_file():
         raise UsageError(f"there is no file {name}", remedy="name a .pt2 file or a report")
     access = Access(program=program, trust=trust, imports=tuple(imports))
-    return Model(name, policy, settings, Worker(access))
+    return Model(name, policy, settings, Worker(access, cache=cache))

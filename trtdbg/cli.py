@@ -42,12 +42,21 @@ from trtdbg.errors import (
 from trtdbg.plain import one_line, shortened, visible, without_commands
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.viewing import Viewing
-from trtdbg.worker.messages import Access, Ask, Log, LogLevel, News, Progress, Reply
+from trtdbg.worker.messages import (
+    Access,
+    Ask,
+    Log,
+    LogLevel,
+    News,
+    Progress,
+    Recalled,
+    Reply,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from trtdbg.worker.client import Client
+    from trtdbg.cache.client import CachingClient
 
 COMMANDS: Final = {
     "report": "Engines, dtypes, verdicts and findings of models, as tables or JSON.",
@@ -58,6 +67,7 @@ COMMANDS: Final = {
     "compare": "Several policies side by side: engines, casts, builds, run times.",
     "serve": "The terminal UI in a browser.",
     "explain": "What a finding means, its cause and cure.",
+    "cache": "What is kept of earlier analyses and builds: look, bound, clear.",
     "doctor": "Versions, GPU, and what this machine can do.",
 }
 """Commands with their line in `--help`; each is a module of `trtdbg.commands`."""
@@ -163,18 +173,20 @@ class Terminal:
         self.verbose = False
         self.terminated = False
         """Whether SIGTERM came."""
-        self._client: Client | None = None
+        self._client: CachingClient | None = None
+        self._recalled: list[float] = []
+        """When the answers were made that were not made now."""
         self._console: Console | None = None
         self._subject = ""
         self._status = ""
         self._lock = threading.RLock()
 
     def submit(self, request: Ask) -> Future[Reply]:
-        """Sends a request to the worker, which the first one starts."""
+        """Sends a request to the worker, which starts with what no cache holds."""
         if self._client is None:
-            from trtdbg.worker.client import Client
+            from trtdbg.cache.client import CachingClient
 
-            self._client = Client(self._heard)
+            self._client = CachingClient(self._heard)
         return self._client.submit(request)
 
     def working_on(self, subject: str) -> None:
@@ -293,6 +305,8 @@ class Terminal:
     def close(self, *, kill: bool) -> None:
         """Ends the worker and clears the status line."""
         self._set_status("")
+        if self._recalled and not kill:
+            self.note(recalled_line(self._recalled))
         if self._client is None:
             return
         if kill:
@@ -306,6 +320,9 @@ class Terminal:
                 self.note(event.text)
             elif self.verbose:
                 self._line(f"{event.source} {event.level.value}: {event.text}")
+            return
+        if isinstance(event, Recalled):
+            self._recalled.append(event.made)
             return
         if not isinstance(event, Progress):
             return
@@ -337,6 +354,18 @@ class Terminal:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(text)
             sys.stderr.flush()
+
+
+def recalled_line(made: Sequence[float]) -> str:
+    """Returns the line that says that answers are from the cache.
+
+    Args:
+        made: when they were made, in seconds since 1970.
+    """
+    if len(made) > 1:
+        return f"{len(made)} analyses are from the cache; --no-cache makes them anew"
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(made[0]))
+    return f"from the cache, analysed {when}; --no-cache analyses anew"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -39,3 +39,5 @@ class Viewing(msgspec.Struct, frozen=True):
     """Path of a TOML file with other keys."""
     look: Look | None = None
     picture: Picture | None = None
+    cache: bool = True
+    """Whether reports that were made before are shown."""

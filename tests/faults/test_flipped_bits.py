@@ -51,7 +51,7 @@ def built() -> tuple[Any, list[str]]:
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("trtdbg.session.sealed")
+    logger = logging.getLogger("trtdbg.sealed")
     logger.addHandler(handler)
     try:
         session = Session(Job(model=str(SAMPLE), settings=Settings()), lambda event: None)

@@ -70,7 +70,7 @@ class FakeClient:
 @pytest.fixture(autouse=True)
 def fake_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeClient]:
     FakeClient.made = []
-    monkeypatch.setattr("trtdbg.worker.client.Client", FakeClient)
+    monkeypatch.setattr("trtdbg.cache.client.CachingClient", FakeClient)
     monkeypatch.setattr(FakeClient, "answer", canned.UPSTREAM)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return FakeClient

@@ -7,6 +7,7 @@ machine. Whatever happens to the worker, it returns a row.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -18,6 +19,7 @@ from trtdbg.analysis.comparison import (
     row_of,
     without_figures,
 )
+from trtdbg.cache.client import CachingClient
 from trtdbg.errors import TrtdbgError, UnavailableError
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import Report
@@ -30,6 +32,7 @@ from trtdbg.worker.messages import (
     Build,
     Job,
     Measure,
+    News,
 )
 
 
@@ -66,11 +69,17 @@ def compare_row(task: Task) -> Row:
     allow_children()
     try:
         limit = task.job.access.time_limit
-        with Conversation(limit, started=started, handler=task.handler) as worker:
+        with Conversation(
+            limit, started=started, handler=task.handler, make_client=_caching
+        ) as worker:
             row = _made(task, worker)
     except TrtdbgError as error:
         row = failed_row(task, error)
     return msgspec.structs.replace(row, seconds=time.monotonic() - started)
+
+
+def _caching(heard: Callable[[News], None], handler: str) -> CachingClient:
+    return CachingClient(heard, handler=handler)
 
 
 def failed_row(task: Task, error: TrtdbgError) -> Row:
@@ -93,10 +102,10 @@ def _made(task: Task, worker: Conversation) -> Row:
             report = ask(Build(job=job, policy=task.policy, cache=task.cache))
             totals = build_totals(report)
         except UnavailableError as error:
-            report = ask(Analyze(job=job, policy=task.policy))
+            report = ask(Analyze(job=job, policy=task.policy, anew=not task.cache))
             totals = no_builds(report, error.message)
     else:
-        report = ask(Analyze(job=job, policy=task.policy))
+        report = ask(Analyze(job=job, policy=task.policy, anew=not task.cache))
     if task.numbers is not None:
         how = msgspec.structs.asdict(task.numbers)
         report = ask(Measure(job=job, policy=task.policy, **how))

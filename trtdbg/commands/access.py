@@ -48,7 +48,7 @@ def _memory_limit(text: str) -> int:
     return size
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, flag: str = "--memory-limit") -> int:
     """Returns the bytes that 8G, 500M, 1.5GiB or 4096 mean; letters count in 1024.
 
     Raises:
@@ -58,7 +58,7 @@ def parse_size(text: str) -> int:
     power = "bkmgt".index((match["unit"] or "b").lower()) if match else 0
     size = int(float(match["number"]) * 1024**power) if match else 0
     if not size:
-        raise UsageError(f"--memory-limit: {text!r} is not a size", remedy="write it like 8G")
+        raise UsageError(f"{flag}: {text!r} is not a size", remedy="write it like 8G")
     return size
 
 

@@ -40,12 +40,6 @@ from trtdbg.worker.messages import Build
     callback=utf8,
     help="Write the engines and a manifest into DIR; with several models, into a folder each.",
 )
-@click.option(
-    "--no-cache",
-    is_flag=True,
-    help="Build every engine anew; otherwise one that was built of the same graph, constants, "
-    "TensorRT and target is taken from the cache.",
-)
 @click.option("--layers", is_flag=True, help="Show every layer of each engine's network.")
 @click.option(
     "--runs",
@@ -66,7 +60,6 @@ def command(
     models: tuple[str, ...],
     choices: Choices,
     save: str | None,
-    no_cache: bool,
     layers: bool,
     runs: int,
     where: Where,
@@ -83,7 +76,6 @@ def command(
         models,
         choices,
         save=save,
-        cache=not no_cache,
         layers=layers,
         runs=runs,
         where=where,
@@ -98,7 +90,6 @@ def run(
     choices: Choices,
     *,
     save: str | None = None,
-    cache: bool = True,
     layers: bool = False,
     runs: int = 0,
     where: Where = HERE,
@@ -115,7 +106,7 @@ def run(
             job=where.job(shared.job(model, choices)),
             policy=choices.policy,
             save=None if folder is None else where.path(folder),
-            cache=cache,
+            cache=choices.cache,
             runs=runs,
         )
         for model, folder in zip(models, _save_folders(models, save), strict=True)

@@ -48,7 +48,6 @@ class Making:
     """How and where rows are made."""
 
     build: bool = True
-    cache: bool = True
     where: Where = HERE
     resume: str | None = None
     """File that keeps finished rows."""
@@ -59,12 +58,6 @@ class Making:
 @analysis_options
 @numerics_options
 @click.option("--no-build", is_flag=True, help="Analyse alone, which takes seconds a row.")
-@click.option(
-    "--no-cache",
-    is_flag=True,
-    help="Build every engine anew; otherwise one that was built before is taken from the "
-    "cache, with the seconds that it took then, and marked.",
-)
 @click.option(
     "--html",
     "html_to",
@@ -89,7 +82,6 @@ def command(
     choices: Choices,
     measured: shared.Run | None,
     no_build: bool,
-    no_cache: bool,
     html_to: str | None,
     where: Where,
     resume: str | None,
@@ -104,11 +96,7 @@ def command(
     Every row has a worker process of its own: a crash, or more than --memory-limit or
     --time-limit, costs that row alone.
     """
-    if no_build and no_cache:
-        raise UsageError(
-            "--no-cache is about builds, and --no-build makes none", remedy="leave one out"
-        )
-    making = Making(not no_build, not no_cache, where, resume)
+    making = Making(not no_build, where, resume)
     return run(
         shell,
         words,
@@ -227,7 +215,7 @@ def _task(
         policy=named.policy,
         job=making.where.job(shared.job(model, choices)),
         build=making.build,
-        cache=making.cache,
+        cache=choices.cache,
         numbers=numbers,
     )
 

@@ -83,7 +83,7 @@ def analyse(shell: Shell, model: str, choices: Choices, run: Run | None = None) 
         work = job(model, choices)
         if run is not None:
             return ask(shell, run.request(work, choices.policy))
-        return ask(shell, Analyze(job=work, policy=choices.policy))
+        return ask(shell, Analyze(job=work, policy=choices.policy, anew=not choices.cache))
     if run is not None:
         raise UsageError(
             f"--numerics does not go with the saved report {model}, which holds no program",
@@ -139,6 +139,7 @@ def weigh(
         consequences=consequences,
         suggestion=suggestion,
         cures=cures,
+        anew=not choices.cache,
     )
     return ask(shell, request)
 

@@ -90,6 +90,7 @@ def command(
         keys=keys,
         look=None if look is None else Look(look),
         picture=_picture(screenshot, press, size, force),
+        cache=choices.cache,
     )
     return run(shell, model, choices, viewing)
 

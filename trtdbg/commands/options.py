@@ -76,6 +76,8 @@ class Choices:
     """How far the files are trusted, and what the worker may take."""
     given: tuple[str, ...] = ()
     """The options that stand on the command line."""
+    cache: bool = True
+    """Whether what was made of the same before is taken from the caches."""
 
 
 class SectionedOption(click.Option):
@@ -254,6 +256,12 @@ _ANALYSIS_OPTIONS: Final = (
         help="A module, or a .py file, that registers custom operators; can be repeated.",
     ),
     _access(
+        "--no-cache",
+        is_flag=True,
+        help="Analyse and build anew; otherwise what was made of the same file, policy, "
+        "settings and versions before is taken from the cache (`trtdbg cache`).",
+    ),
+    _access(
         "--memory-limit",
         metavar="SIZE",
         help="End the worker when it holds more memory, like 8G or 500M.  [default: no limit]",
@@ -301,7 +309,7 @@ _ANALYSIS_NAMES: Final = (
     "as_compiled",
     "settings_file",
     "target",
-    *("program", "trust", "import", "memory_limit", "time_limit", "load_limit"),
+    *("program", "trust", "import", "no_cache", "memory_limit", "time_limit", "load_limit"),
 )
 
 
@@ -380,7 +388,8 @@ def make_choices(raw: dict[str, Any]) -> Choices:
         target=_make_target(raw, project),
         probe_seconds=probe_seconds,
         access=make_access(raw),
-        given=given,
+        given=tuple(name for name in given if name != "no_cache"),
+        cache=not raw.get("no_cache"),
     )
 
 

@@ -8,22 +8,13 @@ room for new ones.
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
-from typing import Final
 
 import msgspec
-import platformdirs
 
-from trtdbg.errors import UsageError
+from trtdbg import sealed
+from trtdbg.cache.places import ENGINES, used
 from trtdbg.records import BuildRecord, BuildStatus
-from trtdbg.session import sealed
-
-LIMIT_VARIABLE: Final = "TRTDBG_ENGINE_CACHE_MIB"
-"""Names the environment variable that bounds the cache; 0 turns it off."""
-
-_USUAL_MIB: Final = 2048
-_SUFFIX: Final = ".engine"
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -41,8 +32,7 @@ class EngineCache:
         Raises:
             UsageError: the variable that bounds the cache holds no number.
         """
-        self._limit = _limit()
-        self._folder = Path(platformdirs.user_cache_dir("trtdbg")) / "engines"
+        self._limit = ENGINES.limit() or 0
 
     def find(self, fingerprint: str) -> tuple[BuildRecord, bytes] | None:
         """Returns the record and the engine built of the same; None if there is none.
@@ -64,8 +54,7 @@ class EngineCache:
         if entry.fingerprint != fingerprint:
             sealed.refuse(path, "holds another engine")
             return None
-        with contextlib.suppress(OSError):
-            os.utime(path)  # What was used last is dropped last.
+        used(path)
         return msgspec.structs.replace(entry.build, cached=True), entry.serialized
 
     def keep(self, fingerprint: str, build: BuildRecord, serialized: bytes) -> None:
@@ -75,39 +64,7 @@ class EngineCache:
         entry = _Entry(fingerprint=fingerprint, build=build, serialized=serialized)
         with contextlib.suppress(OSError):
             sealed.write(self._path(fingerprint), msgspec.msgpack.encode(entry))
-            self._make_room()
+            ENGINES.make_room()
 
     def _path(self, fingerprint: str) -> Path:
-        return self._folder / f"{fingerprint}{_SUFFIX}"
-
-    def _make_room(self) -> None:
-        """Removes the engines longest unused until the rest fits the bound."""
-        kept = []
-        for path in self._folder.glob(f"*{_SUFFIX}"):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                kept.append((status.st_mtime_ns, status.st_size, path))
-        held = sum(size for _, size, _ in kept)
-        for _, size, path in sorted(kept)[:-1]:
-            if held <= self._limit:
-                return
-            _remove(path)
-            held -= size
-
-
-def _limit() -> int:
-    """Returns the most bytes that the cache may hold."""
-    said = os.environ.get(LIMIT_VARIABLE, "").strip()
-    if not said:
-        return _USUAL_MIB << 20
-    if not said.isdecimal():
-        raise UsageError(
-            f"{LIMIT_VARIABLE}={said} is no whole number of MiB",
-            remedy=f"unset it for {_USUAL_MIB}, or set 0 to keep no engines",
-        )
-    return int(said) << 20
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
+        return ENGINES.folder / f"{fingerprint}{ENGINES.suffix}"

@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from trtdbg import sealed
 from trtdbg.records import Dtype, Environment, Verdict
-from trtdbg.session import sealed
 from trtdbg.stages.probe import Answer, Memory
 from trtdbg.worker.messages import Lessons
 

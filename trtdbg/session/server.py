@@ -196,8 +196,8 @@ def _unpartitioned(job: Job) -> Job:
     return msgspec.structs.replace(job, settings=settings)
 
 
-_FileState = tuple[int, int] | None
-"""Modification time in nanoseconds and size in bytes; None if there is no such file."""
+_FileState = tuple[int, ...] | None
+"""What the file system says of a file, times in nanoseconds; None if there is no such file."""
 
 
 def serve(
@@ -404,4 +404,5 @@ def _file_state(path: str) -> _FileState:
         status = os.stat(native_path(path))
     except (OSError, ValueError):
         return None
-    return status.st_mtime_ns, status.st_size
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, *times

@@ -112,7 +112,8 @@ class Session:
         self._progress(LOAD_STAGE, job.model)
         host.prepare()
         for text in absent_patches():
-            emit(Log(source="trtdbg", level=LogLevel.WARNING, text=text))
+            level = LogLevel.WARNING
+            emit(Log(source="trtdbg", level=level, text=text, standing=True))
         self.environment = host.describe()
         self._target = host.resolve_target(job.target, self.environment)
         self._loaded = loaded or opened(job)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from trtdbg.errors import LimitError
 from trtdbg.worker.client import Client
@@ -21,11 +23,33 @@ class OutOfTimeError(LimitError):
     """The time of a conversation is over."""
 
 
+class Asker(Protocol):
+    """What a conversation needs of a client."""
+
+    def submit(self, request: Ask) -> Future[Reply]:
+        """Queues a request."""
+
+    def cancel(self) -> None:
+        """Ends the worker; what runs and waits fails."""
+
+    def close(self) -> None:
+        """Ends the worker for good."""
+
+
+MakeClient = Callable[[Callable[[News], None], str], Asker]
+"""Makes a client of what takes the worker's news, and the name of what answers there."""
+
+
 class Conversation:
     """A worker and the time that is left to ask it, as a context manager."""
 
     def __init__(
-        self, limit: float | None, *, started: float | None = None, handler: str = HANDLER
+        self,
+        limit: float | None,
+        *,
+        started: float | None = None,
+        handler: str = HANDLER,
+        make_client: MakeClient | None = None,
     ) -> None:
         """Prepares a worker, which starts with the first request.
 
@@ -33,11 +57,13 @@ class Conversation:
             limit: seconds for all requests together; None is no limit.
             started: when they began, by `time.monotonic`; None is now.
             handler: what answers in the worker process.
+            make_client: makes what asks it; None is a plain client.
         """
         self._limit = limit
         self._started = time.monotonic() if started is None else started
         self._stage = ""
-        self._client = Client(self._heard, _handler=handler)
+        made = make_client or (lambda heard, name: Client(heard, _handler=name))
+        self._client = made(self._heard, handler)
 
     def __enter__(self) -> Self:
         return self

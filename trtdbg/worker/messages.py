@@ -70,6 +70,8 @@ class Analyze(Message, frozen=True, kw_only=True):
 
     job: Job
     policy: TruncationPolicy
+    anew: bool = False
+    """Do not take an answer that was kept."""
 
 
 class Build(Message, frozen=True, kw_only=True):
@@ -125,6 +127,8 @@ class Weigh(Message, frozen=True, kw_only=True):
     """What was tried against each cause in this model, and helped."""
     seconds: float = CURE_SECONDS
     """After which no further cure is tried."""
+    anew: bool = False
+    """Do not take an answer that was kept."""
 
 
 class Reproduce(Message, frozen=True, kw_only=True):
@@ -219,6 +223,8 @@ class Log(Message, frozen=True, kw_only=True):
     """tensorrt, torch_tensorrt, torch, stdout or stderr."""
     level: LogLevel
     text: str
+    standing: bool = False
+    """It is about what is installed here, and would be said for the same model again."""
 
 
 class EngineBuilt(Message, frozen=True, kw_only=True):
@@ -228,14 +234,21 @@ class EngineBuilt(Message, frozen=True, kw_only=True):
     build: BuildRecord
 
 
+class Recalled(Message, frozen=True, kw_only=True):
+    """The answer that comes now is one that was kept; no worker says this."""
+
+    made: float
+    """When it was made, in seconds since 1970."""
+
+
 class Asking(Message, frozen=True, kw_only=True):
     """Which questions TensorRT is being asked now, by signature; none when it has answered."""
 
     questions: tuple[str, ...] = ()
 
 
-News = Progress | Log | EngineBuilt
-"""What a worker tells while it works on a request."""
+News = Progress | Log | EngineBuilt | Recalled
+"""What is told while a request is worked on."""
 
 
 class Done(Message, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import pytest
 from trtdbg.errors import UsageError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Report
-from trtdbg.session.engine_cache import LIMIT_VARIABLE, EngineCache
+from trtdbg.session.engine_cache import EngineCache
 from trtdbg.worker.messages import Build, Job
 
 BUILT = BuildRecord(status=BuildStatus.BUILT, seconds=1.5, bytes=3)
@@ -21,7 +21,7 @@ BUILT = BuildRecord(status=BuildStatus.BUILT, seconds=1.5, bytes=3)
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv(LIMIT_VARIABLE, "1")
+    monkeypatch.setenv("TRTDBG_ENGINE_CACHE_MIB", "1")
     return tmp_path / "trtdbg" / "engines"
 
 
@@ -71,9 +71,9 @@ def test_zero_turns_it_off_and_a_wrong_bound_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     EngineCache().keep("a", BUILT, b"abc")
-    monkeypatch.setenv(LIMIT_VARIABLE, "0")
+    monkeypatch.setenv("TRTDBG_ENGINE_CACHE_MIB", "0")
     assert EngineCache().find("a") is None
-    monkeypatch.setenv(LIMIT_VARIABLE, "much")
+    monkeypatch.setenv("TRTDBG_ENGINE_CACHE_MIB", "much")
     with pytest.raises(UsageError, match="much is no whole number of MiB"):
         EngineCache()
 

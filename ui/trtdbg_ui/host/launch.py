@@ -10,12 +10,12 @@ from typing import Final
 import msgspec
 
 from trtdbg import foreign
+from trtdbg.cache.client import CachingClient
 from trtdbg.errors import ExitCode, OutputError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.viewing import Viewing
-from trtdbg.worker.client import Client
 from trtdbg.worker.messages import Access, News, native_path
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.host.memory import Remembered, keep, recall
@@ -73,7 +73,7 @@ def run(
     if report is None and access.program is None:
         access, notice = _first_program(model, access)
         notices += [notice] if notice is not None else []
-    with _clients() as make_worker:
+    with _clients(read=viewing.cache and picture is None) as make_worker:
         app = TrtdbgApp(
             model,
             settings=settings,
@@ -119,12 +119,16 @@ _ENDED: Final = (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
 
 
 @contextlib.contextmanager
-def _clients() -> Iterator[Callable[[Callable[[News], None]], Client]]:
-    """Yields what makes a client; at the end no worker is left."""
-    clients: list[Client] = []
+def _clients(*, read: bool) -> Iterator[Callable[[Callable[[News], None]], CachingClient]]:
+    """Yields what makes a client; at the end no worker is left.
 
-    def make_worker(on_event: Callable[[News], None]) -> Client:
-        clients.append(Client(on_event))
+    Args:
+        read: Whether reports that were made before are shown.
+    """
+    clients: list[CachingClient] = []
+
+    def make_worker(on_event: Callable[[News], None]) -> CachingClient:
+        clients.append(CachingClient(on_event, read=read))
         return clients[-1]
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Protocol
@@ -21,6 +22,7 @@ from trtdbg.worker.messages import (
     LogLevel,
     Measure,
     Progress,
+    Recalled,
     Reply,
     Reproduce,
     Weigh,
@@ -79,6 +81,8 @@ class Conversation:
         self._desk = desk
         self._inbox = inbox
         self._clock = clock
+        self._recalled: float | None = None
+        """When the answer was made that comes now, if it was made before."""
 
     # Questions.
 
@@ -185,6 +189,9 @@ class Conversation:
         logs = [event for event in taken if isinstance(event, Log)]
         if logs:
             self._view.add_logs(logs)
+        for event in taken:
+            if isinstance(event, Recalled):
+                self._recalled = event.made
         activity = self._view.state.activity
         if activity is None:
             return
@@ -201,6 +208,7 @@ class Conversation:
         """Shows how a request ended, unless another runs by now."""
         if request is not self._desk.running:
             return
+        self._recalled = None
         self.hear()
         report, error = _outcome(future)
         if isinstance(request, Reproduce):
@@ -237,6 +245,8 @@ class Conversation:
         elif isinstance(request, Weigh):
             self._present(loaded, ())
             self._view.show_advice()
+        elif self._recalled is not None and self._view.state.loaded is None:
+            self._present(loaded, line((recalled_words(self._recalled), Tone.DIM)))
         else:
             self._present(loaded)
 
@@ -323,6 +333,16 @@ class Conversation:
         if activity is None or activity.key != fresh.key:
             return fresh
         return activity
+
+
+def recalled_words(made: float) -> str:
+    """Returns what is said of a report that was made before.
+
+    Args:
+        made: When, in seconds since 1970.
+    """
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(made))
+    return f"from the cache, analysed {when}; {key('analyse-again')} analyses anew"
 
 
 def unbuilt(report: Report) -> tuple[int, ...]:

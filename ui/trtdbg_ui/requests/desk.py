@@ -69,6 +69,7 @@ class Desk:
         self._known = {(r.settings, r.policy): Loaded(r) for r in reports}
         self._waiting: Choice | None = None
         self._queue: deque[Ask] = deque()
+        self._anew: set[Choice] = set()
         self.running: Ask | None = None
         self.errors: dict[Choice, str] = {}
         """Why a report is not known although it was asked for."""
@@ -118,7 +119,8 @@ class Desk:
         if choice in self._known or (self.running and _analyses(self.running, choice)):
             return
         if self.running is None:
-            self.submit(Analyze(job=self.job, policy=policy))
+            anew = choice in self._anew
+            self.submit(Analyze(job=self.job, policy=policy, anew=anew))
         else:
             self._waiting = choice
 
@@ -132,7 +134,8 @@ class Desk:
         self._queue.clear()
 
     def forget(self) -> None:
-        """Drops all reports, so that the next `ask` computes anew."""
+        """Drops all reports, so that the next `ask` computes them anew."""
+        self._anew.update(self._known)
         self._known.clear()
         self.errors.clear()
 
@@ -157,6 +160,7 @@ class Desk:
         old = self._known.get(choice)
         loaded = Loaded(report if old is None else kept(old.report, report))
         self._known[choice] = loaded
+        self._anew.discard(choice)
         self.errors.pop(choice, None)
         return loaded
 
@@ -194,7 +198,8 @@ class Desk:
         choice, self._waiting = self._waiting, None
         if choice is not None:
             settings, policy = choice
-            self.submit(Analyze(job=replace(self.job, settings=settings), policy=policy))
+            job, anew = replace(self.job, settings=settings), choice in self._anew
+            self.submit(Analyze(job=job, policy=policy, anew=anew))
         self._go_on()
 
     def _go_on(self) -> None:

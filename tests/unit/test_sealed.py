@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from trtdbg.session import sealed
+from trtdbg import sealed
 
 PAYLOAD = bytes(range(256)) * 3
 
@@ -19,7 +19,7 @@ def path(tmp_path):
 @pytest.fixture
 def said(caplog):
     # A worker in the same process, in another test, may have turned the logger elsewhere.
-    logger = logging.getLogger("trtdbg.session.sealed")
+    logger = logging.getLogger("trtdbg.sealed")
     logger.addHandler(caplog.handler)
     yield caplog
     logger.removeHandler(caplog.handler)

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,15 @@ def write(path: Path, payload: bytes) -> None:
     files.replace(path, _MARK + hashlib.sha256(payload).digest() + payload)
 
 
-def read(path: Path, *, say: bool = True) -> bytes | None:
+def _log(text: str) -> None:
+    _logger.warning("%s", text)
+
+
+Say = Callable[[str], object]
+"""Takes the line that says why a file is not used."""
+
+
+def read(path: Path, *, say: bool = True, tell: Say = _log) -> bytes | None:
     """Returns what `write` was given; None if there is no such file, or it is not whole.
 
     A file that is damaged, of another version, of another user or no plain file is not used,
@@ -36,17 +45,18 @@ def read(path: Path, *, say: bool = True) -> bytes | None:
 
     Args:
         path: of the file.
-        say: whether the log is told; not where the same file was just read.
+        say: whether anybody is told; not where the same file was just read.
+        tell: takes the line; by default it goes to the log.
     """
     payload, why = _opened(path)
     if why is not None and say:
-        refuse(path, why)
+        refuse(path, why, tell)
     return payload
 
 
-def refuse(path: Path, why: str) -> None:
-    """Says in the log that a file of the cache is not used, and removes it if it is ours."""
-    _logger.warning("%s %s: it is made anew", path, why)
+def refuse(path: Path, why: str, tell: Say = _log) -> None:
+    """Says that a file of the cache is not used, and removes it if it is ours."""
+    tell(f"{path} {why}: it is made anew")
     with contextlib.suppress(OSError):
         status = path.lstat()
         if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
