@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -16,11 +15,10 @@ from trtdbg.analysis.summary import broken_end, unasked_line
 from trtdbg.cache import analyses
 from trtdbg.cache.contents import State
 from trtdbg.cache.keys import Key, installed_now, key_of
-from trtdbg.errors import CancelledError, TrtdbgError
+from trtdbg.cache.places import ANALYSES
+from trtdbg.errors import CancelledError
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import Report
-from trtdbg.worker.client import Client
-from trtdbg.worker.deadline import HANDLER
 from trtdbg.worker.messages import (
     Analyze,
     Ask,
@@ -38,7 +36,8 @@ from trtdbg.worker.messages import (
     Weigh,
 )
 
-_logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from trtdbg.worker.client import Client
 
 AboutModel = Analyze | Attempt | Build | Measure | Reproduce | Weigh
 """What is asked of a session, which remembers it."""
@@ -57,19 +56,21 @@ class CachingClient:
         on_event: Callable[[News], None] | None = None,
         *,
         read: bool = True,
-        handler: str = HANDLER,
+        handler: str | None = None,
     ) -> None:
         """Prepares a client; nothing is started or read yet.
 
         Args:
             on_event: takes what the worker tells, and what of the cache is not used.
             read: whether answers are taken from the cache; new ones are kept in any case.
-            handler: what answers in the worker process.
+            handler: what answers in the worker process; None is trtdbg's own.
         """
         self._on_event = on_event
         self._read = read
-        self._client = Client(self._heard, _handler=handler)
+        self._handler = handler
+        self._made: Client | None = None
         self._lock = threading.Lock()
+        self._closed = False
         self._looking: set[Future[Reply]] = set()
         self._asked: dict[tuple[Job, TruncationPolicy], set[Ask]] = {}
         self._standing: list[Log] = []
@@ -92,11 +93,11 @@ class CachingClient:
         """Begins to spawn the worker; returns at once."""
         if self._installed is None:
             self._installed = installed_now()
-        self._client.start()
+        self._client().start()
 
     def submit(self, request: Ask) -> Future[Reply]:
         """Answers a request, from the cache if it holds the answer, else by the worker."""
-        key = key_of(request)
+        key = self._key(request)
         outer: Future[Reply] = Future()
         if key is None or not self._may_hold(request, key):
             self._ask_worker(request, key, outer)
@@ -111,16 +112,40 @@ class CachingClient:
     def cancel(self) -> None:
         """Kills the worker; what runs and waits fails with CancelledError at once."""
         self._abandon("cancelled")
-        self._client.cancel()
+        if self._made is not None:
+            self._made.cancel()
 
     def close(self) -> None:
         """Ends the worker; answers that it gave are kept by then. Idempotent."""
         self._abandon("cancelled, because the program ends")
-        self._client.close()
+        self._closed = True
+        if self._made is not None:
+            self._made.close()
+
+    def _client(self) -> Client:
+        """Returns the worker's client, imported when something is to be asked."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("this client is closed")
+            if self._made is None:
+                from trtdbg.worker.client import Client
+
+                name = {} if self._handler is None else {"_handler": self._handler}
+                self._made = Client(self._heard, **name)
+            return self._made
 
     def _may_hold(self, request: Ask, key: Key) -> bool:
         anew = isinstance(request, Analyze | Weigh) and request.anew
         return self._read and not anew and analyses.may_hold(key)
+
+    def _key(self, request: Ask) -> Key | None:
+        """Returns the key of an answer; None if it is neither kept nor looked up."""
+        if ANALYSES.limit() == 0:
+            return None
+        try:
+            return key_of(request)
+        except OSError:
+            return None
 
     def _abandon(self, message: str) -> None:
         with self._lock:
@@ -132,9 +157,9 @@ class CachingClient:
         """Answers from the cache, in a thread: a large file may have to be read for it."""
         try:
             found = analyses.find(key, self._warn)
-        except Exception:
+        except Exception as error:
             # Whatever is wrong with the cache, the worker can answer.
-            _logger.exception("the cache of analyses failed")
+            self._warn(_failure(error))
             found = None
         with self._lock:
             if outer not in self._looking:
@@ -164,11 +189,12 @@ class CachingClient:
                 outer.set_exception(error)
                 return
             answer = inner.result()
-            outer.set_result(answer)
+            # First, so that whoever has the answer may end the program.
             if keep is not None and isinstance(answer, Report):
                 self._keep(request, keep, answer, time.monotonic() - began)
+            outer.set_result(answer)
 
-        self._client.submit(request).add_done_callback(done)
+        self._client().submit(request).add_done_callback(done)
 
     def _is_pure(self, request: Ask) -> bool:
         """Returns whether the worker's answer will hold what is asked, and nothing else.
@@ -199,11 +225,12 @@ class CachingClient:
 
     def _keep(self, request: Ask, key: Key, report: Report, seconds: float) -> None:
         try:
-            if _is_complete(request, report, seconds) and key_of(request) == key:
+            if _is_complete(request, report, seconds) and self._key(request) == key:
                 seen_ns = self._first_seen[key.file]
                 analyses.keep(key, report, tuple(self._standing), seen_ns)
-        except TrtdbgError:
-            return
+        except Exception as error:
+            # Whatever is wrong with the cache, there is an answer.
+            self._warn(_failure(error))
 
     def _heard(self, event: News) -> None:
         if isinstance(event, Log) and event.standing:
@@ -216,6 +243,10 @@ class CachingClient:
     def _tell(self, event: News) -> None:
         if self._on_event is not None:
             self._on_event(event)
+
+
+def _failure(error: Exception) -> str:
+    return f"the cache of analyses failed ({type(error).__name__}: {error})"
 
 
 def _bare(request: AboutModel) -> AboutModel:

@@ -119,6 +119,7 @@ def run(
     caches = Caches(folder=str(root()), caches=tuple(_held(place) for place in chosen))
     if json_to != "-":
         shell.show(_table(caches))
+        shell.show(f"in {caches.folder}", wrap=False)
     if json_to is not None:
         shared.deliver(shell, [caches], json_to, force=force)
     return ExitCode.CLEAN
@@ -140,13 +141,19 @@ def _table(caches: Caches) -> Any:
     # rich is imported here so that --help stays fast.
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, caption=caches.folder, caption_justify="left")
+    table = Table(box=None, pad_edge=False)
     for title in ("cache", "holds", "files", "size", "at most"):
         table.add_column(title, justify="right" if title in ("files", "size") else "left")
     for held in caches.caches:
-        bound = "-" if held.bound is None else _size(held.bound) if held.bound else "kept off"
-        table.add_row(held.name, held.holds, str(held.files), _size(held.bytes), bound)
+        row = held.name, held.holds, str(held.files), _size(held.bytes), _most(held.bound)
+        table.add_row(*row)
     return table
+
+
+def _most(bound: int | None) -> str:
+    if bound is None:
+        return "20,000 answers"
+    return _size(bound) if bound else "nothing is kept"
 
 
 def _size(count: int) -> str:

@@ -94,7 +94,8 @@ def command(
     the timing of the flags (late) with each of --inputs, --constants, --computed switched.
 
     Every row has a worker process of its own: a crash, or more than --memory-limit or
-    --time-limit, costs that row alone.
+    --time-limit, costs that row alone. An engine from the cache is shown with the seconds that
+    it took then, and marked.
     """
     making = Making(not no_build, where, resume)
     return run(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def test_a_saved_report_cannot_be_built() -> None:
 def test_no_cache_asks_for_a_build_anew(model: str) -> None:
     for cache in (True, False):
         shell = FakeShell({model: canned.built(canned.UPSTREAM, canned.BUILT, canned.BUILT)})
-        build.run(shell, (model,), CHOICES, cache=cache)
+        build.run(shell, (model,), dataclasses.replace(CHOICES, cache=cache))
         (request,) = shell.requests
         assert isinstance(request, Build)
         assert request.cache is cache

@@ -260,7 +260,6 @@ def test_the_traceback_of_a_bug_is_kept(model: str, crew: FakeCrew) -> None:
         ("{model} latte", "neither a file nor a timing; did you mean late"),
         ("{model} late --timing early", "write early beside late"),
         ("{model} absent.toml", "cannot read absent.toml"),
-        ("{model} --no-build --no-cache", "leave one out"),
         ("{model} --jobs 2 --dask tcp://h:1", "leave one out"),
         ("{model} --seed 1", "add --numerics"),
         ("{model} --inputs float16", "is not a wide dtype"),
@@ -318,6 +317,7 @@ def test_help_says_what_is_compared_built_and_kept() -> None:
         "Without one every timing is compared, and the timing of the flags (late) with each",
         "Analyse alone",
         "with the seconds that it took then, and marked",
+        "Analyse and build anew",
         "Rows at a time on this machine",
         "make only those that it does not hold",
     ):

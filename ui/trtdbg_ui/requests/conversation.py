@@ -206,10 +206,10 @@ class Conversation:
 
     def settle(self, request: Ask, future: Answer) -> None:
         """Shows how a request ended, unless another runs by now."""
+        self.hear()
+        recalled, self._recalled = self._recalled, None
         if request is not self._desk.running:
             return
-        self._recalled = None
-        self.hear()
         report, error = _outcome(future)
         if isinstance(request, Reproduce):
             self._desk.free()
@@ -218,7 +218,7 @@ class Conversation:
         elif report is not None:
             loaded = self._desk.take(request, report)
             self._desk.free()
-            self._answered(request, loaded)
+            self._answered(request, loaded, recalled)
         elif error is None:
             self._desk.take_unfinished(request, self._finished(), cancelled=True)
             self._desk.free()
@@ -228,7 +228,7 @@ class Conversation:
             self._desk.free()
             self._failed(request, Failure.of(error))
 
-    def _answered(self, request: Ask, loaded: Loaded) -> None:
+    def _answered(self, request: Ask, loaded: Loaded, recalled: float | None) -> None:
         if not self._is_shown(request):
             # Somebody went on to another policy; this one waits for the way back.
             self._change(activity=self._activity())
@@ -245,8 +245,8 @@ class Conversation:
         elif isinstance(request, Weigh):
             self._present(loaded, ())
             self._view.show_advice()
-        elif self._recalled is not None and self._view.state.loaded is None:
-            self._present(loaded, line((recalled_words(self._recalled), Tone.DIM)))
+        elif recalled is not None and self._view.state.loaded is None:
+            self._present(loaded, line((recalled_words(recalled), Tone.DIM)))
         else:
             self._present(loaded)
 
