@@ -24,6 +24,9 @@ class FakeClient:
     asked: list[Any] = []  # noqa: RUF012
     closed = 0
 
+    def __init__(self, *, read: bool) -> None:
+        self.read = read
+
     def submit(self, request: Any) -> Future[Report]:
         self.asked.append(request)
         future: Future[Report] = Future()
@@ -37,7 +40,7 @@ class FakeClient:
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(api, "Client", FakeClient)
+    monkeypatch.setattr(api, "CachingClient", FakeClient)
     monkeypatch.setattr(FakeClient, "asked", [])
     monkeypatch.setattr(FakeClient, "closed", 0)
     path = tmp_path / "island.pt2"

@@ -56,7 +56,7 @@ def parts(request: Kept) -> Mapping[str, Any] | None:
 
     Left out are path and limits: they say where the file is, and when to give up. How long
     TensorRT may be asked counts as far as it is asked at all, since only complete answers are
-    kept.
+    kept. Modules are named by what they hold.
     """
     modules = imports.digest(request.job.access.imports)
     if modules is None:
@@ -65,8 +65,9 @@ def parts(request: Kept) -> Mapping[str, Any] | None:
     for name in ("anew", "seconds"):
         asked.pop(name, None)
     job = asked.pop("job")
-    for name in ("model", "access"):
-        del job[name]
+    del job["model"]
+    for name in ("imports", "memory_limit", "time_limit", "load_limit"):
+        del job["access"][name]
     job["probe_seconds"] = job["probe_seconds"] > 0
     return {
         "asked": asked,

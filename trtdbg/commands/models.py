@@ -110,7 +110,8 @@ def build(shell: Shell, model: str, choices: Choices) -> Report:
             f"--build does not go with the saved report {model}, which holds no program",
             remedy="give the .pt2 file",
         )
-    return ask(shell, Build(job=job(model, choices), policy=choices.policy))
+    work = job(model, choices)
+    return ask(shell, Build(job=work, policy=choices.policy, cache=choices.cache))
 
 
 def weigh(
@@ -160,7 +161,8 @@ def try_block_sizes(shell: Shell, model: str, choices: Choices, report: Report) 
     for size in sizes:
         settings = msgspec.structs.replace(choices.settings, min_block_size=size)
         chosen = dataclasses.replace(choices, settings=settings)
-        request = Analyze(job=job(model, chosen), policy=choices.policy)
+        work = job(model, chosen)
+        request = Analyze(job=work, policy=choices.policy, anew=not choices.cache)
         rows.append(block_sizes.row(ask(shell, request)))
     return msgspec.structs.replace(report, block_sizes=tuple(rows))
 

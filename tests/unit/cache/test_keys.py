@@ -66,6 +66,7 @@ ASKED: dict[str, Callable[[Analyze], Any]] = {
     ),
     "target": lambda a: replace(a, job=replace(a.job, target="sm89")),
     "whether TensorRT is asked": lambda a: replace(a, job=replace(a.job, probe_seconds=0.0)),
+    "program": lambda a: replace(a, job=replace(a.job, access=Access(program="encoder"))),
     "what is asked": lambda a: Weigh(job=a.job, policy=a.policy),
     "what is weighed": lambda a: Weigh(job=a.job, policy=a.policy, suggestion=True),
 }
@@ -83,7 +84,9 @@ def test_all_settings_and_all_of_a_policy_are_in_the_key(model: Path) -> None:
     assert found is not None
     assert set(found["job"]["settings"]) == set(Settings.__struct_fields__)
     assert set(found["asked"]["policy"]) == set(TruncationPolicy.__struct_fields__)
-    assert set(found["job"]) == {*Job.__struct_fields__, "type"} - {"model", "access"}
+    assert set(found["job"]) == {*Job.__struct_fields__, "type"} - {"model"}
+    limits = {"imports", "memory_limit", "time_limit", "load_limit"}
+    assert set(found["job"]["access"]) == {*Access.__struct_fields__, "type"} - limits
 
 
 @pytest.mark.parametrize(
