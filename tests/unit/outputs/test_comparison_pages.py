@@ -226,3 +226,12 @@ def test_a_row_without_its_number_of_operators_has_no_bar() -> None:
     engines = charts(group)[0]
     assert engines.bars[0].missing
     assert engines.bars[0].pieces == ()
+
+
+def test_the_longest_value_has_room_behind_its_bar() -> None:
+    failed = msgspec.structs.replace(rows()[0], engines=123456789, torch_ops=123456789012)
+    for group in groups(Comparison(rows=(failed, *rows(gpu=True)))):
+        for chart in charts(group):
+            for bar in chart.bars:
+                end = max(bar.end, chart.start) + 5 + len(bar.value) * 6.7
+                assert end <= chart.width, (chart.title, bar.value)

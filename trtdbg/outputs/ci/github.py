@@ -12,9 +12,9 @@ from pathlib import Path
 from trtdbg.analysis.checked import CheckedModel, Result, sentence, summary, title
 from trtdbg.analysis.levels import by_severity
 from trtdbg.analysis.summary import model_place
-from trtdbg.outputs.ci.places import place_in
+from trtdbg.outputs.ci.places import is_outside, place_in
 from trtdbg.plain import one_line
-from trtdbg.records import FailedReport, Finding, Level
+from trtdbg.records import FailedReport, Finding, Level, ModelPath
 
 _COMMANDS = {Level.NOTE: "notice", Level.WARNING: "warning", Level.ERROR: "error"}
 
@@ -30,7 +30,7 @@ def render(results: Sequence[Result], root: Path) -> str:
     """
     failed = [_failed(each) for each in results if isinstance(each, FailedReport)]
     found = [
-        (finding, model_place(each.model))
+        (finding, each.model)
         for each in results
         if isinstance(each, CheckedModel)
         for finding in each.findings
@@ -40,14 +40,20 @@ def render(results: Sequence[Result], root: Path) -> str:
     return "\n".join((*failed, *commands, _escaped(summary(list(results))), ""))
 
 
-def _command(finding: Finding, model: str, root: Path) -> str:
+def _command(finding: Finding, model: ModelPath, root: Path) -> str:
     properties = {}
+    path = model.path
     if finding.source is not None and finding.source.file is not None:
         properties["file"] = place_in(finding.source.file, root)
-        if finding.source.line is not None:
+        if is_outside(finding.source.file, root) and not is_outside(path, root):
+            # Beside a library's file no annotation is shown.
+            properties["file"] = place_in(path, root)
+        elif finding.source.line is not None:
             properties["line"] = str(finding.source.line)
     properties["title"] = title(finding)
-    return _line(_COMMANDS[finding.level], properties, f"{model}: {sentence(finding)}")
+    return _line(
+        _COMMANDS[finding.level], properties, f"{model_place(model)}: {sentence(finding)}"
+    )
 
 
 def _failed(failed: FailedReport) -> str:

@@ -23,6 +23,11 @@ def place_in(file: str, root: Path) -> str:
     return str(path)
 
 
+def is_outside(file: str, root: Path) -> bool:
+    """Returns whether a file is not in the checkout at `root`."""
+    return _is_absolute(place_in(file, root))
+
+
 def _is_absolute(path: str) -> bool:
     """Tells so for Windows too, `C:/model.py`."""
     return path.startswith("/") or path[1:3] == ":/"

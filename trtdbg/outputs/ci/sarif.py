@@ -6,6 +6,8 @@ GitHub's documentation of the properties that its code scanning reads.
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -17,9 +19,9 @@ from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.checked import MOST, CheckedModel, Result, alike
 from trtdbg.analysis.codes import Explanation
 from trtdbg.analysis.summary import model_place
-from trtdbg.outputs.ci.places import place_in
+from trtdbg.outputs.ci.places import is_outside, place_in
 from trtdbg.plain import escaped_json, one_line
-from trtdbg.records import FailedReport, Finding
+from trtdbg.records import FailedReport, Finding, Level, Source
 
 SCHEMA_URI = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/"
@@ -42,19 +44,21 @@ class _Configuration(_Object, frozen=True):
     level: str
 
 
-class _Rule(_Object, frozen=True):
+class _Rule(_Object, frozen=True, kw_only=True):
     id: str
     name: str
     short_description: _Text
     full_description: _Text
     help: _Text
+    help_uri: str | None = None
     default_configuration: _Configuration
-    properties: dict[str, list[str]]
+    properties: dict[str, list[str] | str]
 
 
-class _Driver(_Object, frozen=True):
+class _Driver(_Object, frozen=True, kw_only=True):
     name: str
     semantic_version: str
+    information_uri: str | None = None
     rules: list[_Rule]
 
 
@@ -111,8 +115,13 @@ class _Invocation(_Object, frozen=True):
     tool_execution_notifications: list[_Notification] | None = None
 
 
+class _AutomationDetails(_Object, frozen=True):
+    id: str
+
+
 class _Run(_Object, frozen=True):
     tool: _Tool
+    automation_details: _AutomationDetails
     invocations: list[_Invocation]
     column_kind: str
     results: list[_Result]
@@ -138,9 +147,11 @@ def render(results: Sequence[Result], root: Path, *, baseline: bool) -> str:
             driver=_Driver(
                 name="trtdbg",
                 semantic_version=__version__,
+                information_uri=project_url("homepage"),
                 rules=[_rule(entry) for entry in CATALOGUE.values()],
             )
         ),
+        automation_details=_AutomationDetails(id=_category(results)),
         invocations=[
             _Invocation(
                 execution_successful=not failed,
@@ -160,8 +171,42 @@ def render(results: Sequence[Result], root: Path, *, baseline: bool) -> str:
     return escaped_json(text).decode() + "\n"
 
 
+def _category(results: Sequence[Result]) -> str:
+    """Returns what GitHub tells analyses of one commit apart by; it ends with a slash.
+
+    Analyses under two timings stand side by side, where the later would replace the earlier.
+    """
+    timings = {each.policy.timing.value for each in results if isinstance(each, CheckedModel)}
+    return f"trtdbg/{timings.pop()}/" if len(timings) == 1 else "trtdbg/"
+
+
+@functools.cache
+def project_url(label: str) -> str | None:
+    """Returns an address of the project by its label in the package's own metadata.
+
+    None if the metadata have none, and the log then has none either.
+    """
+    try:
+        known = importlib.metadata.metadata("trtdbg").get_all("Project-URL") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for entry in known:
+        name, _, url = entry.partition(",")
+        if name.strip().lower() == label and url.strip().startswith("https://"):
+            return str(url.strip())
+    return None
+
+
+_MEASURED = "TD4"
+"""Findings of these codes hold on the inputs that were run."""
+
+_SEVERITIES = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "recommendation"}
+
+
 def _rule(entry: Explanation) -> _Rule:
+    precision = "high" if entry.code.startswith(_MEASURED) else "very-high"
     return _Rule(
+        help_uri=project_url("documentation"),
         id=entry.code,
         name=entry.name,
         short_description=_Text(text=entry.what),
@@ -171,7 +216,11 @@ def _rule(entry: Explanation) -> _Rule:
             markdown=f"{entry.cause}\n\n**Cure:** {entry.cure}",
         ),
         default_configuration=_Configuration(level=entry.level.value),
-        properties={"tags": ["dtype", "tensorrt"]},
+        properties={
+            "tags": ["dtype", "tensorrt"],
+            "precision": precision,
+            "problem.severity": _SEVERITIES[entry.level],
+        },
     )
 
 
@@ -221,11 +270,14 @@ def _result(
         message=_Text(text=one_line(finding.message)),
         locations=[_location(checked.model.path, finding, root)],
         related_locations=[
-            msgspec.structs.replace(
-                _location(checked.model.path, other, root),
-                message=_Text(text=f"the same of {other.node}"),
-            )
-            for other in related
+            *_real_place(checked.model.path, finding, root),
+            *(
+                msgspec.structs.replace(
+                    _location(checked.model.path, other, root),
+                    message=_Text(text=f"the same of {other.node}"),
+                )
+                for other in related
+            ),
         ]
         or None,
         # GitHub's code scanning reads this name alone.
@@ -236,21 +288,43 @@ def _result(
 
 
 def _location(model: str, finding: Finding, root: Path) -> _Location:
-    """Returns the source line; the model's file for a finding that no line brought about."""
+    """Returns the source line, or the model's file where no line of the checkout is meant.
+
+    A line of a library is outside of the checkout, and a code scanning shows nothing there.
+    """
     source = finding.source
     module = source.module if source is not None else None
     logical = (
         [_LogicalLocation(fully_qualified_name=module, kind="module")] if module else None
     )
-    if source is None or source.file is None:
-        physical = _PhysicalLocation(artifact_location=_artifact(model, root))
+    if source is None or source.file is None or _falls_back(model, source.file, root):
+        region = _Region(start_line=1)
+        physical = _PhysicalLocation(artifact_location=_artifact(model, root), region=region)
         return _Location(physical_location=physical, logical_locations=logical)
+    return _Location(physical_location=_at(source, root), logical_locations=logical)
+
+
+def _at(source: Source, root: Path) -> _PhysicalLocation:
     region = None
     if source.line is not None and source.line >= 1:
         snippet = _Text(text=source.code) if source.code else None
         region = _Region(start_line=source.line, snippet=snippet)
-    physical = _PhysicalLocation(artifact_location=_artifact(source.file, root), region=region)
-    return _Location(physical_location=physical, logical_locations=logical)
+    return _PhysicalLocation(
+        artifact_location=_artifact(source.file or "", root), region=region
+    )
+
+
+def _falls_back(model: str, file: str, root: Path) -> bool:
+    """Returns whether a file is outside of the checkout and the model is not."""
+    return is_outside(file, root) and not is_outside(model, root)
+
+
+def _real_place(model: str, finding: Finding, root: Path) -> list[_Location]:
+    """Returns the line of a library that a finding at the model's file is about."""
+    source = finding.source
+    if source is None or source.file is None or not _falls_back(model, source.file, root):
+        return []
+    return [_Location(physical_location=_at(source, root), message=_Text(text="the line"))]
 
 
 def _artifact(path: str, root: Path) -> _Artifact:

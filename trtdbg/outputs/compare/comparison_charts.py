@@ -18,6 +18,8 @@ _LETTER = 6.7
 _LONGEST_LABEL = 34
 _BAR_WIDTH = 190
 _VALUE_WIDTH = 110
+_GAP = 16
+"""Between a bar and its value, and behind that."""
 _EMPTY_DECADE = 1.0
 """Decades below the smallest value of a logarithmic chart at which its bars begin."""
 
@@ -72,8 +74,11 @@ class Chart:
 
     @property
     def width(self) -> float:
-        """Width of the drawing in pixels."""
-        return self.start + _BAR_WIDTH + _VALUE_WIDTH
+        """Width of the drawing in pixels, with room for the longest value behind its bar."""
+        ends = [
+            max(bar.end, self.start) + _GAP + len(bar.value) * _LETTER for bar in self.bars
+        ]
+        return max(self.start + _BAR_WIDTH + _VALUE_WIDTH, *ends)
 
     @property
     def height(self) -> float:

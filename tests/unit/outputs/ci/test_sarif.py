@@ -82,7 +82,8 @@ def test_a_result_stands_at_its_source_line_or_else_at_the_model() -> None:
     assert place["artifactLocation"] == {"uri": "models/island.py", "uriBaseId": "%SRCROOT%"}
     assert place["region"] == {"startLine": 41, "snippet": {"text": "y = x.double()"}}
     assert last["locations"][0]["physicalLocation"] == {
-        "artifactLocation": {"uri": "models/island.pt2", "uriBaseId": "%SRCROOT%"}
+        "artifactLocation": {"uri": "models/island.pt2", "uriBaseId": "%SRCROOT%"},
+        "region": {"startLine": 1},
     }
 
 
@@ -99,8 +100,40 @@ def test_any_path_becomes_a_valid_uri(file: str, uri: str) -> None:
         canned.UPSTREAM.findings[0], source=Source(file=file, line=1)
     )
     report = msgspec.structs.replace(canned.UPSTREAM, findings=(finding,))
-    place = rendered(check_cases.result(report))["runs"][0]["results"][0]["locations"][0]
-    assert place["physicalLocation"]["artifactLocation"]["uri"] == uri
+    result = rendered(check_cases.result(report))["runs"][0]["results"][0]
+    places = [*result["locations"], *result.get("relatedLocations", [])]
+    uris = [place["physicalLocation"]["artifactLocation"]["uri"] for place in places]
+    assert uris[-1] == uri
+
+
+def test_a_line_of_a_library_falls_back_to_the_model_and_is_named_beside_it() -> None:
+    source = Source(file="/opt/site-packages/transformers/gpt2.py", line=7, code="x = y")
+    finding = msgspec.structs.replace(canned.UPSTREAM.findings[0], source=source)
+    report = msgspec.structs.replace(canned.UPSTREAM, findings=(finding,))
+    result = rendered(check_cases.result(report))["runs"][0]["results"][0]
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "models/island.pt2"
+    assert place["region"] == {"startLine": 1}
+    (line,) = result["relatedLocations"]
+    assert line["physicalLocation"]["region"]["startLine"] == 7
+
+
+def test_rules_say_how_precise_they_are_and_no_address_is_made_up() -> None:
+    run = CASES["all"]["runs"][0]
+    for rule in run["tool"]["driver"]["rules"]:
+        assert rule["properties"]["precision"] in ("high", "very-high")
+        assert ("helpUri" in rule) == (sarif.project_url("documentation") is not None)
+    known = sarif.project_url("homepage")
+    assert run["tool"]["driver"].get("informationUri") == known
+
+
+def test_analyses_under_two_timings_do_not_replace_each_other() -> None:
+    ids = [
+        rendered(check_cases.result(report))["runs"][0]["automationDetails"]["id"]
+        for report in (canned.UPSTREAM, canned.LATE)
+    ]
+    assert ids == ["trtdbg/upstream/", "trtdbg/late/"]
+    assert rendered()["runs"][0]["automationDetails"]["id"] == "trtdbg/"
 
 
 def test_fingerprints_stay_when_a_line_moves() -> None:
