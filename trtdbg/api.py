@@ -6,8 +6,10 @@ torch is never imported here and a crash of TensorRT is an exception.
 
 from __future__ import annotations
 
+import importlib
+import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +28,7 @@ from trtdbg.outputs.picture.dot import dot
 from trtdbg.outputs.picture.picture import Picture, picture
 from trtdbg.outputs.report import encode, is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
+from trtdbg.recordings import folder
 from trtdbg.records import (
     EngineRecord,
     Finding,
@@ -60,9 +63,16 @@ class Rows(tuple[Item, ...]):
 class Worker:
     """The worker process that models of one file share; it ends with the last of them."""
 
-    def __init__(self, access: Access, *, cache: bool = True) -> None:
-        """Prepares it; it starts with the first request that no cache answers."""
+    def __init__(self, access: Access, *, cache: bool = True, file: Any = None) -> None:
+        """Prepares it; it starts with the first request that no cache answers.
+
+        Args:
+            access: how far the file is trusted.
+            cache: take analyses that were made before.
+            file: what removes the file when it is no longer referred to.
+        """
         self.access = access
+        self._file = file
         self.client = CachingClient(read=cache)
         weakref.finalize(self, self.client.close)
 
@@ -190,8 +200,7 @@ class Model:
         Raises:
             UnavailableError: this machine cannot build.
         """
-        folder = None if save is None else str(save)
-        built = self._ask(Build, save=folder)
+        built = self._ask(Build, save=None if save is None else str(save))
         return Model(self.path, self.policy, self.settings, self._worker, built)
 
     def save(
@@ -305,20 +314,67 @@ class Diff:
 
 
 def open_model(
-    path: str | Path,
+    model: Any,
     policy: TruncationPolicy,
-    settings: Settings,
+    settings: Settings | None,
     trust: bool,
     imports: Iterable[str],
     program: str | None = None,
+    exporting: Mapping[str, Any] | None = None,
     cache: bool = True,
 ) -> Model:
     """Returns a model or a saved report; see `trtdbg.open`."""
-    name = str(path)
+    access = Access(program=program, trust=trust, imports=tuple(imports))
+    given = {n: v for n, v in (exporting or {}).items() if v is not None}
+    if not isinstance(model, (str, os.PathLike)):
+        # By name, so that no module reaches torch over this one.
+        in_memory = importlib.import_module("trtdbg.recordings.notebook")
+        usual = dict.fromkeys(("inputs", "kwargs", "dynamic_shapes"))
+        path, file = in_memory.saved(model, **(usual | given))
+        return Model(
+            path, policy, settings or Settings(), Worker(access, cache=cache, file=file)
+        )
+    name = os.fspath(model)
+    if given:
+        raise UsageError(
+            f"{next(iter(given))} goes with a module, and {name} is a path",
+            remedy="leave it out: a file has its inputs",
+        )
     if is_saved_report(name):
         report = read_report(name)
         return Model(name, report.policy, report.settings, None, report)
+    if folder.folder_of(name) is not None:
+        name = _program(name, program)
+        access = msgspec.structs.replace(access, program=None)
     if not Path(name).is_file():
         raise UsageError(f"there is no file {name}", remedy="name a .pt2 file or a report")
-    access = Access(program=program, trust=trust, imports=tuple(imports))
-    return Model(name, policy, settings, Worker(access, cache=cache))
+    recorded = folder.recorded_program(name)
+    usual_settings = Settings() if recorded is None else recorded.settings
+    return Model(name, policy, settings or usual_settings, Worker(access, cache=cache))
+
+
+def record(model: Any, inputs: Iterable[Any], settings: Mapping[str, Any]) -> Model:
+    """Returns a model as torch_tensorrt would compile it; see `trtdbg.record`."""
+    notebook = importlib.import_module("trtdbg.recordings.notebook")
+    path, place = notebook.record(model, inputs, settings)
+    recorded = folder.recorded_program(path)
+    assert recorded is not None
+    worker = Worker(Access(), file=place)
+    return Model(path, TruncationPolicy(), recorded.settings, worker)
+
+
+def _program(path: str, name: str | None) -> str:
+    """Returns the path of a program of a recording.
+
+    Raises:
+        UsageError: the recording has several programs and none is named, or not that one.
+    """
+    place = folder.folder_of(path) or path
+    programs = {each.recorded.name: each.path for each in folder.read(place).programs}
+    if name is None and len(programs) == 1:
+        return next(iter(programs.values()))
+    if name not in programs:
+        names = ", ".join(programs)
+        said = f"has no program {name!r}" if name else f"has {len(programs)} programs"
+        raise UsageError(f"the recording {path} {said}", remedy=f"pass program=, of {names}")
+    return programs[name]

@@ -65,6 +65,7 @@ COMMANDS: Final = {
     "repro": "One runnable file for each failure of a validator.",
     "build": "Build every engine with TensorRT.",
     "compare": "Several policies side by side: engines, casts, builds, run times.",
+    "record": "Run a script and record what it hands to torch_tensorrt.",
     "serve": "The terminal UI in a browser.",
     "explain": "What a finding means, its cause and cure.",
     "cache": "What is kept of earlier analyses and builds: look, bound, clear.",
@@ -371,7 +372,7 @@ def recalled_line(made: Sequence[float]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
     terminal = Terminal()
-    code = ExitCode.BUG
+    code: int = ExitCode.BUG
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal's encoding lacks is no reason to fail.
         sys.stdout.reconfigure(errors="replace")
@@ -384,8 +385,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(code)
 
 
-def _run(terminal: Terminal, arguments: list[str]) -> ExitCode:
-    """Runs the command and turns what it raises into one line and an exit code."""
+def _run(terminal: Terminal, arguments: list[str]) -> int:
+    """Runs the command and turns what it raises into one line and an exit code.
+
+    `record` alone returns what is none of ours: the exit status of a script.
+    """
     cli = Cli(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
     cli = click.version_option(__version__, "-V", "--version", prog_name="trtdbg")(cli)
     completed = completion.answer(cli) if completion.VARIABLE in os.environ else None
@@ -393,7 +397,7 @@ def _run(terminal: Terminal, arguments: list[str]) -> ExitCode:
         return ExitCode.CLEAN if not completed else ExitCode.USAGE
     try:
         with cli.make_context("trtdbg", arguments, obj=terminal) as context:
-            return ExitCode(cli.invoke(context))
+            return int(cli.invoke(context))
     except click.exceptions.Exit as end:
         return ExitCode(end.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -180,12 +180,41 @@ class Settings(msgspec.Struct, frozen=True):
     autocast_max_depth_of_reduction: int | None = None
     autocast_calibration_file: str | None = None
     """A file of input values that its range rule is run on; None runs nothing."""
+    use_distributed_mode_trace: bool = False
+    require_full_compilation: bool = False
+    workspace_size: int = 0
+    max_aux_streams: int | None = None
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+    sparse_weights: bool = False
+    engine_capability: str = "standard"
+    num_avg_timing_iters: int = 1
+    dla_sram_size: int = 1 << 20
+    dla_local_dram_size: int = 1 << 30
+    dla_global_dram_size: int = 1 << 29
+    immutable_weights: bool = True
+    refit_identical_engine_weights: bool = False
+    strip_engine_weights: bool = False
+    enable_weight_streaming: bool = False
+    enable_cross_compile_for_windows: bool = False
+    tiling_optimization_level: str = "none"
+    l2_limit_for_tiling: int = -1
 
     @classmethod
     def as_compiled(cls) -> Settings:
         """Returns the defaults of `torch_tensorrt.compile` (2.13: 5, fast partitioner)."""
         return cls(min_block_size=5, partitioner=Partitioner.FAST)
 
+
+BUILD_SETTINGS = (
+    *("use_distributed_mode_trace", "require_full_compilation", "workspace_size"),
+    *("max_aux_streams", "version_compatible", "hardware_compatible", "sparse_weights"),
+    *("engine_capability", "num_avg_timing_iters", "dla_sram_size", "dla_local_dram_size"),
+    *("dla_global_dram_size", "immutable_weights", "refit_identical_engine_weights"),
+    *("strip_engine_weights", "enable_weight_streaming", "enable_cross_compile_for_windows"),
+    *("tiling_optimization_level", "l2_limit_for_tiling"),
+)
+"""Settings that torch_tensorrt is only told of where they differ from its defaults (2.13)."""
 
 SETTINGS_WITH_FLAG = ("min_block_size", "partitioner", "torch_executed_ops")
 """Settings that have a flag of their own; the others stand in a `--settings` file."""

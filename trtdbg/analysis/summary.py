@@ -19,6 +19,7 @@ from trtdbg.records import (
     NodeRecord,
     PassRecord,
     Phase,
+    Recorded,
     Report,
     Verdict,
     dtype_text,
@@ -158,6 +159,19 @@ def settings_line(settings: Settings) -> str:
         f"{name} {str(value).lower()}" for name, value in changed_settings(settings).items()
     ]
     return ", ".join(parts)
+
+
+def recorded_line(recorded: Recorded) -> str:
+    """Returns where a program was recorded, and which settings are not those of the call."""
+    parts = [f"{recorded.call} at {recorded.file}:{recorded.line}, settings of that call"]
+    if recorded.overridden:
+        parts.append(f"changed here: {', '.join(recorded.overridden)}")
+    if recorded.noted:
+        noted = ", ".join(f"{name} {value}" for name, value in recorded.noted)
+        parts.append(f"not in force here: {noted}")
+    if recorded.graph_break is not None:
+        parts.append(f"graph break: {recorded.graph_break}")
+    return "; ".join(parts)
 
 
 def environment_line(environment: Environment) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from trtdbg import beside
 from trtdbg.cache import contents, imports, installed
 from trtdbg.cache.contents import State
 from trtdbg.worker.messages import Analyze, Ask, Weigh, native_path
@@ -47,7 +48,7 @@ def key_of(request: Ask) -> Key | None:
         file=state,
         installed=found["installed"],
         imports=found["imports"],
-        rest=_digest(found),
+        rest=_digest({**found, "beside": beside.digest(path)}),
     )
 
 

@@ -21,6 +21,7 @@ from trtdbg.commands.options import (
     json_option,
     verbose_option,
 )
+from trtdbg.commands.recorded import of_recordings
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, TrtdbgError, UsageError
 from trtdbg.files import refuse_existing, refuse_filled_folder
@@ -32,7 +33,13 @@ from trtdbg.worker.messages import Build
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.argument(
+    "models",
+    metavar="MODEL...",
+    nargs=-1,
+    required=True,
+    callback=of_recordings,
+)
 @analysis_options
 @click.option(
     "--save",

@@ -23,6 +23,7 @@ from trtdbg.commands.options import (
     verbose_option,
 )
 from trtdbg.commands.project import PROJECT_TABLE, read_project
+from trtdbg.commands.recorded import of_recordings
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.files import refuse_existing, write_atomically
@@ -73,7 +74,13 @@ def parse_codes(texts: Any, where: str) -> tuple[str, ...]:
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.argument(
+    "models",
+    metavar="MODEL...",
+    nargs=-1,
+    required=True,
+    callback=of_recordings,
+)
 @analysis_options
 @click.option(
     "--select",

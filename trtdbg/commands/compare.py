@@ -30,6 +30,7 @@ from trtdbg.commands.options import (
     read_policy,
     verbose_option,
 )
+from trtdbg.commands.recorded import of_recordings
 from trtdbg.commands.running import RunningCommand, numerics_options
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, TrtdbgError, UsageError, WorkerBugError
@@ -54,7 +55,13 @@ class Making:
 
 
 @click.command(cls=RunningCommand)
-@click.argument("words", metavar="MODEL... [POLICY...]", nargs=-1, required=True)
+@click.argument(
+    "words",
+    metavar="MODEL... [POLICY...]",
+    nargs=-1,
+    required=True,
+    callback=of_recordings,
+)
 @analysis_options
 @numerics_options
 @click.option("--no-build", is_flag=True, help="Analyse alone, which takes seconds a row.")

@@ -21,6 +21,7 @@ from trtdbg.commands.options import (
     read_policy,
     verbose_option,
 )
+from trtdbg.commands.recorded import of_recording
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.files import refuse_existing, write_atomically
@@ -53,7 +54,7 @@ class Drawing:
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", callback=of_recording)
 @click.argument("other", metavar="[OTHER]", required=False)
 @analysis_options
 @click.option(

@@ -16,6 +16,7 @@ from trtdbg import foreign
 from trtdbg.analysis import block_sizes
 from trtdbg.analysis.summary import broken_end, model_place
 from trtdbg.commands.options import Choices
+from trtdbg.commands.recorded import settings_for
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import (
     CancelledError,
@@ -28,6 +29,7 @@ from trtdbg.files import write_atomically, write_into
 from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
 from trtdbg.plain import readable_path
 from trtdbg.policy import TruncationPolicy
+from trtdbg.recordings import folder as recordings
 from trtdbg.records import FailedReport, ModelPath, Report
 from trtdbg.worker.messages import (
     Analyze,
@@ -45,7 +47,7 @@ def job(model: str, choices: Choices) -> Job:
     """Returns the job that a worker is given for a model."""
     return Job(
         model=portable_path(model),
-        settings=choices.settings,
+        settings=settings_for(model, choices),
         target=choices.target,
         probe_seconds=choices.probe_seconds,
         access=choices.access,
@@ -199,8 +201,11 @@ def check_readable(path: str) -> None:
     """
     if is_saved_report(path):
         _check_report(path)
-    else:
-        foreign.check(path)
+        return
+    folder = recordings.folder_of(path)
+    if folder is not None:
+        recordings.read(folder)
+    foreign.check(path)
 
 
 def _check_report(path: str) -> None:

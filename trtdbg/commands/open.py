@@ -18,6 +18,7 @@ from trtdbg.commands.options import (
     verbose_option,
     with_options,
 )
+from trtdbg.commands.recorded import settings_for
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.outputs.report import is_saved_report
@@ -101,7 +102,7 @@ def run(shell: Shell, model: str, choices: Choices, viewing: Viewing) -> ExitCod
     code = shell.open_ui(
         model if is_saved_report(model) else portable_path(model),
         policy=choices.policy,
-        settings=choices.settings,
+        settings=settings_for(model, choices),
         target=choices.target,
         probe_seconds=choices.probe_seconds,
         access=choices.access,

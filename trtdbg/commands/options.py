@@ -24,6 +24,7 @@ from trtdbg.policy import (
     VerdictSource,
     parse_dtypes,
 )
+from trtdbg.settings import with_settings
 from trtdbg.worker.messages import Access
 
 EXIT_CODES: Final = (
@@ -52,7 +53,6 @@ _COMPILED_FLAGS: Final = ("min_block_size", "partitioner")
 
 _SETTINGS_FLAGS: Final = SETTINGS_WITH_FLAG
 
-_OPERATOR: Final = re.compile(r"(torch\.ops\.)?(?P<name>\w+\.\w+(\.\w+)?)")
 _TARGET: Final = re.compile(r"(sm_?)?(?P<major>\d{1,2})\.?(?P<minor>\d)", re.IGNORECASE)
 
 _USUALLY_SHOWN: Final = "Show progress and TensorRT's log on stderr, and tracebacks of bugs."
@@ -78,6 +78,14 @@ class Choices:
     """The options that stand on the command line."""
     cache: bool = True
     """Whether what was made of the same before is taken from the caches."""
+    overrides: tuple[tuple[str, dict[str, Any]], ...] = ()
+    """Settings that files and flags name, over those that a program was recorded with."""
+
+    def settings_over(self, recorded: Settings) -> Settings:
+        """Returns a recorded program's settings, with what files and flags say instead."""
+        for where, layer in self.overrides:
+            recorded = with_settings(recorded, layer, where)
+        return recorded
 
 
 class SectionedOption(click.Option):
@@ -382,14 +390,19 @@ def make_choices(raw: dict[str, Any]) -> Choices:
             "--verdicts tensorrt needs TensorRT's answers, --probe-seconds 0 asks nothing",
             remedy="give it some seconds",
         )
+    layers = _setting_layers(raw)
+    settings = with_settings(Settings(), _only(project, _SETTINGS_FLAGS), PROJECT_TABLE)
+    for where, layer in layers:
+        settings = with_settings(settings, layer, where)
     return Choices(
         policy=policy,
-        settings=_make_settings(raw, project),
+        settings=settings,
         target=_make_target(raw, project),
         probe_seconds=probe_seconds,
         access=make_access(raw),
         given=tuple(name for name in given if name != "no_cache"),
         cache=not raw.get("no_cache"),
+        overrides=layers,
     )
 
 
@@ -477,47 +490,20 @@ def _dtypes(value: object, where: str) -> tuple[str, ...]:
         raise UsageError(f"{where}: {error.message}", remedy=error.remedy) from error
 
 
-def _make_settings(raw: dict[str, Any], project: dict[str, Any]) -> Settings:
+def _setting_layers(raw: dict[str, Any]) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Returns what the command line says about settings, the later layers winning."""
     file = raw["settings_file"]
     compiled = msgspec.to_builtins(Settings.as_compiled()) if raw["as_compiled"] else {}
     layers = (
-        (PROJECT_TABLE, _only(project, _SETTINGS_FLAGS)),
         ("--as-compiled", _only(compiled, _COMPILED_FLAGS)),
         (file, read_toml(file, Settings.__struct_fields__) if file else {}),
         ("the settings", {n: raw[n] for n in _SETTINGS_FLAGS if raw[n] is not None}),
     )
-    settings = Settings()
-    for where, layer in layers:
-        settings = _with_settings(settings, layer, where)
-    return settings
-
-
-def _with_settings(settings: Settings, layer: dict[str, Any], where: str) -> Settings:
-    if isinstance(layer.get("torch_executed_ops"), str):
-        layer = layer | {"torch_executed_ops": layer["torch_executed_ops"].split(",")}
-    settings = _convert(msgspec.to_builtins(settings) | layer, Settings, where)
-    if settings.min_block_size < 1:
-        raise UsageError(
-            f"{where}: min_block_size is at least 1, got {settings.min_block_size}"
-        )
-    level = settings.optimization_level
-    if level is not None and not 0 <= level <= 5:
-        raise UsageError(f"{where}: optimization_level is 0 to 5, got {level}")
-    operators = tuple(_operator(name) for name in settings.torch_executed_ops)
-    return msgspec.structs.replace(settings, torch_executed_ops=operators)
+    return tuple((where, layer) for where, layer in layers if layer)
 
 
 def _only(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: values[name] for name in names if name in values}
-
-
-def _operator(name: str) -> str:
-    match = _OPERATOR.fullmatch(name.strip())
-    if match is None:
-        raise UsageError(
-            f"{name.strip()!r} is not an operator", remedy="spell it like aten.cumsum.default"
-        )
-    return f"torch.ops.{match['name']}"
 
 
 def parse_target(text: str) -> str:

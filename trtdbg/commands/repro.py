@@ -21,6 +21,7 @@ from trtdbg.commands.options import (
     not_a_model,
     verbose_option,
 )
+from trtdbg.commands.recorded import of_recording
 from trtdbg.commands.reduction import Reduction
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
@@ -35,7 +36,7 @@ REPRODUCIBLE = (*OF_A_NODE, OF_AN_ENGINE)
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", callback=of_recording)
 @analysis_options
 @click.option("-o", "--output", required=True, metavar="DIR", help="The folder to write to.")
 @click.option(

@@ -12,6 +12,7 @@ from trtdbg.commands.options import (
     analysis_options,
     verbose_option,
 )
+from trtdbg.commands.recorded import of_recording
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode
 
@@ -20,7 +21,7 @@ _OWN = ("model", "host", "port", "token", "verbose")
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", callback=of_recording)
 @click.option(
     "--host",
     default="127.0.0.1",

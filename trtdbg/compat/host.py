@@ -62,7 +62,7 @@ def prepare() -> None:
         with (
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
-            _patched_cuda_queries(torch),
+            patched_cuda_queries(torch),
         ):
             import torch_tensorrt  # noqa: F401
     except Exception as error:
@@ -96,7 +96,7 @@ def _forget_partial_import() -> None:
 
 
 @contextlib.contextmanager
-def _patched_cuda_queries(torch: Any) -> Iterator[None]:
+def patched_cuda_queries(torch: Any) -> Iterator[None]:
     """Answers, while torch_tensorrt imports, what only a CUDA device or build could answer.
 
     Source: torch_tensorrt 2.13 and 2.14, `_utils.py` (is_thor, is_tegra_platform),
@@ -106,9 +106,9 @@ def _patched_cuda_queries(torch: Any) -> Iterator[None]:
         if not torch.cuda.is_available():
             # (0, 0) is no device that torch_tensorrt treats specially (Tegra, Orin, Thor).
             answers.enter_context(
-                _replaced(torch.cuda, "get_device_capability", lambda *_: (0, 0))
+                replaced(torch.cuda, "get_device_capability", lambda *_: (0, 0))
             )
-            answers.enter_context(_replaced(torch.cuda, "current_device", lambda: 0))
+            answers.enter_context(replaced(torch.cuda, "current_device", lambda: 0))
         if torch.version.cuda is None:
             isfile = os.path.isfile
 
@@ -116,10 +116,10 @@ def _patched_cuda_queries(torch: Any) -> Iterator[None]:
                 name = os.path.basename(os.fspath(path)) if not isinstance(path, int) else ""
                 return not str(name).startswith(("libtorchtrt", "torchtrt")) and isfile(path)
 
-            answers.enter_context(_replaced(os.path, "isfile", isfile_but_runtime))
+            answers.enter_context(replaced(os.path, "isfile", isfile_but_runtime))
         if not hasattr(torch._C, "_CudaDeviceProperties"):
             answers.enter_context(
-                _replaced(
+                replaced(
                     torch._C, "_CudaDeviceProperties", type("_CudaDeviceProperties", (), {})
                 )
             )
@@ -143,12 +143,13 @@ def patched_default_device() -> Iterator[None]:
         return
     from torch_tensorrt.dynamo.lowering import _decompositions
 
-    with _replaced(_decompositions, "default_device", lambda: torch.device("cpu")):
+    with replaced(_decompositions, "default_device", lambda: torch.device("cpu")):
         yield
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Replaces an attribute and puts back what was there, or nothing where nothing was."""
     missing = object()
     before = getattr(owner, name, missing)
     setattr(owner, name, value)

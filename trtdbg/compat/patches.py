@@ -13,6 +13,7 @@ class Absent(StrEnum):
 
     NOTHING = "nothing is replaced: the patch only saves time"
     FAILS = "what needs it raises, and the error names it"
+    UNRECORDED = "`trtdbg record` does not see what goes through it"
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,76 @@ _PARTITIONER = "torch.fx.passes.infra.partitioner"
 _SERDE = "torch._export.serde.serialize"
 _REGISTRY = "torch_tensorrt.dynamo.conversion._ConverterRegistry"
 
+
+def _recorded(module: str, *names: str) -> tuple[Patch, ...]:
+    """Returns the patches of names that are recorded where they are called."""
+    where = "recordings/hooks.py patched_torch_tensorrt"
+    reason = "records what is handed to torch_tensorrt, and compiles only if asked to"
+    return tuple(Patch(module, name, where, reason, Absent.UNRECORDED) for name in names)
+
+
+RECORDED: Final = (
+    *_recorded(
+        "torch_tensorrt",
+        "compile",
+        "convert_method_to_trt_engine",
+        "cross_compile_for_windows",
+        "save",
+    ),
+    *_recorded(
+        "torch_tensorrt._compile",
+        "compile",
+        "convert_method_to_trt_engine",
+        "cross_compile_for_windows",
+        "dynamo_compile",
+        "dynamo_convert_exported_program_to_serialized_trt_engine",
+        "dynamo_cross_compile_for_windows",
+        "dynamo_save_cross_compiled_exported_program",
+        "save",
+    ),
+    *_recorded(
+        "torch_tensorrt.dynamo",
+        "compile",
+        "convert_exported_program_to_serialized_trt_engine",
+        "cross_compile_for_windows",
+        "save_cross_compiled_exported_program",
+    ),
+    *_recorded(
+        "torch_tensorrt.dynamo._compiler",
+        "compile",
+        "convert_exported_program_to_serialized_trt_engine",
+        "cross_compile_for_windows",
+        "save_cross_compiled_exported_program",
+        "pre_export_lowering",
+    ),
+    *_recorded(
+        "torch_tensorrt.dynamo.runtime._MutableTorchTensorRTModule",
+        "dynamo_compile",
+        "MutableTorchTensorRTModule.__init__",
+        "MutableTorchTensorRTModule.compile",
+    ),
+    *_recorded("torch_tensorrt.dynamo._tracer", "to_torch_device"),
+    *_recorded(
+        "torch_tensorrt.dynamo.backend.backends",
+        "aot_torch_tensorrt_aten_backend",
+        "_pretraced_backend",
+    ),
+    *_recorded("torch._dynamo.backends.registry", "_COMPILER_FNS"),
+)
+"""What `trtdbg record` replaces in the process of the script, until the script has ended."""
+
 PATCHES: Final = (
+    *RECORDED,
     Patch(
         "torch.cuda",
         "get_device_capability",
-        "compat/host.py _patched_cuda_queries",
+        "compat/host.py patched_cuda_queries",
         "torch_tensorrt asks it while it is imported; only where there is no GPU",
     ),
     Patch(
         "torch.cuda",
         "current_device",
-        "compat/host.py _patched_cuda_queries",
+        "compat/host.py patched_cuda_queries",
         "torch_tensorrt asks it while it is imported; only where there is no GPU",
     ),
     Patch(
@@ -141,10 +201,16 @@ def patched_object(patch: Patch) -> Any:
     return found
 
 
-def absent_patches() -> tuple[str, ...]:
-    """Returns a line for each patched name that the installed versions do not have."""
+def absent_patches(*, recording: bool = False) -> tuple[str, ...]:
+    """Returns a line for each patched name that the installed versions do not have.
+
+    Args:
+        recording: of the names that only recording replaces, or of all others.
+    """
     lines = []
     for patch in PATCHES:
+        if (patch.absent is Absent.UNRECORDED) is not recording:
+            continue
         try:
             patched_object(patch)
         except (ImportError, AttributeError):

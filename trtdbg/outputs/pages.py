@@ -141,6 +141,8 @@ def header(report: Report, headline: str) -> RenderableType:
     covered = coverage_line(report)
     if covered is not None:
         lines.add_row("coverage", Text(covered))
+    if report.model.recorded is not None:
+        lines.add_row("recorded", Text(summary.recorded_line(report.model.recorded)))
     lines.add_row("made with", Text(summary.environment_line(report.environment)))
     unasked = summary.unasked_line(report)
     if unasked is not None:

@@ -43,6 +43,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("policy", summary.policy_line(report.policy)),
         ("settings", summary.settings_line(report.settings)),
         *(("coverage", line) for line in (coverage_line(report),) if line is not None),
+        *_recorded(report),
         (
             "made with",
             f"trtdbg {report.environment.trtdbg}, "
@@ -55,6 +56,11 @@ def facts(report: Report) -> list[tuple[str, str]]:
         if record.error
     ]
     return [(name, one_line(value)) for name, value in rows]
+
+
+def _recorded(report: Report) -> list[tuple[str, str]]:
+    recorded = report.model.recorded
+    return [] if recorded is None else [("recorded", summary.recorded_line(recorded))]
 
 
 def sections(report: Report, *, all_nodes: bool) -> list[Section]:

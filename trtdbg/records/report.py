@@ -71,6 +71,40 @@ class Environment(Record, frozen=True, kw_only=True):
     """What importing torch_tensorrt printed or logged."""
 
 
+class Front(StrEnum):
+    """Which way of torch_tensorrt a recorded program went, which lowers it its own way."""
+
+    EXPORT = "export"
+    """`torch_tensorrt.compile` and its kin, on an exported program."""
+    TORCH_COMPILE = "torch_compile"
+    """`torch.compile` with torch_tensorrt as the backend: one program a dynamo graph."""
+
+
+class Recorded(Record, frozen=True, kw_only=True):
+    """Where a program that `trtdbg record` saved comes from."""
+
+    name: str
+    """The program's name in its recording."""
+    call: str
+    """The function of torch_tensorrt that it was handed to."""
+    file: str
+    line: int
+    """Where the script calls it."""
+    nodes: int
+    """Nodes of the program."""
+    front: Front = Front.EXPORT
+    inputs: tuple[str, ...] = ()
+    """What the call said about inputs, one text an input."""
+    noted: tuple[tuple[str, str], ...] = ()
+    """Arguments of the call that are not in force here, with their values as text."""
+    weights: tuple[str, ...] = ()
+    """Program inputs that are parameters or buffers of the model."""
+    graph_break: str | None = None
+    """Why dynamo ended the graph where it did; None if it holds the whole function."""
+    overridden: tuple[str, ...] = ()
+    """Settings that differ here from those of the call."""
+
+
 class ModelInfo(Record, frozen=True, kw_only=True):
     """The program that was opened."""
 
@@ -88,6 +122,8 @@ class ModelInfo(Record, frozen=True, kw_only=True):
     """The file was allowed to run code."""
     program: str | None = None
     """Its name, where the file holds several programs; None where it is the only one."""
+    recorded: Recorded | None = None
+    """Where it was recorded; None if it is not of a recording."""
 
 
 class Consequence(Record, frozen=True, kw_only=True):

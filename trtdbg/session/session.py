@@ -26,12 +26,14 @@ from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import first_line, recorded_dtype
 from trtdbg.graphs.operator_names import check_operators
 from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
+from trtdbg.recordings.folder import recorded_program
 from trtdbg.records import (
     Binding,
     Capability,
     Cause,
     Dtype,
     ModelInfo,
+    Recorded,
     Report,
     TypingKind,
     ValueRange,
@@ -66,6 +68,7 @@ from trtdbg.worker.messages import (
     LogLevel,
     News,
     Progress,
+    native_path,
 )
 
 
@@ -116,6 +119,7 @@ class Session:
             emit(Log(source="trtdbg", level=level, text=text, standing=True))
         self.environment = host.describe()
         self._target = host.resolve_target(job.target, self.environment)
+        self._recorded = recorded_program(native_path(job.model)) if loaded is None else None
         self._loaded = loaded or opened(job)
         check_operators(job.settings.torch_executed_ops, self._loaded.program.graph)
         self._trusted = job.access.trust
@@ -566,6 +570,14 @@ class Session:
         evidence = Evidence(lowering_error=(captured.failed_pass or "", captured.error or ""))
         return _Analysis(report, Analysed(captured, evidence))
 
+    def _origin(self) -> Recorded | None:
+        """Returns where the program was recorded, with the settings that differ here."""
+        if self._recorded is None:
+            return None
+        then, now = self._recorded.settings, self._settings
+        changed = (n for n in now.__struct_fields__ if getattr(now, n) != getattr(then, n))
+        return msgspec.structs.replace(self._recorded.recorded, overridden=tuple(changed))
+
     def _report(self, policy: TruncationPolicy) -> Report:
         program = self._loaded.program
         names = [n for n in program.graph_signature.user_inputs if isinstance(n, str)]
@@ -586,6 +598,7 @@ class Session:
             moved_from=self._loaded.moved_from,
             trusted=self._trusted,
             program=self._loaded.name if len(self._loaded.programs) > 1 else None,
+            recorded=self._origin(),
         )
         return Report(
             model=model, environment=self.environment, policy=policy, settings=self._settings

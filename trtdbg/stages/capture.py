@@ -29,7 +29,7 @@ from trtdbg.graphs.graph import (
     value_shape,
 )
 from trtdbg.graphs.raised import caused_by, raising_node
-from trtdbg.policy import Partitioner, Settings
+from trtdbg.policy import BUILD_SETTINGS, Partitioner, Settings
 from trtdbg.records import GraphNode, PassRecord, Phase, Retyped
 
 
@@ -197,7 +197,7 @@ def compilation_settings(settings: Settings, truncate_double: bool) -> Any:
     The device is named outright: its default asks CUDA, which a machine without a GPU cannot
     answer. A field that the installed version does not have is left out.
     """
-    from torch_tensorrt import Device
+    from torch_tensorrt import Device, EngineCapability
     from torch_tensorrt.dynamo import CompilationSettings
 
     wanted = {
@@ -215,6 +215,14 @@ def compilation_settings(settings: Settings, truncate_double: bool) -> Any:
         "disable_tf32": settings.disable_tf32,
         "optimization_level": settings.optimization_level,
     }
+    usual = Settings()
+    wanted |= {
+        name: value
+        for name in BUILD_SETTINGS
+        if (value := getattr(settings, name)) != getattr(usual, name)
+    }
+    if isinstance(capability := wanted.get("engine_capability"), str):
+        wanted["engine_capability"] = EngineCapability[capability.upper()]
     known = inspect.signature(CompilationSettings).parameters
     return CompilationSettings(**{k: v for k, v in wanted.items() if k in known})
 
@@ -315,7 +323,9 @@ def capture(
         for lowering_pass in ATEN_PRE_LOWERING_PASSES.passes:
             lower(Phase.PRE_EXPORT, lowering_pass, program.graph_module)
         decompositions = get_decompositions(
-            settings.enable_experimental_decompositions, settings.decompose_attention, False
+            settings.enable_experimental_decompositions,
+            settings.decompose_attention,
+            settings.use_distributed_mode_trace,
         )
         program = run(
             Phase.DECOMPOSITION,

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from trtdbg.commands.options import Choices, analysis_options, parse_target
 from trtdbg.errors import UsageError
 from trtdbg.policy import (
+    BUILD_SETTINGS,
     KeepRule,
     Partitioner,
     Precision,
@@ -154,6 +155,10 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         "partitioner": '"fast"',
         "torch_executed_ops": '["aten.mul.Tensor"]',
         "optimization_level": 1,
+        "engine_capability": '"safety"',
+        "tiling_optimization_level": '"fast"',
+        **{name: 7 for name in BUILD_SETTINGS if type(getattr(Settings(), name)) is int},
+        "max_aux_streams": 2,
         "autocast_low_precision_type": '"float16"',
         "autocast_excluded_nodes": '["^norm"]',
         "autocast_excluded_ops": '["torch.ops.aten.softmax.int"]',

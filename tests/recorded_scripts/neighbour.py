@@ -1,0 +1,3 @@
+"""Is imported by a script beside it."""
+
+FACTOR = 3

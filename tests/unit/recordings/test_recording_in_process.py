@@ -1,0 +1,195 @@
+"""What each function of torch_tensorrt is handed is recorded, and nothing stays patched."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trtdbg
+from trtdbg.errors import UsageError
+from trtdbg.policy import Partitioner
+from trtdbg.recordings import folder
+from trtdbg.recordings.folder import Recording
+from trtdbg.records import Front
+
+SCRIPTS = Path(__file__).parents[2] / "recorded_scripts"
+
+pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
+
+
+@contextlib.contextmanager
+def in_folder(place: Path) -> Iterator[None]:
+    before = os.getcwd()
+    os.chdir(place)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def recorded(script: str, place: Path, **options: Any) -> Recording:
+    """Returns what a script hands to torch_tensorrt, run in this process."""
+    with in_folder(place), trtdbg.recording(place / "made", **options):
+        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+    return folder.read(place / "made")
+
+
+def patched_objects() -> list[Any]:
+    from trtdbg.compat.patches import RECORDED, patched_object
+
+    kept = [patched_object(patch) for patch in RECORDED]
+    return [dict(each) if isinstance(each, dict) else each for each in kept]
+
+
+def test_compile_is_recorded_with_the_settings_of_the_call(tmp_path: Path) -> None:
+    recording = recorded("compiled.py", tmp_path)
+    (program,) = recording.programs
+    assert program.recorded.name == "1-Net"
+    assert program.recorded.call == "torch_tensorrt.compile"
+    assert program.recorded.file == str(SCRIPTS / "compiled.py")
+    lines = (SCRIPTS / "compiled.py").read_text().splitlines()
+    assert lines[program.recorded.line - 1].endswith("torch_tensorrt.compile(")
+    assert program.recorded.front is Front.EXPORT
+    assert program.recorded.inputs == ("0: float32 (2, 8)",)
+    assert program.settings.min_block_size == 2
+    assert program.settings.partitioner is Partitioner.GLOBAL
+    assert program.settings.torch_executed_ops == ("torch.ops.aten.relu.default",)
+    noted = dict(program.recorded.noted)
+    assert noted["timing_cache_path"] == "cache.bin"
+    assert noted["enabled_precisions"] == "torch.float32"
+
+
+def test_settings_that_the_call_is_silent_about_are_torch_tensorrts_own(
+    tmp_path: Path,
+) -> None:
+    recording = recorded("nested.py", tmp_path)
+    (program,) = recording.programs
+    assert program.settings.partitioner is Partitioner.FAST
+    assert program.recorded.inputs == (
+        "0: float32 (2, 3)",
+        "offsets.first: float32 (3,)",
+        "offsets.second: float32 (3,)",
+    )
+
+
+def test_a_program_with_a_dynamic_batch_keeps_it(tmp_path: Path) -> None:
+    import torch
+
+    recording = recorded("dynamo_compiled.py", tmp_path)
+    (program,) = recording.programs
+    assert program.recorded.call == "torch_tensorrt.dynamo.compile"
+    assert program.recorded.inputs == ("0: f32 min (1, 5, 6) opt (4, 5, 6) max (8, 5, 6)",)
+    loaded = torch.export.load(program.path)
+    (bounds,) = loaded.range_constraints.values()
+    assert (bounds.lower, bounds.upper) == (1, 8)
+
+
+def test_a_dynamic_input_that_torch_tensorrt_exports_is_dynamic(tmp_path: Path) -> None:
+    import torch
+
+    recording = recorded("dynamic_input.py", tmp_path)
+    (program,) = recording.programs
+    assert program.settings.assume_dynamic_shape_support
+    (bounds,) = torch.export.load(program.path).range_constraints.values()
+    assert (bounds.lower, bounds.upper) == (2, 9)
+
+
+def test_a_call_that_returns_bytes_ends_the_block_and_is_recorded(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="returns the bytes of an engine"):
+        recorded("engine_bytes.py", tmp_path)
+    (program,) = folder.read(tmp_path / "made").programs
+    assert program.recorded.call.endswith("convert_exported_program_to_serialized_trt_engine")
+    assert program.settings.optimization_level == 2
+    assert program.settings.disable_tf32
+
+
+def test_cross_compilation_is_recorded_and_writes_nothing(tmp_path: Path) -> None:
+    recording = recorded("for_windows.py", tmp_path)
+    (program,) = recording.programs
+    assert program.recorded.call == "torch_tensorrt.cross_compile_for_windows"
+    assert program.settings.enable_cross_compile_for_windows
+    assert not (tmp_path / "windows.ep").exists()
+
+
+def test_a_mutable_module_is_recorded_when_it_is_called(tmp_path: Path) -> None:
+    recording = recorded("mutable.py", tmp_path)
+    (program,) = recording.programs
+    assert program.recorded.call == "torch_tensorrt.MutableTorchTensorRTModule"
+    assert program.recorded.name == "1-Net"
+    assert program.settings.partitioner is Partitioner.GLOBAL
+    assert not program.settings.immutable_weights
+
+
+def test_torchscript_is_told_and_the_script_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with in_folder(tmp_path), trtdbg.recording(tmp_path / "made"):
+        runpy.run_path(str(SCRIPTS / "scripted.py"))
+    said = capsys.readouterr().err
+    assert "TorchScript is not supported" in said
+    assert "nothing is recorded" in said
+    assert not (tmp_path / "made").exists()
+
+
+def test_an_exception_of_the_block_keeps_what_was_recorded(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="of the script"):
+        recorded("raises.py", tmp_path)
+    recording = folder.read(tmp_path / "made")
+    assert recording.ended == "by KeyError"
+    assert len(recording.programs) == 1
+
+
+def test_nothing_stays_patched_also_after_an_exception(tmp_path: Path) -> None:
+    before = patched_objects()
+    with contextlib.suppress(RuntimeError), trtdbg.recording(tmp_path / "made"):
+        during = patched_objects()
+        raise RuntimeError
+    assert patched_objects() == before
+    changed = [one is not other for one, other in zip(before, during, strict=True)]
+    assert sum(changed) >= len(changed) - 1
+
+
+def test_a_name_taken_before_recording_is_recorded_and_goes_on_to_compile(
+    tmp_path: Path,
+) -> None:
+    import torch
+    from torch_tensorrt.dynamo import compile as taken_before
+
+    program = torch.export.export(torch.nn.ReLU(), (torch.ones(3),))
+    device = importlib.import_module("torch_tensorrt").Device(gpu_id=0)
+    with contextlib.suppress(Exception), trtdbg.recording(tmp_path / "made"):
+        taken_before(program, arg_inputs=[torch.ones(3)], device=device)
+    (recorded_one,) = folder.read(tmp_path / "made").programs
+    assert recorded_one.recorded.file == __file__
+
+
+def test_two_calls_are_two_programs_in_order(tmp_path: Path) -> None:
+    import torch
+    import torch_tensorrt
+
+    with trtdbg.recording(tmp_path / "made"):
+        torch_tensorrt.compile(torch.nn.ReLU(), inputs=[torch.ones(3)])
+        torch_tensorrt.compile(torch.nn.Sigmoid(), inputs=[torch.ones(3)])
+    names = [each.recorded.name for each in folder.read(tmp_path / "made").programs]
+    assert names == ["1-ReLU", "2-Sigmoid"]
+
+
+def test_a_folder_that_holds_files_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(Exception, match="not empty"), trtdbg.recording(tmp_path):
+        pass
+    assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_sys_path_and_main_are_as_before(tmp_path: Path) -> None:
+    before = list(sys.path), sys.modules["__main__"]
+    recorded("nested.py", tmp_path)
+    assert (list(sys.path), sys.modules["__main__"]) == before

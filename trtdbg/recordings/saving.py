@@ -1,0 +1,79 @@
+"""Saves a program beside its settings, and makes of it what the script goes on with."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import torch
+from torch.export import ExportedProgram
+
+from trtdbg.recordings import compilation, folder
+from trtdbg.recordings.recorder import Call
+from trtdbg.records import Front, Recorded
+
+_uncompiled: WeakSet[torch.nn.Module] = WeakSet()
+
+
+def save(path: Path, program: ExportedProgram, options: Any, call: Call) -> tuple[int, str]:
+    """Writes a program and returns its number of nodes and the text of its settings file."""
+    return write(path, program, options, call, Front.EXPORT)
+
+
+def write(
+    path: Path,
+    program: ExportedProgram,
+    options: Any,
+    call: Call,
+    front: Front,
+    *,
+    weights: Sequence[str] = (),
+    graph_break: str | None = None,
+) -> tuple[int, str]:
+    """Writes a program and returns its number of nodes and the text of its settings file.
+
+    Args:
+        path: the .pt2 file.
+        program: what reached torch_tensorrt.
+        options: torch_tensorrt's `CompilationSettings` in force.
+        call: where it comes from.
+        front: which way of torch_tensorrt it goes.
+        weights: inputs of the program that are parameters or buffers.
+        graph_break: why dynamo ended the graph.
+    """
+    with open(path, "wb") as file:
+        torch.export.save(program, file)
+    nodes = len(program.graph.nodes)
+    recorded = Recorded(
+        name=path.stem,
+        call=call.name,
+        file=call.file,
+        line=call.line,
+        nodes=nodes,
+        front=front,
+        noted=tuple({**dict(call.noted), **dict(compilation.noted_of(options))}.items()),
+        weights=tuple(weights),
+        graph_break=graph_break,
+    )
+    return nodes, folder.settings_text(recorded, compilation.settings_of(options), call.inputs)
+
+
+def uncompiled(program: ExportedProgram) -> torch.nn.Module:
+    """Returns a program as a module, to stand where the compiled one would.
+
+    As a compiled module it can be told `eval()` and `train()`, which torch.export refuses.
+    """
+    module = program.module()
+    for name in ("train", "eval"):
+        with contextlib.suppress(AttributeError):
+            delattr(module, name)
+    _uncompiled.add(module)
+    return module
+
+
+def is_uncompiled(module: Any) -> bool:
+    """Returns whether a module stands for a compiled one."""
+    return isinstance(module, torch.nn.Module) and module in _uncompiled
