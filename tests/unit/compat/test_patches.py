@@ -25,7 +25,8 @@ def test_a_patched_name_is_there_in_the_installed_version(patch: Patch) -> None:
 def test_the_place_that_patches_it_names_it(patch: Patch) -> None:
     for place in patch.where.split(", "):
         text = (PRODUCT / place.split(" ")[0]).read_text(encoding="utf-8")
-        assert patch.name.rsplit(".", 1)[-1] in text
+        # torch_tensorrt has some names twice, in one place with this prefix.
+        assert patch.name.rsplit(".", 1)[-1].removeprefix("dynamo_") in text
         assert " " not in place or f"def {place.split(' ')[1]}" in text
 
 

@@ -46,7 +46,7 @@ def test_a_script_has_its_arguments_its_neighbours_and_its_exit_status(
     recording = folder.read(tmp_path / "made")
     assert recording.ended == "with sys.exit(7)"
     assert recording.script == f"{script} --first -o x.txt"
-    assert recording.programs[0].recorded.line == 20
+    assert recording.programs[0].recorded.line == 17
     assert "compiled.ep is not written: nothing was compiled" in ran.stderr
     assert "recorded 1 program in made: open it with `trtdbg made`" in ran.stderr
     assert not (tmp_path / "compiled.ep").exists()
