@@ -7,16 +7,40 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
+from trtdbg.errors import (
+    CancelledError,
+    LimitError,
+    ModelError,
+    OutputError,
+    StageError,
+    TrtdbgError,
+    UnavailableError,
+    UsageError,
+    WorkerBugError,
+    WorkerError,
+)
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 
 if TYPE_CHECKING:
-    from trtdbg.api import Model
+    from trtdbg.api import Diff, Model
 
 __all__ = [
+    "CancelledError",
+    "Diff",
+    "LimitError",
+    "Model",
+    "ModelError",
+    "OutputError",
     "Settings",
+    "StageError",
     "Timing",
+    "TrtdbgError",
     "TruncationPolicy",
+    "UnavailableError",
+    "UsageError",
     "VerdictSource",
+    "WorkerBugError",
+    "WorkerError",
     "compile",
     "open",
     "record",
@@ -42,8 +66,8 @@ def open(
 ) -> "Model":
     """Returns a model: a file, a program in memory, or a module with inputs.
 
-    Nothing is analysed before it is asked for, and then in a worker process: a script needs
-    `if __name__ == "__main__":` around it, as with `multiprocessing`.
+    Nothing is analysed before it is asked for, and then in a worker process, which does not
+    run the script again that started it.
 
     Args:
         model: path of a .pt2 file, of a recording, or of a report that was saved as .json; or
@@ -155,3 +179,10 @@ def compile(
     importlib.import_module("trtdbg.compat.host").prepare()
     runnable = importlib.import_module("trtdbg.session.runnable")
     return runnable.compile_program(exported_program, policy, settings, target)
+
+
+def __getattr__(name: str) -> Any:
+    """Returns what costs time to import, when it is asked for."""
+    if name in ("Diff", "Model"):
+        return getattr(importlib.import_module("trtdbg.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

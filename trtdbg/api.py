@@ -19,7 +19,7 @@ from trtdbg.analysis import by_place, changes, summary
 from trtdbg.analysis.names import find_node
 from trtdbg.analysis.redaction import redacted
 from trtdbg.cache.client import CachingClient
-from trtdbg.errors import UsageError
+from trtdbg.errors import UnavailableError, UsageError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs import report_pages, sections
 from trtdbg.outputs.picture import LAYOUT_SECONDS, compare, layout, sides
@@ -55,6 +55,24 @@ class Rows(tuple[Item, ...]):
         made = cls(items)
         made._section = section
         return made
+
+    def to_frame(self) -> Any:
+        """Returns a `pandas.DataFrame` with a row a record and a column a field.
+
+        Enums are their values; a record in a record is a dict, several are a list.
+
+        Raises:
+            UnavailableError: pandas is not installed.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError as error:
+            raise UnavailableError(
+                "to_frame needs pandas", remedy="install it with pip install pandas"
+            ) from error
+        rows = [msgspec.to_builtins(record) for record in self]
+        columns = self[0].__struct_fields__ if self else ()  # type: ignore[attr-defined]
+        return pandas.DataFrame(rows, columns=list(columns))
 
     def _repr_html_(self) -> str:
         return report_pages.table(self._section)

@@ -54,6 +54,7 @@ from trtdbg.worker.messages import (
     Shutdown,
     Weigh,
 )
+from trtdbg.worker.without_main import WORKER_NAME, patched_preparation
 
 _READ_BYTES: Final = 1 << 20
 """More than a pipe holds, so that one read takes all that was printed before an answer."""
@@ -247,7 +248,7 @@ class Worker:
             printed.append(_Printed(source, level, reader))
             child_ends.append(writer)
         process = context.Process(
-            target=_serve, args=(*child_ends, self._handler), name="trtdbg-worker", daemon=True
+            target=_serve, args=(*child_ends, self._handler), name=WORKER_NAME, daemon=True
         )
         _start(process)
         # A death is seen by the closing of the child's ends, so the parent must not hold them.
@@ -402,7 +403,7 @@ def _start(process: SpawnProcess) -> None:
     # left the terminal's process group.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with safe_path.spawning():
+        with safe_path.spawning(), patched_preparation():
             process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
