@@ -7,6 +7,7 @@ they are needed, so that `--help` and a wrong flag answer at once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import os
@@ -167,6 +168,14 @@ class _Stdout:
         """Does nothing: every write is flushed."""
 
 
+class _Lane:
+    """The worker of one thread, and what it works on."""
+
+    def __init__(self) -> None:
+        self.client: CachingClient | None = None
+        self.subject = ""
+
+
 class Terminal:
     """stdout, stderr and the worker of one run of the program; a `Shell` for the commands."""
 
@@ -174,25 +183,35 @@ class Terminal:
         self.verbose = False
         self.terminated = False
         """Whether SIGTERM came."""
-        self._client: CachingClient | None = None
+        self._lanes: dict[int, _Lane] = {}
+        """By thread: each has a worker of its own."""
+        self._count = ""
         self._recalled: list[float] = []
         """When the answers were made that were not made now."""
         self._console: Console | None = None
-        self._subject = ""
         self._status = ""
         self._lock = threading.RLock()
 
     def submit(self, request: Ask) -> Future[Reply]:
         """Sends a request to the worker, which starts with what no cache holds."""
-        if self._client is None:
+        lane = self._lane()
+        if lane.client is None:
             from trtdbg.cache.client import CachingClient
 
-            self._client = CachingClient(self._heard)
-        return self._client.submit(request)
+            lane.client = CachingClient(functools.partial(self._heard, lane))
+        return lane.client.submit(request)
 
     def working_on(self, subject: str) -> None:
-        """Names the model that progress from now on is about."""
-        self._subject = one_line(subject)
+        """Names the model that progress of this thread's worker from now on is about."""
+        self._lane().subject = one_line(subject)
+
+    def counted(self, done: int, total: int) -> None:
+        """Says how many models are done, of how many; one alone is not counted."""
+        self._count = f"[{done}/{total}] " if total > 1 else ""
+
+    def _lane(self) -> _Lane:
+        with self._lock:
+            return self._lanes.setdefault(threading.get_ident(), _Lane())
 
     def show(self, result: RenderableType, *, wrap: bool = True) -> None:
         """Puts a result on stdout."""
@@ -308,13 +327,14 @@ class Terminal:
         self._set_status("")
         if self._recalled and not kill:
             self.note(recalled_line(self._recalled))
-        if self._client is None:
-            return
+        clients = [lane.client for lane in self._lanes.values() if lane.client is not None]
         if kill:
-            self._client.cancel()
-        self._client.close()
+            for client in clients:
+                client.cancel()
+        for client in clients:
+            client.close()
 
-    def _heard(self, event: News) -> None:
+    def _heard(self, lane: _Lane, event: News) -> None:
         """Shows progress; called from the client's thread."""
         if isinstance(event, Log):
             if event.source == "trtdbg" and event.level in (LogLevel.WARNING, LogLevel.ERROR):
@@ -329,7 +349,7 @@ class Terminal:
             return
         done = f" {event.done}/{event.total}" if event.total is not None else ""
         detail = f" {event.detail}" if event.detail else ""
-        text = f"{self._subject}: {event.stage}{detail}{done}"
+        text = f"{self._count}{lane.subject}: {event.stage}{detail}{done}"
         if self.verbose:
             self._line(text)
         else:

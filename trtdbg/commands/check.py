@@ -109,6 +109,14 @@ def parse_codes(texts: Any, where: str) -> tuple[str, ...]:
     "Nothing is saved but trtdbg's own cache.",
 )
 @click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Models at a time on this machine, each job with a worker of its own, in which one "
+    "model follows the other.  [default: 1]",
+)
+@click.option(
     "--format",
     "style",
     type=click.Choice([style.value for style in Style], case_sensitive=False),
@@ -142,6 +150,7 @@ def command(
     ignore: tuple[str, ...] | None,
     fail_on: str | None,
     build: bool | None,
+    jobs: int,
     style: str,
     output: str | None,
     baseline: str | None,
@@ -163,6 +172,7 @@ def command(
         ignore=_given_or(ignore, project, "ignore"),
         fail_on=_level(fail_on or project.get("fail_on", Level.WARNING.value)),
         build=_switch(build, project),
+        jobs=jobs,
         style=Style(style),
         output=output,
         baseline=baseline,
@@ -205,6 +215,7 @@ def run(
     ignore: tuple[str, ...] = (),
     fail_on: Level = Level.WARNING,
     build: bool = False,
+    jobs: int = 1,
     style: Style = Style.TEXT,
     output: str | None = None,
     baseline: str | None = None,
@@ -225,7 +236,7 @@ def run(
     codes: list[ExitCode] = []
     found: list[Fingerprint] = []
     analyse = functools.partial(shared.build if build else shared.analyse, shell)
-    for entry in shared.each_program(shell, models, choices, analyse):
+    for entry in shared.each_program(shell, models, choices, analyse, jobs):
         if (code := shared.analysis_code(entry)) is not ExitCode.CLEAN:
             codes.append(code)
         if not isinstance(entry, Report):

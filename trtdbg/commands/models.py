@@ -18,6 +18,7 @@ from trtdbg.analysis.summary import broken_end, model_place
 from trtdbg.commands.options import Choices
 from trtdbg.commands.recorded import settings_for
 from trtdbg.commands.shell import Shell
+from trtdbg.commands.side_by_side import in_order
 from trtdbg.errors import (
     CancelledError,
     ExitCode,
@@ -233,18 +234,29 @@ def each_program(
     models: Sequence[str],
     choices: Choices,
     answer: Callable[[str, Choices], Report],
+    jobs: int = 1,
 ) -> Iterator[Entry]:
     """Yields one entry a program of each model, as `each` does; all but if one is chosen.
+
+    Args:
+        shell: gives each job a worker.
+        models: paths.
+        choices: for all of them.
+        answer: makes the report of one.
+        jobs: how many are made at a time.
 
     Raises:
         CancelledError: the user ended it all.
     """
+    works = []
     for model in models:
         for program in _programs(model, choices):
             access = msgspec.structs.replace(choices.access, program=program)
             chosen = dataclasses.replace(choices, access=access)
             about = ModelPath(path=model, program=program)
-            yield _entry(shell, about, functools.partial(answer, model, chosen))
+            make = functools.partial(answer, model, chosen)
+            works.append(functools.partial(_entry, shell, about, make))
+    yield from in_order(works, jobs, shell.counted)
 
 
 def _programs(model: str, choices: Choices) -> tuple[str | None, ...]:

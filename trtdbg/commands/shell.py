@@ -22,10 +22,13 @@ class Shell(Protocol):
     """Whether progress and log lines are wanted on stderr, one a line."""
 
     def submit(self, request: Ask) -> Future[Reply]:
-        """Sends a request to the program's one worker, which starts with the first."""
+        """Sends a request to this thread's worker, which starts with the first."""
 
     def working_on(self, subject: str) -> None:
-        """Names the model that progress from now on is about."""
+        """Names the model that progress of this thread's worker from now on is about."""
+
+    def counted(self, done: int, total: int) -> None:
+        """Says how many models are done, of how many; from any thread."""
 
     def show(self, result: RenderableType, *, wrap: bool = True) -> None:
         """Puts a result on stdout, folded to its width unless `wrap` is off."""

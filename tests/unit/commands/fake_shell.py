@@ -50,6 +50,9 @@ class FakeShell:
     def working_on(self, subject: str) -> None:
         pass
 
+    def counted(self, done: int, total: int) -> None:
+        pass
+
     def show(self, result: object, *, wrap: bool = True) -> None:
         self._console.print(result, soft_wrap=not wrap)
 
