@@ -20,7 +20,12 @@ def consequence_lines(report: Report) -> list[str]:
         return []
     nodes = {node.name: node for node in report.nodes}
     lines = [_consequence(found, each, nodes.get(each.node)) for each in found.tried]
-    if len(found.tried) < found.refused:
+    if len(found.tried) < found.refused and found.alike:
+        lines.append(
+            f"{len(found.tried)} of {found.refused} refused operators were tried: of those "
+            "alike the first, the middle and the last, which bring the same"
+        )
+    elif len(found.tried) < found.refused:
         lines.append(
             f"the first {len(found.tried)} of {found.refused} refused operators were tried"
         )

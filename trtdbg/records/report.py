@@ -144,8 +144,11 @@ class Consequences(Record, frozen=True, kw_only=True):
     """As it is, with every refused node refused."""
     torch_ops: int
     refused: int
-    """Refused nodes; only the first of them in graph order are tried if there are many."""
+    """Refused nodes; only the first of them in graph order are looked at if there are many."""
     tried: tuple[Consequence, ...] = ()
+    alike: bool = False
+    """Those not tried have the operator and the reason of some that were: of each such group
+    the first, the middle and the last were tried, with the same result."""
 
 
 class Suggestion(Record, frozen=True, kw_only=True):

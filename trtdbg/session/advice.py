@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from torch.fx import GraphModule, Node
 
+from trtdbg.analysis.causes import why
 from trtdbg.analysis.conclusions import (
     PROBE,
     REFUSED,
@@ -34,7 +35,7 @@ from trtdbg.session import costs
 from trtdbg.stages import consequences, infer, partition, validate
 
 MOST_WEIGHED = 50
-"""Refused nodes that are weighed; each costs a partition of the whole graph."""
+"""Refused nodes that are looked at; each that is tried costs a partition of the graph."""
 
 PATHS = ("inputs", "constants", "computed")
 
@@ -57,6 +58,10 @@ def weigh_refusals(
         emit: progress.
     """
     refused = tuple(weighable(report))
+    rows = {node.name: node for node in report.nodes}
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name in refused[:MOST_WEIGHED]:
+        alike.setdefault((rows[name].target, why(report, rows[name])), []).append(name)
     kept_out = frozenset(n.name for n in report.nodes if _is_kept_out(report, n))
     tolerant = report.policy.timing is not Timing.UPSTREAM
 
@@ -68,7 +73,8 @@ def weigh_refusals(
         engines=len(report.engines),
         torch_ops=len(report.torch_ops),
         refused=len(refused),
-        tried=consequences.weigh(refused[:MOST_WEIGHED], partition_without, emit),
+        tried=consequences.weigh(list(alike.values()), partition_without, emit),
+        alike=len(refused) <= MOST_WEIGHED,
     )
 
 

@@ -11,6 +11,9 @@ from torch.fx import Node
 from trtdbg.graphs.graph import NODE_MARK, Emit, first_line
 from trtdbg.records import Consequence
 
+_FEW = 4
+"""Nodes that are alike and are all tried."""
+
 
 class Partition(Protocol):
     """What is read of a partitioned graph."""
@@ -25,23 +28,46 @@ class Partition(Protocol):
 
 
 def weigh(
-    names: Sequence[str], partition_without: Callable[[str], Partition], emit: Emit
+    alike: Sequence[Sequence[str]], partition_without: Callable[[str], Partition], emit: Emit
 ) -> tuple[Consequence, ...]:
     """Returns the partition's size with each node accepted alone, the most useful first.
 
     The partitioner is the installed torch_tensorrt's own; only its answer on the one node is
-    another. Results of a node that has several are accepted with it.
+    another. Results of a node that has several are accepted with it. Of many nodes that are
+    alike the first, the middle and the last are tried, and the others only if these differ.
 
     Args:
-        names: refused nodes.
+        alike: refused nodes in graph order, those together that are refused for the same.
         partition_without: partitions the graph, without refusals of our own for the node.
         emit: progress.
     """
-    found = []
-    for done, name in enumerate(names):
-        emit("weigh", name, done, len(names))
-        found.append(_weigh_one(name, partition_without))
-    return tuple(sorted(found, key=lambda c: (c.error is not None, c.engines, c.torch_ops)))
+    found: dict[str, Consequence] = {}
+    total = sum(len(_first_tried(names)) for names in alike)
+
+    def tried(name: str) -> Consequence:
+        if name not in found:
+            emit("weigh", name, len(found), max(total, len(found) + 1))
+            found[name] = _weigh_one(name, partition_without)
+        return found[name]
+
+    for names in alike:
+        sizes = {_size(tried(name)) for name in _first_tried(names)}
+        if len(sizes) > 1:
+            for name in names:
+                tried(name)
+    return tuple(
+        sorted(found.values(), key=lambda c: (c.error is not None, c.engines, c.torch_ops))
+    )
+
+
+def _first_tried(names: Sequence[str]) -> Sequence[str]:
+    if len(names) <= _FEW:
+        return names
+    return names[0], names[len(names) // 2], names[-1]
+
+
+def _size(one: Consequence) -> tuple[int, int, str | None]:
+    return one.engines, one.torch_ops, one.error
 
 
 def _weigh_one(name: str, partition_without: Callable[[str], Partition]) -> Consequence:

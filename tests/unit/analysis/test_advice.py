@@ -71,6 +71,17 @@ def test_it_is_said_that_not_all_refused_operators_were_tried() -> None:
     assert consequence_lines(report)[-1] == "the first 1 of 80 refused operators were tried"
 
 
+def test_it_is_said_which_of_those_alike_were_tried() -> None:
+    report = weighed(Consequence(node="i0", engines=3, torch_ops=4), refused=48)
+    assert report.consequences is not None
+    few = msgspec.structs.replace(report.consequences, alike=True)
+    told = consequence_lines(msgspec.structs.replace(report, consequences=few))[-1]
+    assert told == (
+        "1 of 48 refused operators were tried: of those alike the first, the middle and the "
+        "last, which bring the same"
+    )
+
+
 def test_where_no_operator_is_refused_nothing_is_said_of_refusals() -> None:
     assert consequence_lines(weighed(refused=0)) == []
     assert consequence_lines(canned.LATE) == [], "nobody asked"

@@ -23,7 +23,7 @@ def weighed(
     def without(name: str) -> Any:
         return partition(gm, chosen, tolerant=tolerant, refused=refused - {name})
 
-    return weigh(names, without, quiet)
+    return weigh([(name,) for name in names], without, quiet)
 
 
 def graph_of(forward: Any, *args: Any) -> Any:
@@ -106,3 +106,44 @@ def test_partitioners_and_registry_are_themselves_again_afterwards() -> None:
     before = [dict(vars(owner)) for owner in owners]
     weighed(in_three_parts(), "i0")
     assert [dict(vars(owner)) for owner in owners] == before
+
+
+class Sized:
+    """A partition of so many engines."""
+
+    def __init__(self, engines: int) -> None:
+        self.engine_names = ("engine",) * engines
+        self.torch_ops = ()
+
+
+NAMES = tuple(f"n{number}" for number in range(9))
+
+
+def engines_by_name(odd: str = "") -> tuple[list[str], dict[str, int]]:
+    """Returns what is partitioned for nine nodes that are alike, and the engines found."""
+    asked: list[str] = []
+
+    def without(name: str) -> Sized:
+        asked.append(name)
+        return Sized(3 if name == odd else 7)
+
+    found = weigh([NAMES, ("other",)], without, quiet)
+    return asked, {one.node: one.engines for one in found}
+
+
+def test_of_many_alike_the_first_the_middle_and_the_last_are_tried() -> None:
+    asked, found = engines_by_name()
+    assert asked == ["n0", "n4", "n8", "other"]
+    assert found == dict.fromkeys(asked, 7)
+
+
+@pytest.mark.parametrize("odd", ["n0", "n4", "n8"])
+def test_where_these_differ_all_are_tried_each_once(odd: str) -> None:
+    asked, found = engines_by_name(odd)
+    assert sorted(asked) == sorted((*NAMES, "other"))
+    assert found == dict.fromkeys((*NAMES, "other"), 7) | {odd: 3}
+
+
+def test_few_that_are_alike_are_all_tried() -> None:
+    found = weigh([NAMES[:4]], lambda _: Sized(2), quiet)
+    assert [one.node for one in found] == list(NAMES[:4])
