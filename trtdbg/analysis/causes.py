@@ -220,10 +220,37 @@ def _failed_engines(report: Report) -> Iterator[Cause]:
         yield Cause(
             kind=CauseKind.ENGINE_FAILED,
             code="TD503" if engine.build.stage != "boundary" else "TD302",
-            reason=f"TensorRT refuses engine {engine.index}: {_said(engine)}",
+            reason=f"TensorRT refuses engine {engine.index}: {_said(engine)}"
+            + _taken_along(report, engine),
             nodes=(),
             engines=(engine.index,),
         )
+
+
+def _taken_along(report: Report, engine: EngineRecord) -> str:
+    """Returns what the partitioner took into an engine that can only hand it on."""
+    constants, graphs = handed_on(report, engine)
+    what = ["a subgraph"] if graphs else []
+    what += ["a constant"] if constants else []
+    if not what:
+        return ""
+    return (
+        f"; torch_tensorrt's partitioner took {' and '.join(what)} into it, which no operator "
+        "of it reads"
+    )
+
+
+def handed_on(report: Report, engine: EngineRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the constants, and the subgraphs, that an engine holds and only returns."""
+    graphs = {graph.name for graph in report.subgraphs}
+    inside = set(engine.nodes)
+    held = [
+        node.name
+        for node in report.nodes
+        if node.name in inside and node.op == "get_attr" and inside.isdisjoint(node.users)
+    ]
+    constants = tuple(name for name in held if name not in graphs)
+    return constants, tuple(name for name in held if name in graphs)
 
 
 def _said(engine: EngineRecord) -> str:
@@ -271,6 +298,8 @@ def _converter(report: Report, node: NodeRecord) -> Iterator[Reason]:
     )
     if lacks or (found is not None and found.kind is RefusalKind.NO_CONVERTER):
         text = f"torch_tensorrt has no converter for {operator_text(node.target)}"
+        if any(graph.owner == node.name for graph in report.subgraphs):
+            text += ", and the operators of its subgraphs run in PyTorch with it"
         yield Reason(kind=CauseKind.NO_CONVERTER, text=text)
 
 

@@ -14,6 +14,7 @@ from trtdbg.records import (
     ConstantRecord,
     EngineRecord,
     Environment,
+    GraphNode,
     ModelInfo,
     ModelPath,
     NodeRecord,
@@ -270,6 +271,21 @@ def comparison_line(found: Comparison) -> str:
         return f"Against {found.against}: no difference beyond the noise ({bounds})"
     word = "faster" if found.ratio < 1 else "slower"
     return f"Against {found.against}: {word} beyond the noise ({bounds})"
+
+
+SUBGRAPHS = "torch_tensorrt compiles no subgraph: these operators run in PyTorch"
+"""What is true of every operator inside of control flow."""
+
+
+def subgraph_operators(report: Report) -> tuple[tuple[str, GraphNode], ...]:
+    """Returns the operators inside of control flow, each once, with their paths."""
+    once = {graph.name: graph for graph in report.subgraphs}
+    return tuple(
+        (f"{graph.name}.{node.name}", node)
+        for graph in once.values()
+        for node in graph.nodes
+        if node.op == "call_function"
+    )
 
 
 def total_text(

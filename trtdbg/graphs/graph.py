@@ -36,6 +36,7 @@ Emit = Callable[[str, str, int | None, int | None], None]
 """Progress: stage, detail, done, total."""
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in .*\n(?P<code>.*)')
+_GENERATED = "<eval_with_key>"
 _LIBRARY = re.compile(
     r"(site-packages|dist-packages)[/\\](torch|torch_tensorrt)[/\\]|^torch[/\\]"
 )
@@ -188,7 +189,8 @@ def source_of(node: Node) -> Source | None:
 @functools.lru_cache(maxsize=4096)
 def _place_in(trace: str) -> tuple[str, int, str] | None:
     """Returns file, line and code of a stack trace; every pass asks for the same ones."""
-    frames = list(_FRAME.finditer(trace))
+    # Torch's own generated code, as control flow has it, is a place that nobody can look at.
+    frames = [f for f in _FRAME.finditer(trace) if not f["file"].startswith(_GENERATED)]
     if not frames:
         return None
     # The innermost frame of the user's own code says more than a line inside torch.nn.

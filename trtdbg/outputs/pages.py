@@ -78,6 +78,7 @@ def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
     parts += _section(*tables.numerics(report))
     parts += _section(*tables.passes(report))
     parts += _section(*tables.nodes(report, all_nodes=all_nodes))
+    parts += _section(*tables.subgraphs(report))
     parts += _section(*tables.engines(report))
     parts += _section(*tables.boundary_casts(report))
     parts += _section(*tables.constants(report))

@@ -103,6 +103,19 @@ def sections(report: Report, *, all_nodes: bool) -> list[Section]:
             nodes, "Nodes" if all_nodes else "Nodes that are refused or change their dtype"
         ),
         _section(
+            f"Inside of control flow: {summary.SUBGRAPHS}",
+            ("node", "operator", "dtype", "shape"),
+            (
+                (
+                    path,
+                    summary.operator_text(node.target),
+                    _dtype(node.dtype),
+                    shape_text(node.shape),
+                )
+                for path, node in summary.subgraph_operators(report)
+            ),
+        ),
+        _section(
             "Constants that lose something",
             ("constant", "original", "truncated", "largest error", "became infinite", "lost"),
             (

@@ -151,6 +151,24 @@ def nodes(report: Report, *, all_nodes: bool) -> Section:
     return f"Nodes ({which}; --all-nodes shows all {total})", _Nodes(shown)
 
 
+def subgraphs(report: Report) -> Section:
+    """Returns the operators inside of control flow."""
+    inside = summary.subgraph_operators(report)
+    if not inside:
+        return "", None
+    table = make_table("node", "operator", "dtype", "shape")
+    for path, node in inside[:NODE_ROWS]:
+        table.add_row(
+            one_line(path),
+            one_line(summary.operator_text(node.target)),
+            _dtype(node.dtype),
+            shape_text(node.shape),
+        )
+    rest = len(inside) - NODE_ROWS
+    more = f", the first {NODE_ROWS} of {len(inside)}" if rest > 0 else ""
+    return f"Inside of control flow ({summary.SUBGRAPHS}{more})", table
+
+
 def engines(report: Report) -> Section:
     """Returns each engine with its inputs and outputs."""
     if not report.engines:

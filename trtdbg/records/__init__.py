@@ -46,6 +46,7 @@ from trtdbg.records.graph import (
     Retyped,
     Shape,
     Source,
+    Subgraph,
     dtype_text,
     shape_text,
 )
@@ -171,6 +172,7 @@ __all__ = [
     "Scope",
     "Shape",
     "Source",
+    "Subgraph",
     "Suggestion",
     "Sums",
     "TimingRecord",

@@ -65,6 +65,21 @@ class GraphNode(Record, frozen=True, kw_only=True):
     source: Source | None = None
 
 
+class Subgraph(Record, frozen=True, kw_only=True):
+    """A graph that a control-flow operator runs: a branch, a body, a condition.
+
+    torch_tensorrt compiles none of them: their operators run in PyTorch, judged by nobody.
+    """
+
+    name: str
+    """Path from the lowered graph, like `true_graph_0` or `true_graph_0.false_graph_0`."""
+    owner: str
+    """The operator that runs it, by its path."""
+    operator: str
+    """What that operator is, like `cond` or `while_loop`."""
+    nodes: tuple[GraphNode, ...]
+
+
 class Retyped(Record, frozen=True, kw_only=True):
     """A node whose recorded dtype a pass changed."""
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records.causes import Cause, Headline
 from trtdbg.records.engines import Binding, BoundaryCast, ConstantRecord, EngineRecord, Saved
-from trtdbg.records.graph import GraphNode, PassRecord, Record, Source
+from trtdbg.records.graph import GraphNode, PassRecord, Record, Source, Subgraph
 from trtdbg.records.numerics import Execution, Numerics
 from trtdbg.records.places import BlockSize, LineRow, ModuleRow, OperatorRow
 from trtdbg.records.verdicts import NodeRecord, ValidatorSource, Verdict
@@ -221,6 +221,8 @@ class Report(Record, frozen=True, kw_only=True):
     graph_nodes: tuple[GraphNode, ...] = ()
     """The pool that `PassRecord.graph` points into."""
     nodes: tuple[NodeRecord, ...] = ()
+    subgraphs: tuple[Subgraph, ...] = ()
+    """Graphs inside of `nodes`, which control flow runs; their nodes are not among `nodes`."""
     engines: tuple[EngineRecord, ...] = ()
     torch_ops: tuple[str, ...] = ()
     """Operators left to PyTorch, one entry per node, in graph order."""

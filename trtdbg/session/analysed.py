@@ -22,6 +22,7 @@ from trtdbg.records import (
     NodeRecord,
     PassRecord,
     ValueRange,
+    Subgraph,
 )
 from trtdbg.stages import probe
 from trtdbg.stages.capture import Captured
@@ -58,6 +59,7 @@ class Analysed:
     passes: tuple[PassRecord, ...] = ()
     pool: tuple[GraphNode, ...] = ()
     nodes: tuple[NodeRecord, ...] = ()
+    subgraphs: tuple[Subgraph, ...] = ()
     engines: tuple[EngineRecord, ...] = ()
     torch_ops: tuple[str, ...] = ()
     casts: tuple[BoundaryCast, ...] = ()

@@ -496,6 +496,7 @@ class Session:
             passes=analysed.passes,
             graph_nodes=analysed.pool,
             nodes=analysed.nodes,
+            subgraphs=analysed.subgraphs,
             engines=analysed.engines,
             torch_ops=analysed.torch_ops,
             boundary_casts=analysed.casts,

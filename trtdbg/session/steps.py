@@ -12,6 +12,7 @@ from trtdbg.analysis.conclusions import REFUSED
 from trtdbg.analysis.findings import Evidence
 from trtdbg.graphs.graph import NODE_MARK, Typing, engine_nodes, first_line
 from trtdbg.graphs.splits import Program
+from trtdbg.graphs.subgraphs import subgraphs
 from trtdbg.policy import TruncationPolicy, VerdictSource, converters_truncate
 from trtdbg.records import Phase, Verdict
 from trtdbg.session import flavours
@@ -205,6 +206,7 @@ class Steps:
             passes=tuple(recorder.passes),
             pool=tuple(recorder.pool),
             nodes=tuple(rows.row(node) for node in module.graph.nodes),
+            subgraphs=subgraphs(module),
             engines=engine_rows(split, networks, self.context.target),
             torch_ops=split.torch_ops if split is not None else (),
             casts=program.casts if program is not None else (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trtdbg.analysis.causes import handed_on
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.findings.evidence import Evidence
 from trtdbg.analysis.findings.making import bracketed, maker
@@ -97,11 +98,22 @@ def _build_failure(
     if node is None:
         yield _finding(
             Code.TD503,
-            f"engine {engine.index} does not build: {engine.build.error}",
+            f"engine {engine.index} does not build: {engine.build.error}"
+            + _handed_on(report, engine),
             engine=engine.index,
         )
     elif not any(inside(report, node)):
         yield false_accept(report, node, engine.build.error or "TensorRT refuses it")
+
+
+def _handed_on(report: Report, engine: EngineRecord) -> str:
+    """Returns what an engine holds that only others read, as the end of a sentence."""
+    constants, graphs = handed_on(report, engine)
+    names = ", ".join((*graphs, *constants))
+    if not names:
+        return ""
+    kind = "a subgraph" if graphs else "a constant"
+    return f"; torch_tensorrt took {names} into it, {kind} that no operator of it reads"
 
 
 def _named_in(error: str, engine: EngineRecord) -> str | None:

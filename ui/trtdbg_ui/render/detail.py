@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trtdbg.analysis.causes import why
-from trtdbg.analysis.summary import operator_text
+from trtdbg.analysis.summary import SUBGRAPHS, operator_text, subgraph_operators
 from trtdbg.records import (
     Finding,
     GraphNode,
@@ -67,6 +67,7 @@ def node_detail(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
     lines += numbers(loaded, node.name, size)
     if node.verdicts:
         lines += [BLANK, *_verdict_table(node.verdicts, size)]
+    lines += _subgraphs(loaded, node, size)
     lines += _source(node.source, size)
     lines += _neighbours(loaded, "operands", node.operands)
     lines += _neighbours(loaded, "users", node.users)
@@ -200,6 +201,24 @@ def _constant(loaded: Loaded, node: NodeRecord) -> list[Line]:
     if record is None:
         return []
     return [BLANK, line(("constant", Tone.HEAD)), *damage(record)]
+
+
+def _subgraphs(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
+    """Returns the operators of the graphs that a node runs, or that it stands for."""
+    names = [g.name for g in loaded.report.subgraphs if node.name in (g.owner, g.name)]
+    inside = [
+        (path, each)
+        for path, each in subgraph_operators(loaded.report)
+        if any(path.startswith(f"{name}.") for name in names)
+    ]
+    if not names:
+        return []
+    lines: list[Line] = [BLANK, line(("inside", Tone.HEAD))]
+    lines += wrap(line((f"  {SUBGRAPHS}", Tone.DIM)), size, indent=2)
+    for path, each in inside:
+        words = (f"  {path}  ", operator_text(each.target), "  ", dtype_span(each.dtype))
+        lines += wrap(line(*words), size, indent=4)
+    return lines
 
 
 def who(record: ValidatorVerdict) -> str:
