@@ -38,6 +38,7 @@ class Code(StrEnum):
     TD701 = "TD701"
     TD702 = "TD702"
     TD703 = "TD703"
+    TD704 = "TD704"
 
 
 OF_A_NODE = (Code.TD101, Code.TD102, Code.TD103, Code.TD104, Code.TD105)

@@ -21,6 +21,7 @@ from trtdbg.records import (
     PassRecord,
     Phase,
     Recorded,
+    Profile,
     Report,
     Verdict,
     dtype_text,
@@ -286,6 +287,12 @@ def subgraph_operators(report: Report) -> tuple[tuple[str, GraphNode], ...]:
         for node in graph.nodes
         if node.op == "call_function"
     )
+
+
+def profile_text(profile: Profile) -> str:
+    """Returns a profile as `min (1, 4), opt (3, 4), max (8, 4)`."""
+    sizes = {"min": profile.min, "opt": profile.opt, "max": profile.max}
+    return ", ".join(f"{k} ({', '.join(map(str, v))})" for k, v in sizes.items())
 
 
 def total_text(

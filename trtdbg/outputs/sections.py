@@ -277,6 +277,7 @@ def _bindings(bindings: tuple[Binding, ...]) -> str:
             if binding.bound not in (None, binding.declared)
             else ""
         )
+        + (f" [{summary.profile_text(binding.profile)}]" if binding.profile else "")
         for binding in bindings
     )
 

@@ -16,6 +16,7 @@ from trtdbg.analysis.layers import layer_rows
 from trtdbg.plain import one_line
 from trtdbg.records import (
     Agreement,
+    Binding,
     BoundaryCast,
     BuildStatus,
     Direction,
@@ -179,8 +180,10 @@ def engines(report: Report) -> Section:
         rows = [("in", b) for b in engine.inputs] + [("out", b) for b in engine.outputs]
         if not rows:
             continue
-        table = make_table("", "binding", "shape", "declared", "bound")
-        for column in table.columns[3:]:
+        dynamic = any(binding.profile is not None for _, binding in rows)
+        headers = ("", "binding", "shape", "declared", "bound")
+        table = make_table(*headers, *(["built for shapes"] if dynamic else []))
+        for column in table.columns[3:5]:
             column.min_width = 8
         for way, binding in rows:
             differs = binding.bound is not None and binding.bound != binding.declared
@@ -190,9 +193,14 @@ def engines(report: Report) -> Section:
                 shape_text(binding.shape),
                 _dtype(binding.declared),
                 Text(binding.bound or "-", style="bold yellow" if differs else ""),
+                *([_profile(binding)] if dynamic else []),
             )
         parts.append(Padding(table, (0, 0, 0, 2)))
     return "Engines", Group(*parts)
+
+
+def _profile(binding: Binding) -> str:
+    return "-" if binding.profile is None else summary.profile_text(binding.profile)
 
 
 def _engine_line(engine: EngineRecord) -> str:

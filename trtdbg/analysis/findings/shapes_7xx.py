@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.findings.making import maker
+from trtdbg.analysis.sizes import size_at
+from trtdbg.analysis.summary import profile_text
 from trtdbg.records import Binding, EngineRecord, Finding, Level, Profile, Report
 
 ENTRIES = (
@@ -42,6 +45,18 @@ ENTRIES = (
         "from a lower bound because there is no upper one, it can lie below the optimum.",
         cure="Give the size both bounds in the export: `Dim(name, min=1, max=...)`.",
     ),
+    Explanation(
+        code=Code.TD704,
+        name="profile-bounds-disagree",
+        level=Level.NOTE,
+        what="The smallest, or the largest, shapes of an engine's inputs do not fit each "
+        "other: sizes that depend on one another are bounded as if they did not.",
+        cause="torch_tensorrt reads the range of each size by itself. A size with the lower "
+        "bound 2 gets 1, while `2*n` of it keeps 4; a size without an upper bound gets a "
+        "multiple of its own lower one.",
+        cure="Give the size both bounds in the export, and a lower one of 3 or more: "
+        "`Dim(name, min=3, max=...)`.",
+    ),
 )
 
 _finding = maker(ENTRIES)
@@ -53,6 +68,7 @@ def shapes(report: Report) -> Iterator[Finding]:
         for given in engine.inputs:
             if given.profile is not None:
                 yield from _profile(engine, given, given.profile)
+        yield from _disagreeing(engine)
 
 
 def _profile(engine: EngineRecord, given: Binding, profile: Profile) -> Iterator[Finding]:
@@ -68,7 +84,34 @@ def _profile(engine: EngineRecord, given: Binding, profile: Profile) -> Iterator
         yield _finding(Code.TD702, message, engine=engine.index)
 
 
-def profile_text(profile: Profile) -> str:
-    """Returns a profile as `min (1, 4), opt (3, 4), max (8, 4)`."""
-    sizes = {"min": profile.min, "opt": profile.opt, "max": profile.max}
-    return ", ".join(f"{k} ({', '.join(map(str, v))})" for k, v in sizes.items())
+def _disagreeing(engine: EngineRecord) -> Iterator[Finding]:
+    """Yields a size whose bound is another than that of the size that it is made of."""
+    given = [b for b in engine.inputs if b.profile is not None and b.profile.valid]
+    for word in ("min", "max"):
+        bounds = list(_bounds(given, word))
+        symbols = {size: value for _, size, value in bounds if size.isidentifier()}
+        for name, size, value in bounds:
+            other = size_at(size, symbols)
+            if other is not None and other != value:
+                yield _finding(
+                    Code.TD704,
+                    f"engine {engine.index}: the {word} of {name} is {value} for a size of "
+                    f"{size}, which is {other} at the {word} of the others "
+                    f"({', '.join(f'{s} = {v}' for s, v in _used(size, symbols))})",
+                    engine=engine.index,
+                )
+                return
+
+
+def _bounds(given: Iterable[Binding], word: str) -> Iterator[tuple[str, str, int]]:
+    """Yields name, size and bound of each dynamic place."""
+    for binding in given:
+        sizes: tuple[int, ...] = getattr(binding.profile, word)
+        for size, value in zip(binding.shape or (), sizes, strict=False):
+            if isinstance(size, str):
+                yield binding.name, size, value
+
+
+def _used(size: str, symbols: dict[str, int]) -> Iterator[tuple[str, int]]:
+    names = set(re.findall(r"[A-Za-z_]\w*", size))
+    return ((name, value) for name, value in symbols.items() if name in names)

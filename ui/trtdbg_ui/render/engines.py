@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from trtdbg.analysis.summary import bytes_text, count, execution_time, total_text
+from trtdbg.analysis.summary import bytes_text, count, execution_time, profile_text, total_text
 from trtdbg.records import (
     Binding,
     BoundaryCast,
@@ -234,6 +234,8 @@ def _binding(word: str, binding: Binding) -> Line:
         spans += [(" declared ", Tone.DIM), ("≠ ", Tone.WARN), dtype_span(bound)]
         spans.append((" bound", Tone.WARN))
     spans.append((f"  {shape_text(binding.shape)}", Tone.DIM))
+    if binding.profile is not None:
+        spans.append((f"  {profile_text(binding.profile)}", Tone.DIM))
     return tuple(spans)
 
 
