@@ -21,8 +21,8 @@ from trtdbg.records import (
     GraphNode,
     NodeRecord,
     PassRecord,
-    ValueRange,
     Subgraph,
+    ValueRange,
 )
 from trtdbg.stages import probe
 from trtdbg.stages.capture import Captured
