@@ -23,7 +23,7 @@ from trtdbg.errors import UnavailableError, UsageError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs import report_pages, sections
 from trtdbg.outputs.picture import LAYOUT_SECONDS, compare, layout, sides
-from trtdbg.outputs.picture.compare import Change, Pair
+from trtdbg.outputs.picture.compare import Pair, PictureChange
 from trtdbg.outputs.picture.dot import dot
 from trtdbg.outputs.picture.picture import Picture, picture
 from trtdbg.outputs.report import encode, is_saved_report, read_report
@@ -78,7 +78,7 @@ class Rows(tuple[Item, ...]):
         return report_pages.table(self._section)
 
 
-class Worker:
+class SharedWorker:
     """The worker process that models of one file share; it ends with the last of them."""
 
     def __init__(self, access: Access, *, cache: bool = True, file: Any = None) -> None:
@@ -103,7 +103,7 @@ class Model:
         path: str,
         policy: TruncationPolicy,
         settings: Settings,
-        worker: Worker | None,
+        worker: SharedWorker | None,
         report: Report | None = None,
     ) -> None:
         """Use `trtdbg.open`."""
@@ -264,7 +264,7 @@ class Model:
         assert isinstance(answer, Report)
         return answer
 
-    def _working(self) -> Worker:
+    def _working(self) -> SharedWorker:
         if self._worker is None:
             raise UsageError(
                 f"the saved report {self.path} holds no program", remedy="open the .pt2 file"
@@ -275,7 +275,7 @@ class Model:
 class Diff:
     """What happens to dtypes between two models; a notebook shows the picture."""
 
-    def __init__(self, diff: compare.Diff, title: str) -> None:
+    def __init__(self, diff: compare.DtypeDiff, title: str) -> None:
         """Use `Model.diff`."""
         self._diff = diff
         self._title = title
@@ -283,7 +283,9 @@ class Diff:
     @property
     def changes(self) -> tuple[Pair, ...]:
         """The nodes whose dtype or verdict changes, or that are on one side alone."""
-        return tuple(pair for pair in self._diff.pairs if pair.change is not Change.SAME)
+        return tuple(
+            pair for pair in self._diff.pairs if pair.change is not PictureChange.SAME
+        )
 
     def dot(self, **look: Any) -> str:
         """Returns the picture as DOT text; see `save` for `look`."""
@@ -350,7 +352,7 @@ def open_model(
         usual = dict.fromkeys(("inputs", "kwargs", "dynamic_shapes"))
         path, file = in_memory.saved(model, **(usual | given))
         return Model(
-            path, policy, settings or Settings(), Worker(access, cache=cache, file=file)
+            path, policy, settings or Settings(), SharedWorker(access, cache=cache, file=file)
         )
     name = os.fspath(model)
     if given:
@@ -368,7 +370,7 @@ def open_model(
         raise UsageError(f"there is no file {name}", remedy="name a .pt2 file or a report")
     recorded = folder.recorded_program(name)
     usual_settings = Settings() if recorded is None else recorded.settings
-    return Model(name, policy, settings or usual_settings, Worker(access, cache=cache))
+    return Model(name, policy, settings or usual_settings, SharedWorker(access, cache=cache))
 
 
 def record(model: Any, inputs: Iterable[Any], settings: Mapping[str, Any]) -> Model:
@@ -377,7 +379,7 @@ def record(model: Any, inputs: Iterable[Any], settings: Mapping[str, Any]) -> Mo
     path, place = notebook.record(model, inputs, settings)
     recorded = folder.recorded_program(path)
     assert recorded is not None
-    worker = Worker(Access(), file=place)
+    worker = SharedWorker(Access(), file=place)
     return Model(path, TruncationPolicy(), recorded.settings, worker)
 
 

@@ -31,7 +31,7 @@ _NOT_FROM_PYTORCH: Final = "trtdbg reads PyTorch programs: " + EXPORT
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """A kind of file that people hand over in place of an exported program."""
 
     name: str
@@ -50,43 +50,45 @@ def _has(pattern: bytes) -> Callable[[bytes], object]:
 
 
 KINDS: Final = (
-    Kind(
+    FileKind(
         "a serialized TensorRT engine, without the program",
         _NO_PROGRAM_INSIDE,
         # Seen in files of TensorRT 8 to 10 (ftrt, ptrt) and TensorRT-RTX 1.5 (vtrt).
         _has(rb"[a-z]trt\x00{0,4}"),
     ),
-    Kind(
+    FileKind(
         "an ONNX model",
         f"trtdbg reads PyTorch programs: {EXPORT} from the PyTorch model",
         # Field 1 (ir_version), then the field of a string, or of the graph.
         _has(rb"\x08[\x01-\x1f](\x12|\x1a|\x22|\x2a|\x32|\x3a|\x42)"),
     ),
-    Kind(
+    FileKind(
         "a safetensors file: weights without the program",
         f"load it into its model in Python and {EXPORT}",
         _has(rb"[\s\S]{4}\x00{4}\{"),
     ),
-    Kind(
+    FileKind(
         "a GGUF model: weights for llama.cpp, without a PyTorch program",
         f"load the original model in Python and {EXPORT}",
         _starts(b"GGUF"),
     ),
-    Kind("a TensorFlow Lite model", _NOT_FROM_PYTORCH, _has(rb"[\s\S]{4}TFL\d")),
-    Kind(
+    FileKind("a TensorFlow Lite model", _NOT_FROM_PYTORCH, _has(rb"[\s\S]{4}TFL\d")),
+    FileKind(
         "an ExecuTorch program",
         "trtdbg reads the exported program that it was made from: open the .pt2",
         _has(rb"[\s\S]{4}ET\d\d"),
     ),
-    Kind("an HDF5 file, as Keras writes", _NOT_FROM_PYTORCH, _starts(b"\x89HDF\r\n\x1a\n")),
-    Kind("an array of numpy", _VALUES, _starts(b"\x93NUMPY")),
-    Kind(
+    FileKind(
+        "an HDF5 file, as Keras writes", _NOT_FROM_PYTORCH, _starts(b"\x89HDF\r\n\x1a\n")
+    ),
+    FileKind("an array of numpy", _VALUES, _starts(b"\x93NUMPY")),
+    FileKind(
         "a pickle or an old checkpoint of torch.save, without the program",
         _IN_PYTHON,
         _has(rb"\x80[\x02-\x05]"),
     ),
-    Kind("a compiled library, without the program", EXPORT, _starts(b"\x7fELF")),
-    Kind(
+    FileKind("a compiled library, without the program", EXPORT, _starts(b"\x7fELF")),
+    FileKind(
         "a compressed file or a tar archive",
         "unpack it and name the .pt2 file in it",
         lambda head: (
@@ -96,12 +98,12 @@ KINDS: Final = (
             or head[257:262] == b"ustar"
         ),
     ),
-    Kind(
+    FileKind(
         "a Git LFS pointer",
         "fetch the file with git lfs pull",
         _starts(b"version https://git-lfs"),
     ),
-    Kind(
+    FileKind(
         "a web page, not a model",
         "download the file itself and not the page about it",
         lambda head: re.match(rb"\s*<(!doctype|html)", head, re.IGNORECASE),

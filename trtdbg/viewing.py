@@ -15,7 +15,7 @@ class Look(StrEnum):
     MONO = "mono"
 
 
-class Picture(msgspec.Struct, frozen=True):
+class Screenshot(msgspec.Struct, frozen=True):
     """A picture of the screen, in place of the screen."""
 
     file: str
@@ -38,6 +38,6 @@ class Viewing(msgspec.Struct, frozen=True):
     keys: str | None = None
     """Path of a TOML file with other keys."""
     look: Look | None = None
-    picture: Picture | None = None
+    picture: Screenshot | None = None
     cache: bool = True
     """Whether reports that were made before are shown."""

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from corpus_bench import CORPUS, SAMPLES, Bench, read_manifest
 
-from trtdbg.analysis.comparison import Comparison, Row, build_totals, policies, row_of
+from trtdbg.analysis.comparison import PolicyComparison, Row, build_totals, policies, row_of
 from trtdbg.batch.executors import LocalCrew, finished
 from trtdbg.batch.rows import Numbers, Task, compare_row
 from trtdbg.errors import ExitCode
@@ -105,7 +105,7 @@ def test_the_command_line_gives_what_build_prints(tmp_path: Path) -> None:
     compared, built = tmp_path / "c.json", tmp_path / "b.json"
     run("compare", model, "upstream", "--no-cache", "--json", str(compared))
     run("build", model, "--timing", "upstream", "--no-cache", "--json", str(built))
-    (row,) = msgspec.json.decode(compared.read_bytes(), type=Comparison).rows
+    (row,) = msgspec.json.decode(compared.read_bytes(), type=PolicyComparison).rows
     report = json.loads(built.read_text())
     assert row.engines == len(report["engines"]) == 2
     assert row.torch_ops == len(report["torch_ops"]) == 1
@@ -225,7 +225,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_whole_table(
             os.kill(busy(victims), signal.SIGKILL)
             said = process.stderr.read()
         assert process.returncode == 0, said
-    found = msgspec.json.decode(records.read_bytes(), type=Comparison).rows
+    found = msgspec.json.decode(records.read_bytes(), type=PolicyComparison).rows
     assert [row.name for row in found] == ["early", "upstream", "late"]
     for row in found:
         expected = alone(model, bench.build(model, row.policy))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from trtdbg_ui.app import TrtdbgApp
-from trtdbg_ui.requests.conversation import Conversation
+from trtdbg_ui.requests.conversation import Requests
 from trtdbg_ui.widgets.node_table import NodeTable
 
 from tests.ui.fakes import Stage, loaded_stage, press, saved_app, screen_text, settle
@@ -18,10 +18,10 @@ async def first_frame(app: TrtdbgApp, monkeypatch: pytest.MonkeyPatch) -> str:
     """Returns the text that was painted when the conversation begins."""
     seen: list[str] = []
 
-    def begin(self: Conversation) -> None:
+    def begin(self: Requests) -> None:
         seen.append(screen_text(app))
 
-    monkeypatch.setattr(Conversation, "begin", begin)
+    monkeypatch.setattr(Requests, "begin", begin)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
     return seen[0]

@@ -126,7 +126,7 @@ class Row(Record, frozen=True, kw_only=True):
     """Wall time of the row, starting its worker included."""
 
 
-class Comparison(Record, frozen=True, kw_only=True):
+class PolicyComparison(Record, frozen=True, kw_only=True):
     """All rows, model by model, in the order in which models and policies were given."""
 
     schema: str = COMPARE_SCHEMA

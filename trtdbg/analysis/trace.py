@@ -79,7 +79,7 @@ class OriginKind(StrEnum):
     """An operator that makes the dtype by itself."""
 
 
-class Step(Record, frozen=True, kw_only=True):
+class TraceStep(Record, frozen=True, kw_only=True):
     """One node on the way back."""
 
     node: str
@@ -94,7 +94,7 @@ class Step(Record, frozen=True, kw_only=True):
 class Trace(Record, frozen=True, kw_only=True):
     """The shortest way from a wide value back to what made it wide."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[TraceStep, ...]
     """From the value asked about to the node where the wide dtype begins."""
     kind: OriginKind
     cause: str
@@ -103,7 +103,7 @@ class Trace(Record, frozen=True, kw_only=True):
     """Causes on other ways, each of which would make the value wide too."""
 
 
-_Visit = tuple[NodeRecord, str, int | None, tuple[Step, ...]]
+_Visit = tuple[NodeRecord, str, int | None, tuple[TraceStep, ...]]
 """A node, its wide dtype, which of its results is meant, and the way to it."""
 
 
@@ -155,7 +155,7 @@ def lines(report: Report, name: str) -> list[str]:
 
 def _origins(
     nodes: dict[str, NodeRecord], start: NodeRecord, wide: str
-) -> Iterator[tuple[tuple[Step, ...], OriginKind, str]]:
+) -> Iterator[tuple[tuple[TraceStep, ...], OriginKind, str]]:
     """Yields every origin with the shortest way to it, the nearest first."""
     first: _Visit = (start, wide, None, (_step(start, wide),))
     waiting = deque([first])
@@ -243,8 +243,8 @@ def _dtypes(node: NodeRecord) -> tuple[str | None, ...]:
     return dtype if isinstance(dtype, tuple) else (dtype,) if dtype is not None else ()
 
 
-def _step(node: NodeRecord, dtype: str) -> Step:
-    return Step(
+def _step(node: NodeRecord, dtype: str) -> TraceStep:
+    return TraceStep(
         node=node.name,
         target=node.target if node.op.startswith("call_") else node.op,
         dtype=dtype,

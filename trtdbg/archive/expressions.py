@@ -230,7 +230,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """A function of the grammar and its arguments."""
 
     function: str
@@ -245,7 +245,7 @@ class Operation:
     operands: tuple[Tree, ...]
 
 
-Tree = Number | Exact | Name | Call | Operation
+Tree = Number | Exact | Name | FunctionCall | Operation
 
 
 def parse(text: object) -> Tree:
@@ -275,7 +275,7 @@ def printed(tree: Tree) -> str:
         case Name(name, assumptions):
             told = "".join(f", {key}={value}" for key, value in assumptions)
             return f"Symbol({name!r}{told})"
-        case Call(function, arguments):
+        case FunctionCall(function, arguments):
             return f"{function}({', '.join(map(printed, arguments))})"
         case Operation(sign, (only,)):
             return f"({sign}{printed(only)})"
@@ -305,7 +305,7 @@ def evaluated(tree: Tree, sympy: Any, functions: Mapping[str, Any]) -> Any:
             return functions[name] if name in functions else sympy.Symbol(name)
         case Name(name, assumptions):
             return sympy.Symbol(name, **dict(assumptions))
-        case Call(function, arguments):
+        case FunctionCall(function, arguments):
             known = functions.get(function) or _of_sympy(sympy, function)
             if known is None:
                 raise GrammarError(f"{function} is not known to this torch")
@@ -354,7 +354,9 @@ def _converted(node: ast.AST, levels: int) -> Tree:
         case ast.Call(ast.Name("Integer" | "Rational" | "Float" as kind), arguments, keywords):
             return _exact(kind, arguments, keywords)
         case ast.Call(ast.Name(name), arguments, []) if name in FUNCTIONS:
-            return Call(name, tuple(_converted(each, levels - 1) for each in arguments))
+            return FunctionCall(
+                name, tuple(_converted(each, levels - 1) for each in arguments)
+            )
         case ast.UnaryOp(sign, operand) if type(sign) in _UNARY:
             return Operation(_UNARY[type(sign)][0], (_converted(operand, levels - 1),))
         case ast.BinOp(left, sign, right) if type(sign) in _BINARY:
@@ -439,7 +441,7 @@ def _check_cost(tree: Tree) -> None:
     chosen = sum(
         len(node.arguments)
         for node in nodes
-        if isinstance(node, Call) and node.function in _CHOICES
+        if isinstance(node, FunctionCall) and node.function in _CHOICES
     )
     if chosen > _MOST_CHOICES:
         raise CostError(f"its Max and Min choose between {chosen} values")
@@ -453,19 +455,19 @@ def _check_cost(tree: Tree) -> None:
 def _check_exponent(node: Tree) -> None:
     """Refuses powers whose size a symbol or a large number decides."""
     children = _children(node)
-    if isinstance(node, Call) and node.function in EXPONENTIALS and children:
+    if isinstance(node, FunctionCall) and node.function in EXPONENTIALS and children:
         size = _magnitude(children[0])
         if size is None and node.function != "exp":
             return  # torch computes it in floats, when it runs.
         again = any(
-            isinstance(each, Call) and each.function in EXPONENTIALS
+            isinstance(each, FunctionCall) and each.function in EXPONENTIALS
             for each in _nodes(children[0])
         )
         if size is None or size > _LARGEST_EXPONENTIAL or again:
             raise CostError("the argument of its exp may be too large")
     if not _is_power(node) or len(children) != 2:
         return
-    bounded = isinstance(node, Call) and node.function in _BOUNDED_POWERS
+    bounded = isinstance(node, FunctionCall) and node.function in _BOUNDED_POWERS
     if not bounded and _magnitude(children[1]) is None:
         raise CostError("the exponent of its power is a symbol")
 
@@ -480,7 +482,7 @@ def _nodes(tree: Tree) -> Iterator[Tree]:
 
 def _children(tree: Tree) -> tuple[Tree, ...]:
     match tree:
-        case Call(_, arguments):
+        case FunctionCall(_, arguments):
             return arguments
         case Operation(_, operands):
             return operands
@@ -489,7 +491,7 @@ def _children(tree: Tree) -> tuple[Tree, ...]:
 
 
 def _is_power(tree: Tree) -> bool:
-    return (isinstance(tree, Call) and tree.function in POWERS) or (
+    return (isinstance(tree, FunctionCall) and tree.function in POWERS) or (
         isinstance(tree, Operation) and tree.sign == "**"
     )
 
@@ -535,7 +537,7 @@ def _terms(tree: Tree) -> int:
     """
     children = [_terms(child) for child in _children(tree)]
     found = _terms_of(tree, children)
-    divides = (isinstance(tree, Call) and tree.function in _DIVISIONS) or (
+    divides = (isinstance(tree, FunctionCall) and tree.function in _DIVISIONS) or (
         isinstance(tree, Operation) and tree.sign in ("/", "//", "%")
     )
     if found > _MOST_TERMS or (divides and math.prod(children) > _MOST_TERMS_DIVIDED):
@@ -545,7 +547,7 @@ def _terms(tree: Tree) -> int:
 
 def _terms_of(tree: Tree, children: list[int]) -> int:
     match tree:
-        case Call("Mul") | Operation("*"):
+        case FunctionCall("Mul") | Operation("*"):
             return math.prod(children)
         case Operation("/" | "//" | "%"):
             return max(children)
@@ -557,7 +559,7 @@ def _terms_of(tree: Tree, children: list[int]) -> int:
             times = min(int(exponent) + 1, _MOST_TERMS)
             # A sum of n terms to the power e has this many; a single term grows its degree.
             return max(math.comb(children[0] + times - 2, times - 1), times // 8 + 1)
-        case Call() | Operation():
+        case FunctionCall() | Operation():
             return max(1, sum(children))
         case _:
             return 1

@@ -19,7 +19,7 @@ from trtdbg.batch.rows import Task
 SCHEMA: Final = "trtdbg.compare.journal/1"
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _JournalLine(msgspec.Struct, frozen=True):
     key: str
     row: Row
 
@@ -35,7 +35,7 @@ class Journal:
         """
         self._kept = KeptLines(path, SCHEMA, "compare --resume")
         self._keys: dict[Task, str] = {}
-        self._rows = {line.key: line.row for line in self._kept.read(_Line)}
+        self._rows = {line.key: line.row for line in self._kept.read(_JournalLine)}
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +66,7 @@ class Journal:
             OutputError: it cannot be written.
         """
         if row.error is None:
-            self._kept.add(_Line(self._keys[task], row))
+            self._kept.add(_JournalLine(self._keys[task], row))
 
 
 def key(task: Task) -> str:

@@ -30,7 +30,7 @@ _LEAST_SECONDS: Final = 60.0
 program too, and at least these seconds: what takes longer hangs."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How an attempt ended."""
 
     error: str | None = None
@@ -43,7 +43,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     graph: tuple[str, ...] = ()
     """As lines to read; both are empty where the worker died before it answered."""
 
-    def alike(self, other: Outcome) -> bool:
+    def alike(self, other: AttemptOutcome) -> bool:
         """Returns whether both failed for the same reason, as far as the words say."""
         if self.error is None or other.error is None:
             return False
@@ -55,7 +55,7 @@ class Smallest(msgspec.Struct, frozen=True, kw_only=True):
 
     part: Attempt
     """What builds it."""
-    outcome: Outcome
+    outcome: AttemptOutcome
     whole: int
     """How many operators the engine has."""
     attempts: int
@@ -83,7 +83,7 @@ class Search:
         self._told = told
         self._seconds: float | None = None
 
-    def whole(self, attempt: Attempt) -> Outcome:
+    def whole(self, attempt: Attempt) -> AttemptOutcome:
         """Returns how an engine as it is ends.
 
         Raises:
@@ -92,7 +92,7 @@ class Search:
         """
         return self._outcome(attempt)
 
-    def smallest(self, attempt: Attempt, whole: Outcome) -> Smallest:
+    def smallest(self, attempt: Attempt, whole: AttemptOutcome) -> Smallest:
         """Returns the smallest part of an engine that fails as the whole does.
 
         Args:
@@ -103,7 +103,7 @@ class Search:
             StageError: only the engine as it is fails so.
         """
         count = len(whole.operators) or len(self._of(attempt).operators)
-        best: tuple[Attempt, Outcome] | None = None
+        best: tuple[Attempt, AttemptOutcome] | None = None
         attempts = 0
 
         def fails(kept: Kept, *, outputs: bool) -> bool:
@@ -151,7 +151,7 @@ class Search:
         """
         self._of(msgspec.structs.replace(part, save=path))
 
-    def _outcome(self, attempt: Attempt) -> Outcome:
+    def _outcome(self, attempt: Attempt) -> AttemptOutcome:
         known = self._tried.find(attempt)
         if known is not None:
             return known
@@ -160,16 +160,16 @@ class Search:
         except OutOfTimeError:
             raise
         except WorkerError as error:
-            outcome = Outcome(error=error.message, crashed=True)
+            outcome = AttemptOutcome(error=error.message, crashed=True)
         except TimeoutError:
-            outcome = Outcome(error=f"it took longer than {self._seconds:.0f} seconds")
+            outcome = AttemptOutcome(error=f"it took longer than {self._seconds:.0f} seconds")
         except StageError as error:
             if attempt.kept is None:
                 raise
-            outcome = Outcome(error=f"it cannot be cut out: {error.message}")
+            outcome = AttemptOutcome(error=f"it cannot be cut out: {error.message}")
         else:
             build = answer.build
-            outcome = Outcome(
+            outcome = AttemptOutcome(
                 error=build.error,
                 node=build.node,
                 operators=answer.operators,
@@ -198,7 +198,7 @@ class Search:
 
 class _Line(msgspec.Struct, frozen=True):
     key: str
-    outcome: Outcome
+    outcome: AttemptOutcome
 
 
 class Tried:
@@ -230,11 +230,11 @@ class Tried:
     def __len__(self) -> int:
         return len(self._outcomes)
 
-    def find(self, attempt: Attempt) -> Outcome | None:
+    def find(self, attempt: Attempt) -> AttemptOutcome | None:
         """Returns what an attempt ended in; None if it was not made yet."""
         return self._outcomes.get(self._key(attempt))
 
-    def keep(self, attempt: Attempt, outcome: Outcome) -> None:
+    def keep(self, attempt: Attempt, outcome: AttemptOutcome) -> None:
         """Remembers what an attempt ended in.
 
         Raises:

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from trtdbg.analysis import comparison as compared
-from trtdbg.analysis.comparison import Comparison, NamedPolicy, Row
+from trtdbg.analysis.comparison import NamedPolicy, PolicyComparison, Row
 from trtdbg.analysis.summary import base_name
 from trtdbg.batch.journal import Journal
 from trtdbg.batch.rows import Numbers, Task, compare_row, failed_row
@@ -149,7 +149,7 @@ def run(
             journal = stack.enter_context(Journal(making.resume))
         made = _made(shell, tasks, making, journal)
     side_by_side = making.where.jobs if making.where.jobs != 1 else None
-    comparison = Comparison(rows=tuple(made), side_by_side=side_by_side)
+    comparison = PolicyComparison(rows=tuple(made), side_by_side=side_by_side)
     _deliver(shell, comparison, html_to, json_to, force=force)
     return compared.worst_code(made)
 
@@ -281,7 +281,7 @@ def _tell(shell: Shell, row: Row, number: str) -> None:
 
 def _deliver(
     shell: Shell,
-    comparison: Comparison,
+    comparison: PolicyComparison,
     html_to: str | None,
     json_to: str | None,
     *,

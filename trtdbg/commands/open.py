@@ -22,7 +22,7 @@ from trtdbg.commands.recorded import settings_for
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.outputs.report import is_saved_report
-from trtdbg.viewing import Look, Picture, Viewing
+from trtdbg.viewing import Look, Screenshot, Viewing
 from trtdbg.worker.messages import portable_path
 
 _LEAST_COLUMNS, _LEAST_LINES = 40, 12
@@ -113,7 +113,7 @@ def run(shell: Shell, model: str, choices: Choices, viewing: Viewing) -> ExitCod
 
 def _picture(
     file: str | None, press: str | None, size: str | None, force: bool
-) -> Picture | None:
+) -> Screenshot | None:
     if file is None:
         for name, value in (("press", press), ("size", size), ("force", force or None)):
             if value is not None:
@@ -124,7 +124,7 @@ def _picture(
     if not file.lower().endswith(".svg"):
         raise UsageError(f"a picture is SVG, got {file!r}", remedy="name it like screen.svg")
     columns, lines = _size(size or "160x46")
-    return Picture(file=file, press=press or "", columns=columns, lines=lines, force=force)
+    return Screenshot(file=file, press=press or "", columns=columns, lines=lines, force=force)
 
 
 def _size(text: str) -> tuple[int, int]:

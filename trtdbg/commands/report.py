@@ -110,7 +110,7 @@ class Format(StrEnum):
 
 
 @dataclass(frozen=True)
-class Page:
+class ReportPage:
     """What a report is shown as, and where."""
 
     kind: Format = Format.TEXT
@@ -299,7 +299,7 @@ def command(
         questions=Questions(
             consequences, suggest, traces, bisections, cures, places, block_sizes
         ),
-        page=Page(Format(kind), output),
+        page=ReportPage(Format(kind), output),
         json_to=json_to,
         force=force,
         watch=watch,
@@ -315,7 +315,7 @@ def run(
     all_nodes: bool = False,
     measured: shared.Run | None = None,
     questions: Questions | None = None,
-    page: Page | None = None,
+    page: ReportPage | None = None,
     json_to: str | None = None,
     force: bool = False,
     watch: bool = False,
@@ -329,7 +329,7 @@ def run(
     hidden = redaction or Redaction()
     if hidden.on and (asked.traces or asked.bisections):
         raise UsageError("--trace and --bisect quote the source", remedy="leave --redact out")
-    shown = page or Page()
+    shown = page or ReportPage()
     shown.check(models, asked, json_to, force=force)
     if json_to == "-" and (asked.traces or asked.bisections):
         raise UsageError(

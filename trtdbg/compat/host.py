@@ -190,11 +190,11 @@ def tensorrt_log() -> Iterator[list[tuple[int, str]]]:
     """Collects (level, text) of every warning and error that TensorRT logs inside."""
     lines: list[tuple[int, str]] = []
 
-    class _Collect(logging.Handler):
+    class _CollectLog(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             lines.append((record.levelno, record.getMessage()))
 
-    collect = _Collect(level=logging.WARNING)
+    collect = _CollectLog(level=logging.WARNING)
     logger = logging.getLogger(TENSORRT_LOGGER)
     logger.addHandler(collect)
     try:

@@ -15,7 +15,7 @@ from torch.fx import Node
 from torch.utils._pytree import tree_leaves
 
 from trtdbg.graphs.deviations import CHUNK_ELEMENTS
-from trtdbg.graphs.flat import Step
+from trtdbg.graphs.flat import FlatStep
 from trtdbg.graphs.replay import UNSET_MEMORY
 
 SELECTING = frozenset(
@@ -32,7 +32,7 @@ VANISHING = frozenset(
 
 
 @dataclass(frozen=True)
-class Counts:
+class FiniteCounts:
     """How many elements of a value are not finite."""
 
     nan: int = 0
@@ -42,9 +42,9 @@ class Counts:
     """-inf."""
     elements: int = 0
 
-    def joined(self, other: Counts) -> Counts:
+    def joined(self, other: FiniteCounts) -> FiniteCounts:
         """Returns both together, as two parts of one value."""
-        return Counts(
+        return FiniteCounts(
             self.nan + other.nan,
             self.above + other.above,
             self.below + other.below,
@@ -61,11 +61,11 @@ class Counts:
 class Finiteness:
     """What is known of the values of a program as it runs."""
 
-    counts: dict[Node, Counts] = field(default_factory=dict)
+    counts: dict[Node, FiniteCounts] = field(default_factory=dict)
     after: dict[Node, frozenset[Node]] = field(default_factory=dict)
     """The nodes that made nan or inf of finite values, on which a value depends."""
 
-    def see(self, step: Step, value: Any) -> None:
+    def see(self, step: FlatStep, value: Any) -> None:
         """Notes a value that was computed; its operands have been seen."""
         node, operands = step.node, [n for n in step.operands() if n in self.counts]
         name = _operator(node)
@@ -82,9 +82,9 @@ class Finiteness:
         self.counts[node], self.after[node] = mine, after
 
 
-def count(value: Any) -> Counts:
+def count(value: Any) -> FiniteCounts:
     """Returns how many elements of a value are nan or infinite; a tuple counts as one."""
-    total = Counts()
+    total = FiniteCounts()
     for leaf in tree_leaves(value):
         if isinstance(leaf, torch.Tensor):
             total = total.joined(_count_tensor(leaf.detach()))
@@ -93,24 +93,24 @@ def count(value: Any) -> Counts:
     return total
 
 
-def _count_number(number: float) -> Counts:
+def _count_number(number: float) -> FiniteCounts:
     infinite = math.isinf(number)
-    return Counts(
+    return FiniteCounts(
         int(math.isnan(number)), int(infinite and number > 0), int(infinite and number < 0), 1
     )
 
 
-def _count_tensor(tensor: torch.Tensor) -> Counts:
+def _count_tensor(tensor: torch.Tensor) -> FiniteCounts:
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor.resolve_conj())
-    flat, total = tensor.reshape(-1), Counts(elements=tensor.numel())
+    flat, total = tensor.reshape(-1), FiniteCounts(elements=tensor.numel())
     if not tensor.dtype.is_floating_point or tensor.dtype.itemsize < 2:
         return total
     for start in range(0, flat.numel(), CHUNK_ELEMENTS):
         part = flat[start : start + CHUNK_ELEMENTS]
         if not bool(torch.isfinite(part).all()):
             total = total.joined(
-                Counts(
+                FiniteCounts(
                     int(part.isnan().sum()),
                     int(part.isposinf().sum()),
                     int(part.isneginf().sum()),
@@ -119,7 +119,7 @@ def _count_tensor(tensor: torch.Tensor) -> Counts:
     return total
 
 
-def _is_made(step: Step, mine: Counts, before: list[Counts]) -> bool:
+def _is_made(step: FlatStep, mine: FiniteCounts, before: list[FiniteCounts]) -> bool:
     """Returns whether a value holds a nan or an inf that nothing it reads held.
 
     An infinite input, constant or number in the call is meant: a mask is made of such.
@@ -134,12 +134,12 @@ def _is_made(step: Step, mine: Counts, before: list[Counts]) -> bool:
     )
 
 
-def _given_numbers(step: Step) -> Counts:
+def _given_numbers(step: FlatStep) -> FiniteCounts:
     numbers = [leaf for leaf in tree_leaves((step.args, step.kwargs)) if type(leaf) is float]
     return count(numbers)
 
 
-def _only_below(name: str, before: list[Counts]) -> bool:
+def _only_below(name: str, before: list[FiniteCounts]) -> bool:
     known = name in VANISHING or name.startswith("_scaled_dot_product")
     known |= name.startswith("scaled_dot_product")
     return known and not any(each.nan or each.above for each in before)

@@ -19,7 +19,7 @@ from trtdbg.graphs.splits import is_engine, placeholders
 
 
 @dataclass(frozen=True)
-class Step:
+class FlatStep:
     """One node that makes a value; its operands are the nodes of other steps."""
 
     node: Node
@@ -48,7 +48,7 @@ class Step:
 class Flat:
     """Steps in the order they run, only those that an output needs."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[FlatStep, ...]
     outputs: tuple[Any, ...]
     """What the program returns, flat: nodes of steps, or numbers and None."""
 
@@ -80,7 +80,7 @@ class _Flattening:
     def __init__(self, entries: bool, whole_engines: bool) -> None:
         self.entries = entries
         self.whole_engines = whole_engines
-        self.steps: list[Step] = []
+        self.steps: list[FlatStep] = []
         self.alias: dict[Node, Any] = {}
 
     def run(self, module: GraphModule) -> Flat:
@@ -107,7 +107,7 @@ class _Flattening:
             given = self._resolve(operand)
             if is_engine(call) and self.entries and isinstance(given, Node):
                 self.steps.append(
-                    Step(placeholder, submodule, inside, (given,), {}, entry=True)
+                    FlatStep(placeholder, submodule, inside, (given,), {}, entry=True)
                 )
             else:
                 self.alias[placeholder] = given
@@ -120,7 +120,7 @@ class _Flattening:
 
     def _add(self, node: Node, owner: GraphModule, engine: str | None) -> None:
         args, kwargs = self._resolve((tuple(node.args), dict(node.kwargs)))
-        self.steps.append(Step(node, owner, engine, args, kwargs))
+        self.steps.append(FlatStep(node, owner, engine, args, kwargs))
 
     def _resolve(self, value: Any) -> Any:
         return tree_map_only(Node, lambda node: self.alias.get(node, node), value)
@@ -133,7 +133,7 @@ def _submodule(module: GraphModule, node: Node) -> GraphModule | None:
     return submodule if isinstance(submodule, GraphModule) else None
 
 
-def _needed(steps: list[Step], outputs: tuple[Any, ...]) -> Iterator[Step]:
+def _needed(steps: list[FlatStep], outputs: tuple[Any, ...]) -> Iterator[FlatStep]:
     """Yields the steps that an output needs; checks and writes to buffers are not."""
     wanted = {output for output in outputs if isinstance(output, Node)}
     needed: set[Node] = set()

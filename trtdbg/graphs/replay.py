@@ -14,7 +14,7 @@ import torch
 from torch.fx import Node
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from trtdbg.graphs.flat import Flat, Step
+from trtdbg.graphs.flat import Flat, FlatStep
 from trtdbg.graphs.graph import fetch_attr, first_line, target_name, torch_dtype
 from trtdbg.records import Dtype
 
@@ -68,11 +68,11 @@ class Replay:
         entering = [s.node for s in flat.steps if s.node.op == "placeholder" and not s.entry]
         self._inputs = dict(zip(entering, inputs, strict=True))
 
-    def step(self, node: Node) -> Step:
+    def step(self, node: Node) -> FlatStep:
         """Returns the step that makes a value."""
         return self.flat.steps[self.place[node]]
 
-    def operands(self, step: Step) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def operands(self, step: FlatStep) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Returns the arguments of a step with devices on the CPU, and counts the reads."""
         args = _filled(step.args, self.values)
         kwargs = _filled(step.kwargs, self.values)
@@ -91,7 +91,7 @@ class Replay:
         if self._left[node] <= 0:
             self.values.pop(node, None)
 
-    def compute(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def compute(self, step: FlatStep, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Returns the value of a step, or as `Missing` why PyTorch has none on this CPU.
 
         Raises:
@@ -121,7 +121,7 @@ class Replay:
         return value.clone() if self._writes else value
 
 
-def is_drawn(step: Step) -> bool:
+def is_drawn(step: FlatStep) -> bool:
     """Returns whether an operator's values depend on chance or on uninitialized memory."""
     target = step.node.target
     if not isinstance(target, torch._ops.OpOverload):
@@ -156,7 +156,7 @@ def _filled(arguments: Value, values: dict[Node, Any]) -> Value:
     return filled
 
 
-def _call(step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _call(step: FlatStep, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     target: Any = step.node.target
     try:
         match step.node.op:
@@ -176,6 +176,6 @@ def _call(step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return Missing(f"{step.node.name} ({target_name(step.node)}): {first_line(error)}")
 
 
-def _is_mutable(step: Step) -> bool:
+def _is_mutable(step: FlatStep) -> bool:
     schema = getattr(step.node.target, "_schema", None)
     return schema is not None and schema.is_mutable is True

@@ -31,7 +31,7 @@ ABSENT = object()
 
 
 @dataclass(frozen=True)
-class Move:
+class VariantMove:
     """A change of a node told without names, so that it fits every node of the same kind."""
 
     kind: RefusalKind
@@ -59,7 +59,7 @@ class Workbench:
         return value if value is not None else self.values.get(node.name)
 
     @contextlib.contextmanager
-    def made(self, node: Node, moves: tuple[Move, ...]) -> Iterator[None]:
+    def made(self, node: Node, moves: tuple[VariantMove, ...]) -> Iterator[None]:
         """Makes moves in a node and what it reads, and undoes them at the end.
 
         Afterwards everything is as before except for the order of `users`.
@@ -109,7 +109,7 @@ class Workbench:
         )
         return manager
 
-    def _make(self, node: Node, operands: list[Node], move: Move) -> None:
+    def _make(self, node: Node, operands: list[Node], move: VariantMove) -> None:
         changed = node if move.operand is None else operands[move.operand]
         match move.place:
             case ChangePlace.OPERAND:
@@ -151,7 +151,7 @@ def tried_dtypes(dtype: torch.dtype) -> tuple[torch.dtype, ...]:
     return tuple(torch_dtype(other) for other in names if other != name)
 
 
-def dtype_slots(node: Node, bench: Workbench) -> list[list[Move]]:
+def dtype_slots(node: Node, bench: Workbench) -> list[list[VariantMove]]:
     """Returns, slot by slot, the dtypes that can be written or read instead, nearest first.
 
     A slot is a `dtype` keyword, a positional dtype, a tensor that is read, or a Python number
@@ -162,24 +162,30 @@ def dtype_slots(node: Node, bench: Workbench) -> list[list[Move]]:
     for key, value in node.kwargs.items():
         if isinstance(value, torch.dtype):
             others = (*tried_dtypes(value), ABSENT)
-            slots.append([Move(kind, ChangePlace.KEYWORD, None, (key,), d) for d in others])
+            slots.append(
+                [VariantMove(kind, ChangePlace.KEYWORD, None, (key,), d) for d in others]
+            )
     for i, value in enumerate(node.args):
         if isinstance(value, torch.dtype):
             tried = tried_dtypes(value)
-            slots.append([Move(kind, ChangePlace.ARGUMENT, None, (i,), d) for d in tried])
+            slots.append(
+                [VariantMove(kind, ChangePlace.ARGUMENT, None, (i,), d) for d in tried]
+            )
     for index, operand in enumerate(node.all_input_nodes):
         value = bench.value(operand)
         if isinstance(value, torch.Tensor):
             tried = tried_dtypes(value.dtype)
-            slots.append([Move(kind, ChangePlace.OPERAND, index, (), d) for d in tried])
+            slots.append([VariantMove(kind, ChangePlace.OPERAND, index, (), d) for d in tried])
     for i, value in enumerate(node.args):
         if _takes_any_number(node, i):
             others = _other_numbers(value)
-            slots.append([Move(kind, ChangePlace.ARGUMENT, None, (i,), n) for n in others])
+            slots.append(
+                [VariantMove(kind, ChangePlace.ARGUMENT, None, (i,), n) for n in others]
+            )
     return slots
 
 
-def uniform_operands(node: Node, bench: Workbench) -> Iterator[tuple[Move, ...]]:
+def uniform_operands(node: Node, bench: Workbench) -> Iterator[tuple[VariantMove, ...]]:
     """Yields all tensors that a node reads turned to one dtype, for three tensors and more."""
     dtypes: dict[int, torch.dtype] = {}
     for index, operand in enumerate(node.all_input_nodes):
@@ -191,17 +197,20 @@ def uniform_operands(node: Node, bench: Workbench) -> Iterator[tuple[Move, ...]]
     for dtype in dict.fromkeys(d for own in dtypes.values() for d in tried_dtypes(own)):
         moved = [index for index, own in dtypes.items() if own != dtype]
         yield tuple(
-            Move(RefusalKind.DTYPE, ChangePlace.OPERAND, index, (), dtype) for index in moved
+            VariantMove(RefusalKind.DTYPE, ChangePlace.OPERAND, index, (), dtype)
+            for index in moved
         )
 
 
-def refreshed_metadata(node: Node, bench: Workbench) -> tuple[Move, ...]:
+def refreshed_metadata(node: Node, bench: Workbench) -> tuple[VariantMove, ...]:
     """Returns missing or stale metadata of a node and its operands written anew."""
     moves = []
     for index, each in [*enumerate(node.all_input_nodes), (None, node)]:
         value = bench.values.get(each.name)
         if value is not None and is_stale(each, value):
-            moves.append(Move(RefusalKind.METADATA, ChangePlace.METADATA, index, (), value))
+            moves.append(
+                VariantMove(RefusalKind.METADATA, ChangePlace.METADATA, index, (), value)
+            )
     return tuple(moves)
 
 
@@ -213,18 +222,18 @@ def is_stale(node: Node, value: Any) -> bool:
     return any(getattr(each, "dtype", None) != value.dtype for each in recorded)
 
 
-def static_sizes(node: Node, bench: Workbench) -> tuple[Move, ...]:
+def static_sizes(node: Node, bench: Workbench) -> tuple[VariantMove, ...]:
     """Returns every symbolic size that a node reads at its example value."""
     kind = RefusalKind.SHAPE
     moves = []
     for index, operand in enumerate(node.all_input_nodes):
         shape = _static_shape(bench.value(operand))
         if shape is not None:
-            moves.append(Move(kind, ChangePlace.SHAPE, index, (), shape))
+            moves.append(VariantMove(kind, ChangePlace.SHAPE, index, (), shape))
     for path, number in _symbolic_numbers(node, bench):
         hint = number.node.hint
         if hint is not None:
-            moves.append(Move(kind, ChangePlace.ARGUMENT, None, path, hint))
+            moves.append(VariantMove(kind, ChangePlace.ARGUMENT, None, path, hint))
     return tuple(moves)
 
 
@@ -233,7 +242,7 @@ def resized(value: torch.Tensor, dim: int, size: int) -> tuple[int, ...]:
     return tuple(size if i == dim else int(n) for i, n in enumerate(value.shape))
 
 
-def smaller_sizes(node: Node, bench: Workbench, most: int) -> Iterator[Move]:
+def smaller_sizes(node: Node, bench: Workbench, most: int) -> Iterator[VariantMove]:
     """Yields one size of one of the first `most` operands made 1, if no size is symbolic."""
     values = [bench.value(operand) for operand in node.all_input_nodes]
     if any(_static_shape(value) is not None for value in values):
@@ -244,29 +253,29 @@ def smaller_sizes(node: Node, bench: Workbench, most: int) -> Iterator[Move]:
         for dim, size in enumerate(value.shape):
             if size > 1:
                 shape = resized(value, dim, 1)
-                yield Move(RefusalKind.SHAPE, ChangePlace.SHAPE, index, (), shape)
+                yield VariantMove(RefusalKind.SHAPE, ChangePlace.SHAPE, index, (), shape)
 
 
-def options_at_default(node: Node) -> Iterator[Move]:
+def options_at_default(node: Node) -> Iterator[VariantMove]:
     """Yields one argument of a node at a time at the default that its schema names."""
     kind = RefusalKind.FEATURE
     arguments = _schema_arguments(node)
     for i, (value, argument) in enumerate(zip(node.args, arguments, strict=False)):
         if argument.has_default_value() and not _equal(value, argument.default_value):
             default = argument.default_value
-            yield Move(kind, ChangePlace.ARGUMENT, None, (i,), default)
+            yield VariantMove(kind, ChangePlace.ARGUMENT, None, (i,), default)
     for key, value in node.kwargs.items():
         if value is not None and not isinstance(value, torch.dtype):
-            yield Move(kind, ChangePlace.KEYWORD, None, (key,), ABSENT)
+            yield VariantMove(kind, ChangePlace.KEYWORD, None, (key,), ABSENT)
 
 
-def defaults_written_out(node: Node, bench: Workbench) -> Iterator[tuple[Move, ...]]:
+def defaults_written_out(node: Node, bench: Workbench) -> Iterator[tuple[VariantMove, ...]]:
     """Yields a node with one, two, ... of its defaulted positional arguments written out.
 
     Export leaves out an argument that equals its default, so a dimension is first written
     from the front: -1 of two dimensions as 1.
     """
-    moves: tuple[Move, ...] = ()
+    moves: tuple[VariantMove, ...] = ()
     for i, argument in enumerate(_schema_arguments(node)):
         if i < len(node.args):
             continue
@@ -274,7 +283,7 @@ def defaults_written_out(node: Node, bench: Workbench) -> Iterator[tuple[Move, .
             return
         if not argument.has_default_value():
             return
-        written = Move(
+        written = VariantMove(
             RefusalKind.CRASHED, ChangePlace.ARGUMENT, None, (i,), argument.default_value
         )
         moves = (*moves, written)
@@ -284,7 +293,7 @@ def defaults_written_out(node: Node, bench: Workbench) -> Iterator[tuple[Move, .
         yield moves
 
 
-def _from_the_front(node: Node, bench: Workbench, move: Move) -> Move:
+def _from_the_front(node: Node, bench: Workbench, move: VariantMove) -> VariantMove:
     """Returns a move with a dimension that counts from the front, not from the end."""
     read = node.all_input_nodes[:1]
     value = bench.value(read[0]) if read else None
@@ -295,7 +304,7 @@ def _from_the_front(node: Node, bench: Workbench, move: Move) -> Move:
     return replace(move, after=move.after + value.dim())
 
 
-def is_at_default(node: Node, move: Move) -> bool:
+def is_at_default(node: Node, move: VariantMove) -> bool:
     """Returns whether a move writes the default of a positional argument."""
     arguments = _schema_arguments(node)
     position = move.path[0] if move.path else None
@@ -313,7 +322,7 @@ def argument_name(node: Node, position: int) -> str:
     return f"argument {position}"
 
 
-def written(node: Node, move: Move) -> Any:
+def written(node: Node, move: VariantMove) -> Any:
     """Returns what stands where an argument or keyword move is made, ABSENT if nothing."""
     if move.place is ChangePlace.KEYWORD:
         return node.kwargs.get(str(move.path[0]), ABSENT)

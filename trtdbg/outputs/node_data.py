@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from trtdbg.analysis import summary
-from trtdbg.outputs.picture.compare import Change, dtype_change
+from trtdbg.outputs.picture.compare import PictureChange, dtype_change
 from trtdbg.outputs.picture.dot import FILL
 from trtdbg.outputs.picture.sides import dtype_in_force
 from trtdbg.plain import escaped_json, one_line
@@ -59,8 +59,8 @@ def _result(report: Report, node: NodeRecord, left: bool) -> tuple[int, _Result]
     in_force = dtype_in_force(report, node)
     change = dtype_change(node.original, in_force)
     words = dtype_text(in_force)
-    if change is not Change.SAME:
+    if change is not PictureChange.SAME:
         words = f"{dtype_text(node.original)} → {words}"
     if left:
         return 2, _Result(f"left to PyTorch, {words}", _LEFT)
-    return int(change is not Change.SAME), _Result(words, FILL[change][0])
+    return int(change is not PictureChange.SAME), _Result(words, FILL[change][0])

@@ -139,11 +139,11 @@ def suggest(
         emit: progress.
     """
     with captured_log("torch._subclasses.fake_tensor", logging.CRITICAL):
-        return _suggest(_Search(inferred, options, verdicts, analyse), analyse, emit)
+        return _suggest(_PolicySearch(inferred, options, verdicts, analyse), analyse, emit)
 
 
 def _suggest(
-    search: _Search, analyse: Callable[[TruncationPolicy], Report], emit: Emit
+    search: _PolicySearch, analyse: Callable[[TruncationPolicy], Report], emit: Emit
 ) -> Suggestion:
     atoms = search.effective_atoms()
     subsets = [
@@ -174,7 +174,7 @@ def _suggest(
     )
 
 
-class _Search:
+class _PolicySearch:
     """Scores late policies over one inferred graph, each distinct typing once."""
 
     def __init__(

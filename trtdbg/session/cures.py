@@ -37,7 +37,7 @@ from trtdbg.records import (
     Verdict,
 )
 from trtdbg.stages import agreement, subgraph
-from trtdbg.stages.agreement import Agreement
+from trtdbg.stages.agreement import OutputAgreement
 from trtdbg.stages.capture import copy_program
 from trtdbg.stages.inputs import program_inputs
 from trtdbg.worker.messages import DEFAULT_ATOL, DEFAULT_RTOL
@@ -178,19 +178,21 @@ class Trials:
             if narrow != self.policy:
                 yield narrow
 
-    def _numbers_under(self, policy: TruncationPolicy) -> Agreement | None:
+    def _numbers_under(self, policy: TruncationPolicy) -> OutputAgreement | None:
         """Returns how far the program is from itself under a policy, None if too far."""
         try:
             measured = self.session.numerics(policy).numerics
         except TrtdbgError as error:
-            return Agreement(True, None, f"numbers not compared: {error}")
+            return OutputAgreement(True, None, f"numbers not compared: {error}")
         if measured is None or measured.note is not None:
             note = measured.note if measured is not None else None
-            return Agreement(True, None, f"numbers not compared: {note}")
+            return OutputAgreement(True, None, f"numbers not compared: {note}")
         if any(row.agreement is NodeAgreement.BEYOND for row in measured.outputs):
             return None
         errors = [row.max_abs_error for row in measured.outputs if row.max_abs_error]
-        return Agreement(True, max(errors, default=0.0), f"compared on {measured.inputs}")
+        return OutputAgreement(
+            True, max(errors, default=0.0), f"compared on {measured.inputs}"
+        )
 
     # Settings.
 
@@ -207,7 +209,9 @@ class Trials:
                 f"set {name} to {_value_text(value)}",
                 _setting_text(name, value),
                 report,
-                Agreement(True, None, "numbers not compared: the program stays the same"),
+                OutputAgreement(
+                    True, None, "numbers not compared: the program stays the same"
+                ),
                 settings=settings,
             )
             return
@@ -392,7 +396,7 @@ class Trials:
         say: str,
         typed: str,
         report: Report,
-        numbers: Agreement,
+        numbers: OutputAgreement,
         **more: Any,
     ) -> Cure:
         after = Outcome.of(report)

@@ -17,7 +17,7 @@ from trtdbg.cache.places import ENGINES, used
 from trtdbg.records import BuildRecord, BuildStatus
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _EngineEntry(msgspec.Struct, frozen=True):
     fingerprint: str
     build: BuildRecord
     serialized: bytes
@@ -47,7 +47,7 @@ class EngineCache:
         if payload is None:
             return None
         try:
-            entry = msgspec.msgpack.decode(payload, type=_Entry)
+            entry = msgspec.msgpack.decode(payload, type=_EngineEntry)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             sealed.refuse(path, f"is unreadable ({type(error).__name__})")
             return None
@@ -61,7 +61,7 @@ class EngineCache:
         """Writes an engine; a cache that cannot be written is no reason to stop."""
         if build.status is not BuildStatus.BUILT or len(serialized) > self._limit:
             return
-        entry = _Entry(fingerprint=fingerprint, build=build, serialized=serialized)
+        entry = _EngineEntry(fingerprint=fingerprint, build=build, serialized=serialized)
         with contextlib.suppress(OSError):
             sealed.write(self._path(fingerprint), msgspec.msgpack.encode(entry))
             ENGINES.make_room()

@@ -17,7 +17,7 @@ import platformdirs
 
 from trtdbg import sealed
 from trtdbg.records import Dtype, Environment, Verdict
-from trtdbg.stages.probe import Answer, Memory
+from trtdbg.stages.probe import Memory, TensorrtAnswer
 from trtdbg.worker.messages import Lessons
 
 CRASH_SENTENCE = "TensorRT ended the process each time it was asked about this node"
@@ -25,7 +25,7 @@ MOST_ANSWERS = 20_000
 """Oldest answers beyond this number are dropped, which bounds the file to some megabytes."""
 
 
-class _Entry(msgspec.Struct, frozen=True, array_like=True):
+class _AnswerEntry(msgspec.Struct, frozen=True, array_like=True):
     verdict: Verdict
     reason: str | None
     dtype: Dtype
@@ -63,29 +63,31 @@ class ProbeCache:
         """Writes the answers; a cache that cannot be written is no reason to stop."""
         answers = {**self._read(say=False), **self.memory.answers}
         entries = {
-            key: _Entry(answer.verdict, answer.reason, answer.dtype)
+            key: _AnswerEntry(answer.verdict, answer.reason, answer.dtype)
             for key, answer in list(answers.items())[-MOST_ANSWERS:]
         }
         with contextlib.suppress(OSError):
             sealed.write(self._path, msgspec.msgpack.encode(entries))
 
-    def _read(self, *, say: bool = True) -> dict[str, Answer]:
+    def _read(self, *, say: bool = True) -> dict[str, TensorrtAnswer]:
         payload = sealed.read(self._path, say=say)
         if payload is None:
             return {}
         try:
-            entries = msgspec.msgpack.decode(payload, type=dict[str, _Entry])
+            entries = msgspec.msgpack.decode(payload, type=dict[str, _AnswerEntry])
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             if say:
                 sealed.refuse(self._path, f"is unreadable ({type(error).__name__})")
             return {}
-        return {key: Answer(e.verdict, e.reason, e.dtype) for key, e in entries.items()}
+        return {
+            key: TensorrtAnswer(e.verdict, e.reason, e.dtype) for key, e in entries.items()
+        }
 
     def _learn(self, lessons: Lessons) -> None:
         self.memory.suspects.update(lessons.suspects)
         self.memory.left_out.update(dict.fromkeys(lessons.left_out, lessons.why_left_out))
         for signature in lessons.crashed:
-            self.memory.answers[signature] = Answer(Verdict.CRASHED, CRASH_SENTENCE)
+            self.memory.answers[signature] = TensorrtAnswer(Verdict.CRASHED, CRASH_SENTENCE)
         if lessons.crashed:
             self.save()
 

@@ -65,7 +65,7 @@ class NodeRows:
     """The typing that they were made on."""
     engine_of: Mapping[str, int]
     tensorrt: Mapping[str, Dtype]
-    probed: Mapping[str, probe.Answer]
+    probed: Mapping[str, probe.TensorrtAnswer]
     refused: frozenset[str]
     """Nodes that TensorRT keeps out of the engines although their validators accept them."""
     small_blocks: Mapping[str, int]

@@ -38,7 +38,7 @@ class Steps:
             self.settings, truncate_double=policy.timing.is_upstream
         )
         self.evidence = Evidence()
-        self.answers: dict[str, probe.Answer] = {}
+        self.answers: dict[str, probe.TensorrtAnswer] = {}
         self.refused: frozenset[str] = frozenset()
         self.judged: Judgements = {}
         self.inside: dict[str, validate.Judgement] = {}
@@ -105,9 +105,9 @@ class Steps:
             if culprit is not None:
                 refused.add(culprit)
                 reason = net.error or "TensorRT refuses it in its engine"
-                self.answers.setdefault(culprit, probe.Answer(Verdict.REJECT, reason))
+                self.answers.setdefault(culprit, probe.TensorrtAnswer(Verdict.REJECT, reason))
                 if self.answers[culprit].verdict in (Verdict.ACCEPT, Verdict.NOT_CHECKED):
-                    self.answers[culprit] = probe.Answer(Verdict.REJECT, reason)
+                    self.answers[culprit] = probe.TensorrtAnswer(Verdict.REJECT, reason)
         return frozenset(refused & set(split.engine_of))
 
     def _probe(self, program: Program) -> None:

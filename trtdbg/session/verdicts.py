@@ -9,7 +9,7 @@ import msgspec
 
 from trtdbg.analysis.conclusions import PARTITIONER
 from trtdbg.records import Scope, TypingKind, ValidatorVerdict, Verdict
-from trtdbg.stages.validate import Answer, Judgement
+from trtdbg.stages.validate import Judgement, ValidatorAnswer
 
 MIN_BLOCK_SIZE_GATE = "gate:min_block_size"
 
@@ -124,7 +124,9 @@ def _rows(
 
 
 def _row(
-    answers: Mapping[TypingKind, Answer], typings: tuple[TypingKind, ...], scope: Scope
+    answers: Mapping[TypingKind, ValidatorAnswer],
+    typings: tuple[TypingKind, ...],
+    scope: Scope,
 ) -> ValidatorVerdict:
     some = next(iter(answers.values()))
     asked = some.asked

@@ -21,7 +21,7 @@ LARGEST_INTEGER = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Agreement:
+class OutputAgreement:
     """How far the outputs of two programs are apart."""
 
     same: bool
@@ -36,7 +36,7 @@ def compare(
     edited: ExportedProgram,
     inputs: Sequence[ProgramInputs],
     tolerance: Tolerance,
-) -> Agreement:
+) -> OutputAgreement:
     """Returns whether both programs give the same outputs within a tolerance.
 
     The first inputs have to run; of the others those that the original refuses are left out.
@@ -51,14 +51,16 @@ def compare(
         except Exception as refusal:
             if compared:
                 continue
-            return Agreement(False, None, f"the program does not run: {first_line(refusal)}")
+            return OutputAgreement(
+                False, None, f"the program does not run: {first_line(refusal)}"
+            )
         try:
             error = _error(expected, _run(edited, other, given), tolerance)
         except Exception as reason:
-            return Agreement(False, None, f"on {given.origin}: {first_line(reason)}")
+            return OutputAgreement(False, None, f"on {given.origin}: {first_line(reason)}")
         worst = error if worst is None else max(worst, error)
         compared.append(given.origin)
-    return Agreement(True, worst, f"compared on {', '.join(compared)}")
+    return OutputAgreement(True, worst, f"compared on {', '.join(compared)}")
 
 
 def _error(expected: Sequence[Any], computed: Sequence[Any], tolerance: Tolerance) -> float:

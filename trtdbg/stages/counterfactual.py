@@ -26,7 +26,7 @@ from trtdbg.graphs.graph import (
     value_shape,
 )
 from trtdbg.graphs.splits import fake_mode_of
-from trtdbg.graphs.variants import ABSENT, Move, Workbench
+from trtdbg.graphs.variants import ABSENT, VariantMove, Workbench
 from trtdbg.records import (
     Change,
     ChangePlace,
@@ -141,8 +141,8 @@ class _Search:
         self.oracle = oracle
         self.kind = kind
         self.bench = Workbench(fake_mode_of(module), values)
-        self.known: dict[str, tuple[Move, ...]] = {}
-        self.hints: dict[str, tuple[Move, ...]] = {}
+        self.known: dict[str, tuple[VariantMove, ...]] = {}
+        self.hints: dict[str, tuple[VariantMove, ...]] = {}
         """What turned, or did not turn, a node that differs in its sizes only."""
 
     def explain(self, name: str, refusal: Refusal) -> Counterfactual:
@@ -171,7 +171,7 @@ class _Search:
         kind: RefusalKind,
         text: str,
         changed: Node | None = None,
-        moves: tuple[Move, ...] = (),
+        moves: tuple[VariantMove, ...] = (),
     ) -> Counterfactual:
         made = changed or node
         record = self._with_changes(
@@ -229,7 +229,7 @@ class _Search:
             moves,
         )
 
-    def _find(self, node: Node, refusal: Refusal) -> tuple[Move, ...]:
+    def _find(self, node: Node, refusal: Refusal) -> tuple[VariantMove, ...]:
         """Returns the smallest moves that turn a node, none if nothing tried does."""
         exact, coarse = (
             f"{refusal.verdict} {variants.signature(node, shapes=shapes)}"
@@ -252,7 +252,7 @@ class _Search:
         self.known[exact] = found
         return found
 
-    def _tried(self, node: Node, refusal: Refusal) -> Iterator[tuple[Move, ...]]:
+    def _tried(self, node: Node, refusal: Refusal) -> Iterator[tuple[VariantMove, ...]]:
         if refusal.verdict is Verdict.CRASHED:
             yield from variants.defaults_written_out(node, self.bench)
         refresh = variants.refreshed_metadata(node, self.bench)
@@ -271,13 +271,13 @@ class _Search:
         yield from ((move,) for move in variants.options_at_default(node))
         yield from smaller
 
-    def _shapes(self, node: Node) -> Iterator[tuple[Move, ...]]:
+    def _shapes(self, node: Node) -> Iterator[tuple[VariantMove, ...]]:
         """Yields what depends on the sizes alone: all of them static, then one made small."""
         yield variants.static_sizes(node, self.bench)
         for move in variants.smaller_sizes(node, self.bench, _MOST_SIZED):
             yield (move,)
 
-    def _turns(self, node: Node, moves: tuple[Move, ...], *, strict: bool) -> bool:
+    def _turns(self, node: Node, moves: tuple[VariantMove, ...], *, strict: bool) -> bool:
         """Returns whether a node is accepted with the moves made.
 
         Args:
@@ -298,7 +298,9 @@ class _Search:
                 return False
             return self.oracle.ask(node, options)[0] is Verdict.ACCEPT
 
-    def _largest(self, node: Node, move: Move, *, strict: bool) -> tuple[Move, ...]:
+    def _largest(
+        self, node: Node, move: VariantMove, *, strict: bool
+    ) -> tuple[VariantMove, ...]:
         """Returns the move that leaves the size as large as is still accepted."""
         assert move.operand is not None
         value = self.bench.value(node.all_input_nodes[move.operand])
@@ -311,14 +313,14 @@ class _Search:
         while low + 1 < high:
             middle = (low + high) // 2
             shape = variants.resized(value, dim, middle)
-            other = Move(move.kind, move.place, move.operand, (), shape)
+            other = VariantMove(move.kind, move.place, move.operand, (), shape)
             if self._turns(node, (other,), strict=strict):
                 low, move = middle, other
             else:
                 high = middle
         return (move,)
 
-    def _change(self, node: Node, move: Move) -> Change:
+    def _change(self, node: Node, move: VariantMove) -> Change:
         before, after = self._before_and_after(node, move)
         changed = node if move.operand is None else node.all_input_nodes[move.operand]
         return Change(
@@ -329,7 +331,9 @@ class _Search:
             after=after,
         )
 
-    def _before_and_after(self, node: Node, move: Move) -> tuple[str | None, str | None]:
+    def _before_and_after(
+        self, node: Node, move: VariantMove
+    ) -> tuple[str | None, str | None]:
         changed = node if move.operand is None else node.all_input_nodes[move.operand]
         match move.place:
             case ChangePlace.OPERAND:
@@ -343,7 +347,7 @@ class _Search:
                 before_value = variants.written(node, move)
                 return _text_of(before_value), _text_of(move.after)
 
-    def _text(self, node: Node, refusal: Refusal, moves: tuple[Move, ...]) -> str:
+    def _text(self, node: Node, refusal: Refusal, moves: tuple[VariantMove, ...]) -> str:
         if refusal.verdict is Verdict.CRASHED:
             return self._crash_text(node, refusal, moves)
         if not moves:
@@ -356,7 +360,7 @@ class _Search:
             return f"rejects because {causes}; no change that keeps the result was found"
         return f"rejects because {causes}; accepts {self._cures(node, moves)}"
 
-    def _crash_text(self, node: Node, refusal: Refusal, moves: tuple[Move, ...]) -> str:
+    def _crash_text(self, node: Node, refusal: Refusal, moves: tuple[VariantMove, ...]) -> str:
         crash = f"crashes its validator ({_bare(refusal.reason)})"
         if not moves:
             return f"{crash}, and nothing that was tried turns it"
@@ -376,11 +380,11 @@ class _Search:
             return f"{crash} because {causes}; no change that keeps the result was found"
         return f"{crash} because {causes}; accepts {self._cures(node, moves)}"
 
-    def _cures(self, node: Node, moves: tuple[Move, ...]) -> str:
+    def _cures(self, node: Node, moves: tuple[VariantMove, ...]) -> str:
         cures = " and ".join(dict.fromkeys(self._cure(node, move) for move in moves))
         return cures.replace(" and with ", " and ")
 
-    def _keeps_meaning(self, node: Node, moves: tuple[Move, ...]) -> bool:
+    def _keeps_meaning(self, node: Node, moves: tuple[VariantMove, ...]) -> bool:
         """Returns whether changes leave what is computed as it is, up to rounding."""
         for move in moves:
             if move.kind is RefusalKind.FEATURE:
@@ -391,7 +395,7 @@ class _Search:
                     return False
         return True
 
-    def _cause(self, node: Node, move: Move) -> str:
+    def _cause(self, node: Node, move: VariantMove) -> str:
         before, _ = self._before_and_after(node, move)
         changed = node if move.operand is None else node.all_input_nodes[move.operand]
         match move.place:
@@ -407,24 +411,24 @@ class _Search:
         name = variants.argument_name(node, int(move.path[0]))
         return f"{name}={before}" if before is not None else f"{name} is not written out"
 
-    def _cure(self, node: Node, move: Move) -> str:
+    def _cure(self, node: Node, move: VariantMove) -> str:
         _, after = self._before_and_after(node, move)
         if move.place is ChangePlace.METADATA:
             return f"once it is refreshed ({after})"
         return f"with {after}" if after is not None else "without it"
 
 
-def _by_rank(slots: list[list[Move]]) -> Iterator[Move]:
+def _by_rank(slots: list[list[VariantMove]]) -> Iterator[VariantMove]:
     """Yields the nearest of every slot, then the second nearest, and so on."""
     for rank in range(max(map(len, slots), default=0)):
         yield from (slot[rank] for slot in slots if rank < len(slot))
 
 
-def _differ(pair: tuple[Move, Move]) -> bool:
+def _differ(pair: tuple[VariantMove, VariantMove]) -> bool:
     return bool(pair[0].after != pair[1].after)
 
 
-def _kind(refusal: Refusal, moves: tuple[Move, ...]) -> RefusalKind:
+def _kind(refusal: Refusal, moves: tuple[VariantMove, ...]) -> RefusalKind:
     if refusal.verdict is Verdict.CRASHED:
         return RefusalKind.CRASHED
     if moves:

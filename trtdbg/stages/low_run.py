@@ -11,13 +11,13 @@ from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from trtdbg.graphs.deviations import IncomparableError, Tolerance, deviation
-from trtdbg.graphs.flat import Flat, Step, flatten
+from trtdbg.graphs.flat import Flat, FlatStep, flatten
 from trtdbg.graphs.low_arithmetic import LowArithmetic
 from trtdbg.graphs.replay import Missing, ProgramInputs, Replay, is_drawn
 
 
 @dataclass(frozen=True)
-class OutputError:
+class OutputDistance:
     """How far the outputs of one run are from the original's."""
 
     times_tolerance: float
@@ -67,7 +67,9 @@ class LowRuns:
             self.drawn.append(drawn)
             self.originals.append(_outputs(flat, replay))
 
-    def _measure(self, replay: Replay, step: Step, args: Any, kwargs: Any, value: Any) -> None:
+    def _measure(
+        self, replay: Replay, step: FlatStep, args: Any, kwargs: Any, value: Any
+    ) -> None:
         low = self._low(replay, step, args, kwargs)
         name = step.node.name
         self.local[name] = max(self.local.get(name, 0.0), self._local(value, low))
@@ -94,9 +96,9 @@ class LowRuns:
             worst = max(worst, float(error / scale) if float(scale) else float("inf"))
         return worst
 
-    def evaluate(self, low: frozenset[str]) -> OutputError:
+    def evaluate(self, low: frozenset[str]) -> OutputDistance:
         """Returns the errors of the outputs with these operators low, on the worst input."""
-        worst: OutputError | None = None
+        worst: OutputDistance | None = None
         flat = flatten(self.module)
         for place, given in enumerate(self.given):
             found = self._evaluate(flat, given, low, place)
@@ -107,7 +109,7 @@ class LowRuns:
 
     def _evaluate(
         self, flat: Flat, given: ProgramInputs, low: frozenset[str], place: int
-    ) -> OutputError:
+    ) -> OutputDistance:
         replay = Replay(flat, given.values, Counter(), given.seed)
         first: dict[str, str] = {}
         for step in flat.steps:
@@ -126,7 +128,7 @@ class LowRuns:
         ]
         times = tuple(each for each, _ in errors)
         absolute = [each for _, each in errors if each is not None]
-        return OutputError(
+        return OutputDistance(
             max(times, default=0.0),
             times,
             max(absolute, default=None),
@@ -134,7 +136,7 @@ class LowRuns:
             first.get("nan"),
         )
 
-    def _low(self, replay: Replay, step: Step, args: Any, kwargs: Any) -> Any:
+    def _low(self, replay: Replay, step: FlatStep, args: Any, kwargs: Any) -> Any:
         def compute(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return replay.compute(step, args, kwargs)
 

@@ -17,7 +17,7 @@ from trtdbg.dtypes import NARROWED, is_wide
 from trtdbg.graphs.compared import Compared, both_real, only_read
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.finiteness import Finiteness, count
-from trtdbg.graphs.flat import Step, flatten
+from trtdbg.graphs.flat import FlatStep, flatten
 from trtdbg.graphs.graph import (
     Emit,
     Typing,
@@ -180,7 +180,7 @@ class _Lockstep:
         self.first_nan: str | None = None
         self.ranges: dict[str, ValueRange] = {}
 
-    def _is_compared(self, step: Step) -> bool:
+    def _is_compared(self, step: FlatStep) -> bool:
         """A cast back to the wide dtype says nothing that its operand does not."""
         if step.node not in self.stands_for:
             return False
@@ -197,7 +197,7 @@ class _Lockstep:
         for mine, theirs in zip(self.mine.flat.outputs, self.theirs.flat.outputs, strict=True):
             self.outputs.append(self._compare_output(mine, theirs))
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: FlatStep) -> None:
         original = self.stands_for[step.node] if step.node in self.compared else None
         if original is not None:
             self._run_original(original)
@@ -276,7 +276,7 @@ class _Lockstep:
             outputs=tuple(name for name, after in reached.items() if node in after),
         )
 
-    def _run_truncated(self, step: Step, original: Node | None) -> Any:
+    def _run_truncated(self, step: FlatStep, original: Node | None) -> Any:
         args, kwargs = self.mine.operands(step)
         dtype = self._engine_dtype(step)
         if step.entry:
@@ -301,7 +301,7 @@ class _Lockstep:
             value = tree_map_only(torch.Tensor, _without_float64, value)
         return cast(value, dtype)
 
-    def _computed(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _computed(self, step: FlatStep, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         arithmetic = self.truncated.arithmetic
         low = step.mark in self.truncated.low and step.node.op == "call_function"
         absent = any(isinstance(leaf, Missing) for leaf in tree_leaves((args, kwargs)))
@@ -313,7 +313,7 @@ class _Lockstep:
 
         return arithmetic.value(step.node, args, kwargs, compute)
 
-    def _note_not_finite(self, step: Step, original: Node | None, value: Any) -> None:
+    def _note_not_finite(self, step: FlatStep, original: Node | None, value: Any) -> None:
         """Notes the first inf and the first nan that the original does not have there."""
         if self.truncated.arithmetic is None or original is None:
             return
@@ -323,7 +323,7 @@ class _Lockstep:
         if mine.nan > theirs.nan and self.first_nan is None:
             self.first_nan = self.mark_of[step.node]
 
-    def _engine_dtype(self, step: Step) -> Dtype:
+    def _engine_dtype(self, step: FlatStep) -> Dtype:
         """Returns the dtype that an engine gives a value although the graph says another."""
         typing = self.truncated.engine_typing
         if typing is None or step.engine is None or step.node not in self.mark_of:
@@ -331,7 +331,7 @@ class _Lockstep:
         return typing.dtypes.get(self.mark_of[step.node])
 
     def _as_engine(
-        self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, step: FlatStep, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Returns the arguments with the dtypes and numbers that the engine computes with."""
         if step.engine is None or step.mark is None:
@@ -346,7 +346,7 @@ class _Lockstep:
         return args, kwargs
 
     def _run_widened(
-        self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: Missing
+        self, step: FlatStep, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: Missing
     ) -> Any:
         """Runs an operator on its operands' original dtypes, integers alone if that does."""
         wide = self._wide_dtypes(step)
@@ -363,11 +363,11 @@ class _Lockstep:
                 return value
         return refusal
 
-    def _note(self, step: Step, note: str) -> None:
+    def _note(self, step: FlatStep, note: str) -> None:
         if step.node in self.mark_of:
             self.found[self.mark_of[step.node]].notes.append(note)
 
-    def _wide_dtypes(self, step: Step) -> dict[str, str]:
+    def _wide_dtypes(self, step: FlatStep) -> dict[str, str]:
         """Returns the narrow dtypes of operands that are wide in the original program."""
         found: dict[str, str] = {}
         for operand in step.operands():
@@ -390,7 +390,7 @@ class _Lockstep:
         return tuple(found.row(name) for name, found in zip(names, self.outputs, strict=True))
 
 
-def _marks(steps: Iterable[Step]) -> dict[Node, str]:
+def _marks(steps: Iterable[FlatStep]) -> dict[Node, str]:
     """Returns the lowered node that each step makes; an inserted cast makes its operand."""
     marks: dict[Node, str] = {}
     for step in steps:
@@ -408,7 +408,7 @@ def _as_recorded(value: Any, node: Node) -> Any:
     return both_real(value, node.meta.get("val"))[0] if node.op == "placeholder" else value
 
 
-def _recorded_dtype(step: Step) -> Dtype:
+def _recorded_dtype(step: FlatStep) -> Dtype:
     return value_dtype(step.node.meta.get("val"))
 
 

@@ -45,7 +45,7 @@ _LAYER_PREFIX = re.compile(r"\bq\d+_")
 
 
 @dataclass(frozen=True)
-class Answer:
+class TensorrtAnswer:
     """TensorRT's answer to a question."""
 
     verdict: Verdict
@@ -59,7 +59,7 @@ class Answer:
 class Memory:
     """Answers by signature; survives policies, and processes through `session.probe_cache`."""
 
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, TensorrtAnswer] = field(default_factory=dict)
     announce: Callable[[list[str]], None] = lambda _: None
     """Told before TensorRT is asked, so that the parent knows what a worker died of; told of
     nothing when TensorRT has answered."""
@@ -77,7 +77,7 @@ class _Question:
     engine: GraphModule
     converter: Any
     dtypes: dict[Node, Dtype]
-    answer: Answer | None = None
+    answer: TensorrtAnswer | None = None
 
     @property
     def reads_sizes(self) -> bool:
@@ -93,7 +93,7 @@ def probe(
     *,
     emit: Emit,
     seconds: float,
-) -> dict[str, Answer]:
+) -> dict[str, TensorrtAnswer]:
     """Returns TensorRT's verdict on each operator node of some engines, by lowered node.
 
     Each node's converter, the one its engine uses, runs in a network of its own, whose inputs
@@ -111,7 +111,7 @@ def probe(
         seconds: time limit for all questions together.
     """
     deadline = time.monotonic() + seconds
-    found: dict[str, Answer] = {}
+    found: dict[str, TensorrtAnswer] = {}
     for index, engine in enumerate(engines):
         emit("probe", f"engine {index}", index, len(engines))
         asked = list(_ask_engine(engine, options, memory, deadline))
@@ -132,9 +132,9 @@ def _is_open(question: _Question, memory: Memory) -> bool:
     return not known and question.signature not in memory.left_out
 
 
-def _unasked(question: _Question, memory: Memory, seconds: float) -> Answer:
+def _unasked(question: _Question, memory: Memory, seconds: float) -> TensorrtAnswer:
     late = f"the {seconds:g} seconds for questions to TensorRT were over"
-    return Answer(Verdict.NOT_CHECKED, memory.left_out.get(question.signature, late))
+    return TensorrtAnswer(Verdict.NOT_CHECKED, memory.left_out.get(question.signature, late))
 
 
 def _ask_engine(
@@ -142,7 +142,7 @@ def _ask_engine(
 ) -> Iterator[_Question]:
     """Yields a question per operator in graph order, each kind of network defined once."""
     dtypes: dict[Node, Dtype] = {}
-    defined: dict[str, Answer] = {}
+    defined: dict[str, TensorrtAnswer] = {}
     for node in engine.graph.nodes:
         if node.op != "call_function":
             continue
@@ -155,7 +155,7 @@ def _ask_engine(
             continue
         question = _question(node, engine, dtypes, options)
         if question.converter is None:
-            question.answer = Answer(
+            question.answer = TensorrtAnswer(
                 Verdict.REJECT, f"torch_tensorrt converts no {target_name(node)} at this place"
             )
             yield question
@@ -247,17 +247,17 @@ def _is_getitem(node: Node) -> bool:
     return node.target is operator.getitem
 
 
-def _define(question: _Question, options: Any, memory: Memory) -> Answer:
+def _define(question: _Question, options: Any, memory: Memory) -> TensorrtAnswer:
     """Returns a refusal, or `not_checked` with the dtype if the network stands."""
     memory.announce([question.signature])
     with tensorrt_log() as log:
         interpreter, error = _network([question], options)
     if error is not None or interpreter is None:
-        return Answer(Verdict.REJECT, _reason(error, log))
+        return TensorrtAnswer(Verdict.REJECT, _reason(error, log))
     dtype = interpreter.node_dtypes.get(question.mark)
     if question.reads_sizes:
-        return Answer(Verdict.ACCEPT, dtype=dtype)
-    return Answer(Verdict.NOT_CHECKED, dtype=dtype)
+        return TensorrtAnswer(Verdict.ACCEPT, dtype=dtype)
+    return TensorrtAnswer(Verdict.NOT_CHECKED, dtype=dtype)
 
 
 def _build_all(
@@ -291,10 +291,12 @@ def _build(
     if built:
         for question in questions:
             dtype = interpreter.node_dtypes.get(question.mark)
-            memory.answers[question.signature] = Answer(Verdict.ACCEPT, dtype=dtype)
+            memory.answers[question.signature] = TensorrtAnswer(Verdict.ACCEPT, dtype=dtype)
         return
     if len(questions) == 1:
-        memory.answers[questions[0].signature] = Answer(Verdict.REJECT, _reason(error, log))
+        memory.answers[questions[0].signature] = TensorrtAnswer(
+            Verdict.REJECT, _reason(error, log)
+        )
         return
     middle = len(questions) // 2
     for half in (questions[:middle], questions[middle:]):

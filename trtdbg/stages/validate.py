@@ -36,7 +36,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ValidatorAnswer:
     """One candidate's, or one gate's, answer on a node."""
 
     asked: Candidate
@@ -56,7 +56,7 @@ class Judgement:
 
     verdict: Verdict
     """What the partitioner concludes, with a crash kept apart from a plain refusal."""
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[ValidatorAnswer, ...] = ()
     winner: int | None = None
     """The candidate that the registry takes; a gate may still refuse the node."""
 
@@ -153,7 +153,7 @@ def _judge_node(node: Node, options: Any) -> Judgement:
     return Judgement(verdict, answers, winner)
 
 
-def _winner(answers: tuple[Answer, ...]) -> int | None:
+def _winner(answers: tuple[ValidatorAnswer, ...]) -> int | None:
     """Returns the first candidate that accepts, unless one before it raises."""
     for answer in answers:
         if answer.verdict is not Verdict.REJECT:
@@ -194,15 +194,15 @@ def overloads_with_converter(target: Any) -> tuple[str, ...]:
     )
 
 
-def _registry(verdict: Verdict, reason: str | None) -> Answer:
-    return Answer(Candidate("registry"), None, verdict, reason)
+def _registry(verdict: Verdict, reason: str | None) -> ValidatorAnswer:
+    return ValidatorAnswer(Candidate("registry"), None, verdict, reason)
 
 
-def _gate(name: str, reason: str) -> Answer:
-    return Answer(Candidate(f"gate:{name}"), None, Verdict.REJECT, reason)
+def _gate(name: str, reason: str) -> ValidatorAnswer:
+    return ValidatorAnswer(Candidate(f"gate:{name}"), None, Verdict.REJECT, reason)
 
 
-def _gates(node: Node, options: Any) -> Iterator[Answer]:
+def _gates(node: Node, options: Any) -> Iterator[ValidatorAnswer]:
     """Yields the partitioner's own reasons to refuse, where one of them holds."""
     from torch_tensorrt.dynamo.partitioning._global_partitioner import (
         TorchTensorRTOperatorSupport,
@@ -222,7 +222,7 @@ def _is_excluded(node: Node, options: Any) -> bool:
     return name in options.torch_executed_ops or node.target in options.torch_executed_ops
 
 
-def _data_dependent_gate(winner: Answer, options: Any) -> Iterator[Answer]:
+def _data_dependent_gate(winner: ValidatorAnswer, options: Any) -> Iterator[ValidatorAnswer]:
     if not getattr(options, "fallback_data_dependent_ops", False):
         return
     if winner.asked.requires_output_allocator:
@@ -233,7 +233,7 @@ def _data_dependent_gate(winner: Answer, options: Any) -> Iterator[Answer]:
         )
 
 
-def _candidates(node: Node, options: Any) -> Iterator[Answer]:
+def _candidates(node: Node, options: Any) -> Iterator[ValidatorAnswer]:
     for index, support in enumerate(_supports(node.target)):
         yield _ask(node, support, index, options)
 
@@ -248,7 +248,7 @@ def _supports(target: Any) -> Iterator[Any]:
             yield from converters
 
 
-def _ask(node: Node, support: Any, index: int, options: Any) -> Answer:
+def _ask(node: Node, support: Any, index: int, options: Any) -> ValidatorAnswer:
     from torch_tensorrt.dynamo.conversion._ConverterRegistry import node_has_dynamic_shapes
 
     asked = _describe(support)
@@ -262,17 +262,17 @@ def _ask(node: Node, support: Any, index: int, options: Any) -> Answer:
         )
     except Exception as error:
         reason = f"the validator raised {first_line(error)}"
-        return Answer(asked, index, Verdict.CRASHED, reason)
+        return ValidatorAnswer(asked, index, Verdict.CRASHED, reason)
     if dynamic:
         reason = "the converter does not support dynamic shapes, and a size here is symbolic"
-        return Answer(asked, index, Verdict.REJECT, reason)
+        return ValidatorAnswer(asked, index, Verdict.REJECT, reason)
     if accepted:
-        return Answer(asked, index, Verdict.ACCEPT)
+        return ValidatorAnswer(asked, index, Verdict.ACCEPT)
     # Only now is it worth asking again with the validator's own log switched on.
     with captured_log(VALIDATOR_LOGGER) as lines:
         support.capability_validator(node, options)
     reason = lines[-1] if lines else "the validator answers no and logs no reason"
-    return Answer(asked, index, Verdict.REJECT, reason)
+    return ValidatorAnswer(asked, index, Verdict.REJECT, reason)
 
 
 @functools.cache

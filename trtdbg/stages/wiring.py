@@ -11,7 +11,7 @@ import torch
 from torch.fx import Node
 from torch.utils._pytree import tree_map_only
 
-from trtdbg.graphs.flat import Step, flatten
+from trtdbg.graphs.flat import FlatStep, flatten
 from trtdbg.graphs.graph import (
     NODE_MARK,
     arg_text,
@@ -69,10 +69,10 @@ class _Description:
             calls=tuple(calls), outputs=tuple(map(self._text, self.flat.outputs))
         )
 
-    def _is_element(self, step: Step) -> bool:
+    def _is_element(self, step: FlatStep) -> bool:
         return step.node.target is operator.getitem and made_by_engine(step.node)
 
-    def _call(self, step: Step) -> Call:
+    def _call(self, step: FlatStep) -> Call:
         node = step.node
         if is_engine(node):
             return self._engine(step)
@@ -91,7 +91,7 @@ class _Description:
     def _text(self, argument: Any) -> str:
         return arg_text(tree_map_only(Node, self.names.__getitem__, argument))
 
-    def _engine(self, step: Step) -> Call:
+    def _engine(self, step: FlatStep) -> Call:
         name = str(step.node.target)
         engine = self.module.get_submodule(name)
         inside, made = placeholders(engine), output_values(engine.graph)

@@ -33,10 +33,10 @@ from trtdbg_ui.model.navigation import (
 from trtdbg_ui.model.questions import Ask
 from trtdbg_ui.model.state import Pane, State
 from trtdbg_ui.render.tabs import view_named
-from trtdbg_ui.requests.conversation import Conversation
-from trtdbg_ui.requests.desk import Answer, Desk, Worker
+from trtdbg_ui.requests.conversation import Requests
+from trtdbg_ui.requests.desk import Answer, AskedWorker, Desk
 from trtdbg_ui.requests.inbox import Inbox
-from trtdbg_ui.shell import Shell
+from trtdbg_ui.shell import Panes
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.cause_list import CauseList
 from trtdbg_ui.widgets.cursor_view import CursorView
@@ -50,7 +50,7 @@ from trtdbg_ui.widgets.text_view import TextView
 if TYPE_CHECKING:
     from trtdbg_ui.widgets.matrix import Matrix
 
-MakeWorker = Callable[[Callable[[News], None]], Worker]
+MakeWorker = Callable[[Callable[[News], None]], AskedWorker]
 """Makes the worker's client, given what takes what it tells while it works."""
 
 _PLAIN_ACCESS = Access()
@@ -58,10 +58,10 @@ _ORPHAN_SECONDS = 1.0
 """How often an app in a browser looks whether its server still lives."""
 
 
-class TrtdbgApp(Shell):
+class TrtdbgApp(Panes):
     """Shows one model under changing policies."""
 
-    class Settled(Message):
+    class RequestEnded(Message):
         """A request ended, in whatever way."""
 
         def __init__(self, request: Ask, future: Answer) -> None:
@@ -114,10 +114,10 @@ class TrtdbgApp(Shell):
         self._desk = Desk(
             self._job,
             worker,
-            lambda request, future: self.post_message(self.Settled(request, future)),
+            lambda request, future: self.post_message(self.RequestEnded(request, future)),
             reports,
         )
-        self._conversation = Conversation(self, self._desk, inbox, clock)
+        self._conversation = Requests(self, self._desk, inbox, clock)
         own = self, self._desk, self._conversation
         self.policy = Policy(*own)
         self.tables = Tables(*own)
@@ -208,8 +208,8 @@ class TrtdbgApp(Shell):
     def _hear(self) -> None:
         self._conversation.hear()
 
-    @on(Settled)
-    def _settle(self, settled: Settled) -> None:
+    @on(RequestEnded)
+    def _settle(self, settled: RequestEnded) -> None:
         self._conversation.settle(settled.request, settled.future)
 
     def action_leave(self) -> None:

@@ -34,7 +34,7 @@ _TICK_SECONDS = 0.2
 """How often running times are painted anew."""
 
 
-class Shell(App[int]):
+class Panes(App[int]):
     """Shows the state, and keeps panes, keyboard focus, toasts and themes.
 
     A subclass composes the board; handlers say what the keys do to what is shown.
@@ -75,16 +75,16 @@ class Shell(App[int]):
         for theme in THEMES:
             self.register_theme(theme)
         # Set as usual, Textual would parse the style sheet twice before the first frame.
-        self.set_reactive(Shell.theme, theme_of(None))
+        self.set_reactive(Panes.theme, theme_of(None))
         self.stylesheet.set_variables(self.get_css_variables())
         self.clock = clock
         self._ticker: Timer | None = None
         self._notices: tuple[str, ...] = ()
-        self.set_reactive(Shell.state, State(policy, settings))
+        self.set_reactive(Panes.state, State(policy, settings))
 
     def begin_with(self, state: State, theme: str, notices: Iterable[str]) -> None:
         """Says before the first frame what it shows, in which theme, and what it tells."""
-        self.set_reactive(Shell.state, state)
+        self.set_reactive(Panes.state, state)
         if theme in self.available_themes:
             self.theme = theme
         self._notices = tuple(notices)

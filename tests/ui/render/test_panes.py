@@ -12,7 +12,7 @@ from trtdbg_ui.model.alike import alike
 from trtdbg_ui.model.failure import Failure
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.state import VIEWS, Pane, State, visible
-from trtdbg_ui.model.switching import Change as PolicyChange
+from trtdbg_ui.model.switching import PolicySwitch as PolicyChange
 from trtdbg_ui.model.switching import Tally, change, next_path, next_timing, tallies
 from trtdbg_ui.render.activity import activity_line, elapsed, loading_lines
 from trtdbg_ui.render.answer import answer, causes
@@ -37,7 +37,6 @@ from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy, Verdi
 from trtdbg.records import (
     BuildRecord,
     BuildStatus,
-    Change,
     ChangePlace,
     ConstantRecord,
     Counterfactual,
@@ -45,6 +44,7 @@ from trtdbg.records import (
     Gpu,
     Level,
     NodeRecord,
+    PolicySwitch,
     RefusalKind,
     Report,
     Source,
@@ -547,7 +547,7 @@ def test_what_would_turn_a_refusal_stands_in_the_answer_and_in_the_details() -> 
         kind=RefusalKind.FEATURE,
         typing=TypingKind.TRUNCATED,
         changes=(
-            Change(
+            PolicySwitch(
                 place=ChangePlace.ARGUMENT,
                 node="_softmax",
                 name="2",

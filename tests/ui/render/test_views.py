@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from trtdbg_ui.model.folding import Part, folded
+from trtdbg_ui.model.folding import FoldedNode, folded
 from trtdbg_ui.model.loaded import Loaded, ResultRows, Showing
 from trtdbg_ui.model.ordering import natural, result_key
 from trtdbg_ui.model.view import Quick, View
@@ -22,11 +22,11 @@ from trtdbg.policy import Timing
 from trtdbg.records import NodeRecord
 
 
-def part(block: str, name: str, pattern: str, *, constant: bool = False) -> Part:
-    return Part(f"{block}:{name}", block or None, constant, pattern)
+def part(block: str, name: str, pattern: str, *, constant: bool = False) -> FoldedNode:
+    return FoldedNode(f"{block}:{name}", block or None, constant, pattern)
 
 
-def blocks(*patterns: str, path: str = "layers") -> list[Part]:
+def blocks(*patterns: str, path: str = "layers") -> list[FoldedNode]:
     """Returns one block per word, a node per letter."""
     return [
         part(f"{path}.{number}.inner", str(place), letter)

@@ -7,7 +7,7 @@ import pytest
 
 from tests import canned
 from trtdbg.analysis.comparison import (
-    Comparison,
+    PolicyComparison,
     Row,
     build_totals,
     no_builds,
@@ -19,7 +19,7 @@ from trtdbg.analysis.comparison import (
 )
 from trtdbg.errors import ExitCode, WorkerError
 from trtdbg.outputs.compare import comparison_words as words
-from trtdbg.outputs.compare.comparison_words import Column
+from trtdbg.outputs.compare.comparison_words import ComparisonColumn
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import Agreement, BuildRecord, NodeError, Numerics, Report, TimingRecord
 
@@ -39,8 +39,8 @@ def late(*results: BuildRecord) -> Row:
     return row(canned.built(canned.LATE, *results))
 
 
-def group(*rows: Row) -> words.Group:
-    (made,) = words.groups(Comparison(rows=rows))
+def group(*rows: Row) -> words.ModelRows:
+    (made,) = words.groups(PolicyComparison(rows=rows))
     return made
 
 
@@ -96,14 +96,14 @@ def test_seconds_and_bytes_are_sums_and_the_cached_are_marked() -> None:
     assert (made.build.built, made.build.cached, made.build.failed) == (2, 1, 0)
     assert made.build.seconds == pytest.approx(0.412 + 2.7)
     assert made.build.bytes == 2 * 34_512
-    assert words.cell(made, Column.BUILD) == "3.11 s (1 of 2 cached)"
-    assert words.cell(late(CACHED), Column.BUILD) == "2.70 s (cached)"
-    assert words.cell(late(canned.BUILT), Column.BUILD) == "0.41 s"
+    assert words.cell(made, ComparisonColumn.BUILD) == "3.11 s (1 of 2 cached)"
+    assert words.cell(late(CACHED), ComparisonColumn.BUILD) == "2.70 s (cached)"
+    assert words.cell(late(canned.BUILT), ComparisonColumn.BUILD) == "0.41 s"
 
 
 def test_a_failed_build_hides_no_seconds_behind_a_smaller_sum() -> None:
     made = upstream(canned.BUILT, canned.FAILED)
-    assert words.cell(made, Column.BUILD) == "1 of 2 failed"
+    assert words.cell(made, ComparisonColumn.BUILD) == "1 of 2 failed"
     assert made.exit_code == ExitCode.FAILED
     assert made.build is not None
     assert made.build.error == canned.FAILED.error
@@ -114,7 +114,7 @@ def test_a_failed_build_hides_no_seconds_behind_a_smaller_sum() -> None:
 def test_a_machine_that_cannot_build_still_shows_the_partition() -> None:
     made = row_of("a", "late", canned.LATE, no_builds(canned.LATE, "it needs a GPU"))
     assert made.engines == 1
-    assert words.cell(made, Column.BUILD) == "not available"
+    assert words.cell(made, ComparisonColumn.BUILD) == "not available"
     assert words.remarks(group(made))[0].text == "not built: it needs a GPU"
     assert made.exit_code == ExitCode.UNAVAILABLE
 
@@ -122,13 +122,13 @@ def test_a_machine_that_cannot_build_still_shows_the_partition() -> None:
 def test_run_time_is_a_sum_of_medians_or_not_available() -> None:
     report = canned.built(canned.UPSTREAM, canned.BUILT, canned.BUILT)
     made = row(timed(report, 1.25, 0.5))
-    assert words.cell(made, Column.RUN) == "1.750 ms"
+    assert words.cell(made, ComparisonColumn.RUN) == "1.750 ms"
     plain = group(row(report))
-    assert Column.RUN not in plain.columns
+    assert ComparisonColumn.RUN not in plain.columns
     assert [r.text for r in words.remarks(plain)] == ["Run time not available: no CUDA device"]
     mixed = group(made, row(report, "other"))
-    assert Column.RUN in mixed.columns
-    assert words.cell(mixed.rows[1], Column.RUN) == "not available: no CUDA device"
+    assert ComparisonColumn.RUN in mixed.columns
+    assert words.cell(mixed.rows[1], ComparisonColumn.RUN) == "not available: no CUDA device"
     assert words.remarks(mixed)[0].text == "Run time of other not available: no CUDA device"
 
 
@@ -157,9 +157,9 @@ def test_the_numeric_error_is_the_worst_of_any_output(
     outputs: list[NodeError], text: str
 ) -> None:
     made = row(measured(canned.LATE, *outputs))
-    assert words.cell(made, Column.ERROR) == text
-    assert Column.ERROR in group(made).columns
-    assert Column.ERROR not in group(late(canned.BUILT)).columns
+    assert words.cell(made, ComparisonColumn.ERROR) == text
+    assert ComparisonColumn.ERROR in group(made).columns
+    assert ComparisonColumn.ERROR not in group(late(canned.BUILT)).columns
 
 
 def test_bytes_of_casts_say_what_is_unknown() -> None:
@@ -167,7 +167,7 @@ def test_bytes_of_casts_say_what_is_unknown() -> None:
         cast = canned.UPSTREAM.boundary_casts[0]
         casts = tuple(msgspec.structs.replace(cast, bytes=size) for size in sizes)
         report = msgspec.structs.replace(canned.UPSTREAM, boundary_casts=casts)
-        return words.cell(row(report), Column.MOVED)
+        return words.cell(row(report), ComparisonColumn.MOVED)
 
     assert moved() == "-"
     assert moved(100, 200) == "300 B"
@@ -176,8 +176,10 @@ def test_bytes_of_casts_say_what_is_unknown() -> None:
 
 
 def test_findings_are_counted_by_level() -> None:
-    assert words.cell(upstream(canned.BUILT, canned.BUILT), Column.FINDINGS) == "1e 1w"
-    assert words.cell(row(canned.CLEAN), Column.FINDINGS) == "none"
+    assert (
+        words.cell(upstream(canned.BUILT, canned.BUILT), ComparisonColumn.FINDINGS) == "1e 1w"
+    )
+    assert words.cell(row(canned.CLEAN), ComparisonColumn.FINDINGS) == "none"
 
 
 def test_headline_names_the_best_and_what_fails() -> None:
@@ -198,7 +200,7 @@ def test_headline_names_the_best_and_what_fails() -> None:
 
 def test_a_broken_analysis_has_no_figures_and_says_where() -> None:
     made = row(canned.LOWERING_FAILED)
-    assert words.cell(made, Column.ENGINES) == "-"
+    assert words.cell(made, ComparisonColumn.ENGINES) == "-"
     assert words.remarks(group(made, late(canned.BUILT)))[0].text == (
         "upstream: pass 'fuse_prims_broadcast' failed"
     )
@@ -218,7 +220,7 @@ def test_an_error_of_every_row_is_said_once() -> None:
 
 def test_models_of_the_same_name_keep_their_folders() -> None:
     one = late(canned.BUILT)
-    both = Comparison(rows=(one, msgspec.structs.replace(one, model="b/net.pt2")))
+    both = PolicyComparison(rows=(one, msgspec.structs.replace(one, model="b/net.pt2")))
     assert [each.model for each in words.groups(both)] == ["a/net.pt2", "b/net.pt2"]
 
 
@@ -226,11 +228,11 @@ def test_rows_of_different_machines_are_warned_of() -> None:
     one = late(canned.BUILT)
     newer = msgspec.structs.replace(canned.ENVIRONMENT, torch="2.14.0")
     other = msgspec.structs.replace(one, name="off", environment=newer)
-    told = words.conditions(Comparison(rows=(one, other), side_by_side=2))
+    told = words.conditions(PolicyComparison(rows=(one, other), side_by_side=2))
     assert ("beware", "rows were made with different versions or GPUs") in told
     assert any("2 rows at a time" in text for _, text in told)
     assert not [
-        name for name, _ in words.conditions(Comparison(rows=(one,))) if name == "beware"
+        name for name, _ in words.conditions(PolicyComparison(rows=(one,))) if name == "beware"
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.breaking import OPERATORS
 from trtdbg.batch import reduction
-from trtdbg.batch.reduction import Outcome, Search, Smallest, Tried
+from trtdbg.batch.reduction import AttemptOutcome, Search, Smallest, Tried
 from trtdbg.errors import OutputError, StageError, WorkerError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.worker.deadline import Conversation, OutOfTimeError
@@ -126,9 +126,9 @@ def test_what_was_tried_of_another_model_or_policy_counts_not(tmp_path: Path) ->
     kept = str(tmp_path / "tried")
     one = attempt("refuse:3")
     with Tried(kept) as tried:
-        tried.keep(one, Outcome(error="no"))
+        tried.keep(one, AttemptOutcome(error="no"))
     with Tried(kept) as tried:
-        assert tried.find(one) == Outcome(error="no")
+        assert tried.find(one) == AttemptOutcome(error="no")
         assert tried.find(Attempt(job=one.job, policy=one.policy, engine=1)) is None
         other = Job(model="refuse:3", settings=Settings(min_block_size=5))
         assert tried.find(Attempt(job=other, policy=one.policy, engine=0)) is None

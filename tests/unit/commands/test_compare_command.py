@@ -12,7 +12,7 @@ from fake_crew import FakeCrew
 from fake_shell import FakeShell
 
 from tests import canned
-from trtdbg.analysis.comparison import Comparison, Row, build_totals, row_of
+from trtdbg.analysis.comparison import PolicyComparison, Row, build_totals, row_of
 from trtdbg.batch.rows import Task, compare_row, failed_row
 from trtdbg.commands import compare
 from trtdbg.commands import crew as crew_options
@@ -126,7 +126,7 @@ def test_no_build_analyses_alone_and_shows_no_build_columns(
 def test_json_is_one_object_that_reads_back(model: str, crew: FakeCrew) -> None:
     shell = FakeShell()
     invoke(shell, model, "upstream", "late", "--json", "-")
-    read = msgspec.json.decode(shell.stdout, type=Comparison)
+    read = msgspec.json.decode(shell.stdout, type=PolicyComparison)
     assert [row.name for row in read.rows] == ["upstream", "late"]
     upstream, late = json.loads(shell.stdout)["rows"]
     assert json.loads(shell.stdout)["schema"] == "trtdbg.compare/1"

@@ -225,7 +225,7 @@ def test_node_data_is_of_one_model_by_the_names_of_the_export(model: str) -> Non
         for node in canned.UPSTREAM.nodes
     )
     shell = FakeShell({model: msgspec.structs.replace(canned.UPSTREAM, nodes=nodes)})
-    page = report.Page(report.Format.MODEL_EXPLORER)
+    page = report.ReportPage(report.Format.MODEL_EXPLORER)
     report.run(shell, (model,), CHOICES, page=page)
     data = json.loads(shell.stdout)
     assert data["name"] == "trtdbg: dtypes under upstream"
@@ -246,10 +246,10 @@ def test_node_data_is_of_one_model_by_the_names_of_the_export(model: str) -> Non
 
 def test_markdown_goes_to_stdout_and_html_to_a_file(model: str, tmp_path: Path) -> None:
     shell = FakeShell({model: canned.UPSTREAM})
-    report.run(shell, (model,), CHOICES, page=report.Page(report.Format.MARKDOWN))
+    report.run(shell, (model,), CHOICES, page=report.ReportPage(report.Format.MARKDOWN))
     assert shell.stdout.startswith("## island.pt2: 2 engines")
     out = tmp_path / "report.html"
-    html = report.Page(report.Format.HTML, str(out))
+    html = report.ReportPage(report.Format.HTML, str(out))
     report.run(shell, (model, model), CHOICES, page=html)
     assert out.read_text().count("<article>") == 2
     assert shell.notes == [f"wrote {out}"]
@@ -260,13 +260,17 @@ def test_markdown_goes_to_stdout_and_html_to_a_file(model: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("page", "json_to", "traces", "told"),
     [
-        (report.Page(path="x.md"), None, (), "add --format markdown"),
-        (report.Page(report.Format.HTML), "-", (), "both write to stdout"),
-        (report.Page(report.Format.HTML), None, ("sin",), "as text alone"),
+        (report.ReportPage(path="x.md"), None, (), "add --format markdown"),
+        (report.ReportPage(report.Format.HTML), "-", (), "both write to stdout"),
+        (report.ReportPage(report.Format.HTML), None, ("sin",), "as text alone"),
     ],
 )
 def test_pages_that_cannot_be_delivered_are_refused_before_any_work(
-    model: str, page: report.Page, json_to: str | None, traces: tuple[str, ...], told: str
+    model: str,
+    page: report.ReportPage,
+    json_to: str | None,
+    traces: tuple[str, ...],
+    told: str,
 ) -> None:
     shell = FakeShell()
     asked = report.Questions(traces=traces)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from tests import canned
 from trtdbg.analysis.comparison import (
-    Comparison,
+    PolicyComparison,
     Row,
     build_totals,
     policies,
@@ -25,7 +25,7 @@ from trtdbg.analysis.comparison import (
     without_figures,
 )
 from trtdbg.errors import WorkerError
-from trtdbg.outputs.compare.comparison_charts import Part, charts
+from trtdbg.outputs.compare.comparison_charts import BarPart, charts
 from trtdbg.outputs.compare.comparison_page import page
 from trtdbg.outputs.compare.comparison_table import comparison
 from trtdbg.outputs.compare.comparison_words import groups
@@ -72,7 +72,7 @@ def rows(*, model: str = "models/island.pt2", gpu: bool = False) -> list[Row]:
     return made
 
 
-def shown(what: Comparison, width: int) -> str:
+def shown(what: PolicyComparison, width: int) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, markup=False, highlight=False, emoji=False)
     console.print(ControlCharsStripped(comparison(what)))
@@ -82,13 +82,15 @@ def shown(what: Comparison, width: int) -> str:
 @pytest.mark.parametrize("width", [80, 120])
 def test_table_is_the_golden_one(width: int) -> None:
     golden = Path(__file__).parents[2] / "golden" / f"compare_{width}.txt"
-    assert shown(Comparison(rows=tuple(rows())), width) == golden.read_text(encoding="utf-8")
+    assert shown(PolicyComparison(rows=tuple(rows())), width) == golden.read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
 @pytest.mark.parametrize("gpu", [False, True])
 def test_no_figure_is_cut_or_folded_at_any_width(width: int, gpu: bool) -> None:
-    text = shown(Comparison(rows=tuple(rows(gpu=gpu))), width)
+    text = shown(PolicyComparison(rows=tuple(rows(gpu=gpu))), width)
     lines = text.splitlines()
     assert max(map(len, lines)) <= width
     for figure in ("6.50 s (cached)", "1.0e-06", "34.5 kB", "1 of 2 failed", "unknown"):
@@ -99,7 +101,7 @@ def test_no_figure_is_cut_or_folded_at_any_width(width: int, gpu: bool) -> None:
 
 def test_control_characters_of_names_reach_neither_terminal_nor_page() -> None:
     one = rows(model=HOSTILE)[3]
-    named = Comparison(rows=(msgspec.structs.replace(one, name=HOSTILE),))
+    named = PolicyComparison(rows=(msgspec.structs.replace(one, name=HOSTILE),))
     assert "\x1b" not in shown(named, 100)
     made = page(named)
     assert "\x1b" not in made
@@ -119,32 +121,32 @@ class Tags(HTMLParser):
 
 
 def test_page_names_nothing_outside_of_itself() -> None:
-    tags = Tags(page(Comparison(rows=tuple(rows()))))
+    tags = Tags(page(PolicyComparison(rows=tuple(rows()))))
     assert not {"img", "link", "iframe", "a", "image", "use"} & set(tags.found)
     assert not {"src", "href", "xlink:href"} & tags.attributes
     assert tags.found.count("script") == 1
 
 
 def test_page_holds_every_row_with_its_figures_and_errors() -> None:
-    made = page(Comparison(rows=tuple(rows())))
+    made = page(PolicyComparison(rows=tuple(rows())))
     assert made.count("<tr class") == 8
     for text in ("late, constants none", "6.50 s (cached)", "SIGSEGV", "1.0e-06", "1e 1w"):
         assert text in made
     assert "Run time not available: no CUDA device" in made
 
 
-def drawings(what: Comparison) -> list[ElementTree.Element]:
+def drawings(what: PolicyComparison) -> list[ElementTree.Element]:
     found = re.findall(r"<svg .*?</svg>", page(what), re.DOTALL)
     return [ElementTree.fromstring(svg) for svg in found]
 
 
 def test_bars_are_as_long_as_their_figures() -> None:
-    (group,) = groups(Comparison(rows=tuple(rows())))
+    (group,) = groups(PolicyComparison(rows=tuple(rows())))
     engines, builds, sizes, errors = charts(group)
     assert engines.title == "Engines + PyTorch operators"
     by_name = {bar.name: bar for bar in engines.bars}
     upstream, late = by_name["upstream"].pieces, by_name["late"].pieces
-    assert [piece.part for piece in upstream] == [Part.ENGINES, Part.TORCH_OPS]
+    assert [piece.part for piece in upstream] == [BarPart.ENGINES, BarPart.TORCH_OPS]
     assert upstream[0].width == pytest.approx(2 * upstream[1].width, abs=0.2)
     assert late[0].width == pytest.approx(upstream[1].width, abs=0.2)
     assert upstream[1].x == pytest.approx(upstream[0].x + upstream[0].width, abs=0.2)
@@ -157,7 +159,7 @@ def test_bars_are_as_long_as_their_figures() -> None:
 
 
 def test_what_failed_has_no_bar_but_a_word() -> None:
-    (group,) = groups(Comparison(rows=tuple(rows())))
+    (group,) = groups(PolicyComparison(rows=tuple(rows())))
     builds = charts(group)[1]
     failed, died = builds.bars[0], builds.bars[-1]
     assert (failed.pieces, failed.value, failed.missing) == ((), "1 of 2 failed", True)
@@ -165,14 +167,14 @@ def test_what_failed_has_no_bar_but_a_word() -> None:
 
 
 def test_a_figure_that_nobody_has_is_not_drawn() -> None:
-    (group,) = groups(Comparison(rows=tuple(rows())))
+    (group,) = groups(PolicyComparison(rows=tuple(rows())))
     assert "Run time of the engines" not in [chart.title for chart in charts(group)]
-    (group,) = groups(Comparison(rows=tuple(rows(gpu=True))))
+    (group,) = groups(PolicyComparison(rows=tuple(rows(gpu=True))))
     assert "Run time of the engines" in [chart.title for chart in charts(group)]
 
 
 def test_drawings_are_whole_and_hold_their_text() -> None:
-    found = drawings(Comparison(rows=tuple(rows(gpu=True))))
+    found = drawings(PolicyComparison(rows=tuple(rows(gpu=True))))
     assert len(found) == 5
     for svg in found:
         width = float(svg.get("width", "0"))
@@ -187,7 +189,7 @@ def test_page_in_a_browser_shows_all_text_in_light_and_dark(tmp_path: Path) -> N
         "playwright.sync_api", reason="playwright is not installed", exc_type=ImportError
     )
     file = tmp_path / "compare.html"
-    file.write_text(page(Comparison(rows=tuple(rows(gpu=True)))), encoding="utf-8")
+    file.write_text(page(PolicyComparison(rows=tuple(rows(gpu=True)))), encoding="utf-8")
     heard: list[str] = []
     with browsers.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -222,7 +224,7 @@ def test_page_in_a_browser_shows_all_text_in_light_and_dark(tmp_path: Path) -> N
 def test_a_row_without_its_number_of_operators_has_no_bar() -> None:
     first, *others = rows()
     lacking = msgspec.structs.replace(first, torch_ops=None)
-    (group,) = groups(Comparison(rows=(lacking, *others)))
+    (group,) = groups(PolicyComparison(rows=(lacking, *others)))
     engines = charts(group)[0]
     assert engines.bars[0].missing
     assert engines.bars[0].pieces == ()
@@ -230,7 +232,7 @@ def test_a_row_without_its_number_of_operators_has_no_bar() -> None:
 
 def test_the_longest_value_has_room_behind_its_bar() -> None:
     failed = msgspec.structs.replace(rows()[0], engines=123456789, torch_ops=123456789012)
-    for group in groups(Comparison(rows=(failed, *rows(gpu=True)))):
+    for group in groups(PolicyComparison(rows=(failed, *rows(gpu=True)))):
         for chart in charts(group):
             for bar in chart.bars:
                 end = max(bar.end, chart.start) + 5 + len(bar.value) * 6.7

@@ -10,7 +10,7 @@ from graphviz.quoting import quote
 from tests import canned
 from trtdbg.errors import StageError, UsageError
 from trtdbg.outputs.picture import layout, sides
-from trtdbg.outputs.picture.compare import Change, Diff, compare, dtype_change
+from trtdbg.outputs.picture.compare import DtypeDiff, PictureChange, compare, dtype_change
 from trtdbg.outputs.picture.dot import dot, word
 from trtdbg.outputs.picture.picture import draw, picture
 from trtdbg.outputs.picture.regions import (
@@ -57,17 +57,17 @@ def blocks(number: int, dtype: str) -> Side:
 @pytest.mark.parametrize(
     ("before", "after", "change"),
     [
-        ("float64", "float32", Change.NARROWED),
-        ("int32", "int64", Change.WIDENED),
-        ("float16", "bfloat16", Change.RETYPED),
-        ("float32", "bool", Change.NARROWED),
-        ("int64", "float32", Change.NARROWED),
-        (("float32", "int64"), ("float32", "int32"), Change.NARROWED),
-        ("float32", "float32", Change.SAME),
-        (None, "float32", Change.SAME),
+        ("float64", "float32", PictureChange.NARROWED),
+        ("int32", "int64", PictureChange.WIDENED),
+        ("float16", "bfloat16", PictureChange.RETYPED),
+        ("float32", "bool", PictureChange.NARROWED),
+        ("int64", "float32", PictureChange.NARROWED),
+        (("float32", "int64"), ("float32", "int32"), PictureChange.NARROWED),
+        ("float32", "float32", PictureChange.SAME),
+        (None, "float32", PictureChange.SAME),
     ],
 )
-def test_change_of_a_dtype(before: object, after: object, change: Change) -> None:
+def test_change_of_a_dtype(before: object, after: object, change: PictureChange) -> None:
     assert dtype_change(before, after) is change  # type: ignore[arg-type]
 
 
@@ -76,7 +76,7 @@ def test_a_refused_operator_that_gets_into_an_engine_is_narrowed_and_turned() ->
         sides.of_report(canned.UPSTREAM, "upstream"), sides.of_report(canned.LATE, "late")
     )
     pair = next(pair for pair in diff.pairs if pair.name == "_to_copy")
-    assert pair.change is Change.NARROWED
+    assert pair.change is PictureChange.NARROWED
     assert pair.turned == (Verdict.REJECT, Verdict.ACCEPT)
     assert pair.breaks
     assert diff.engines == (2, 1)
@@ -84,7 +84,7 @@ def test_a_refused_operator_that_gets_into_an_engine_is_narrowed_and_turned() ->
 
 def test_a_renamed_node_is_found_by_where_it_comes_from() -> None:
     diff = compare(side(node("sin", from_node="y")), side(node("sin_1", from_node="y")))
-    assert [(p.name, p.change) for p in diff.pairs] == [("sin_1", Change.SAME)]
+    assert [(p.name, p.change) for p in diff.pairs] == [("sin_1", PictureChange.SAME)]
 
 
 def test_what_a_pass_put_in_the_place_of_a_node_is_that_node() -> None:
@@ -93,8 +93,8 @@ def test_what_a_pass_put_in_the_place_of_a_node_is_that_node() -> None:
     after = side(node("w", op="get_attr", target="w"), node("_to_copy", "w", **copy))  # type: ignore[arg-type]
     diff = compare(before, after)
     assert [(p.name, p.change) for p in diff.pairs] == [
-        ("w", Change.SAME),
-        ("_to_copy", Change.WIDENED),
+        ("w", PictureChange.SAME),
+        ("_to_copy", PictureChange.WIDENED),
     ]
     lines = [box.lines for box in picture(diff, "m").boxes]
     assert lines[-1][1] == "aten._to_copy.default, was aten.sin.default"
@@ -106,9 +106,9 @@ def test_another_operator_of_the_same_name_is_another_node() -> None:
         side(node("x"), node("y", "x", target="aten.cos.default")),
     )
     assert {p.name: p.change for p in diff.pairs} == {
-        "x": Change.SAME,
-        "y": Change.ADDED,
-        "y (removed)": Change.REMOVED,
+        "x": PictureChange.SAME,
+        "y": PictureChange.ADDED,
+        "y (removed)": PictureChange.REMOVED,
     }
     assert set(diff.edges) == {("x", "y"), ("x", "y (removed)")}
 
@@ -263,7 +263,7 @@ def test_boundary_cast_stands_between_its_value_and_the_engine_that_asked() -> N
         ),
     )
     assert [(c.value, c.reader, c.change) for c in diff.casts] == [
-        ("_to_copy", "sin", Change.REMOVED)
+        ("_to_copy", "sin", PictureChange.REMOVED)
     ]
 
 
@@ -278,7 +278,7 @@ def _read(nodes: tuple[object, ...]) -> tuple[object, ...]:
 def test_a_layout_that_takes_too_long_is_drawn_coarser(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    diff: Diff = compare(blocks(3, "float32"), blocks(3, "float32"))
+    diff: DtypeDiff = compare(blocks(3, "float32"), blocks(3, "float32"))
     asked: list[int] = []
 
     def slow(text: str, kind: str, seconds: float) -> bytes | None:

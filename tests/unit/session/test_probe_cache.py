@@ -51,12 +51,14 @@ def leave_journal(text: str, pid: int) -> Path:
 
 
 def test_answers_are_read_back() -> None:
-    from trtdbg.stages.probe import Answer
+    from trtdbg.stages.probe import TensorrtAnswer
 
     cache = open_cache()
-    cache.memory.answers["s"] = Answer(Verdict.REJECT, "no", ("FLOAT", None))
+    cache.memory.answers["s"] = TensorrtAnswer(Verdict.REJECT, "no", ("FLOAT", None))
     cache.save()
-    assert open_cache().memory.answers["s"] == Answer(Verdict.REJECT, "no", ("FLOAT", None))
+    assert open_cache().memory.answers["s"] == TensorrtAnswer(
+        Verdict.REJECT, "no", ("FLOAT", None)
+    )
 
 
 def test_a_broken_cache_is_no_cache() -> None:

@@ -12,7 +12,7 @@ from trtdbg.session.verdicts import (
     graph_rows,
     subgraph_rows,
 )
-from trtdbg.stages.validate import Answer, Candidate, Judgement
+from trtdbg.stages.validate import Candidate, Judgement, ValidatorAnswer
 
 FIRST = Candidate("module.first:10", "convert_first", "module.py", 10, True, False, False)
 SECOND = Candidate("module.second:20", "convert_second", "module.py", 20, False, True, False)
@@ -22,13 +22,16 @@ ACCEPT, REJECT = Verdict.ACCEPT, Verdict.REJECT
 def judged(first: Verdict, second: Verdict, *, gate: str | None = None) -> Judgement:
     """Returns what follows from two candidates and perhaps a gate."""
     answers = (
-        Answer(FIRST, 0, first, "first says no" if first is REJECT else None),
-        Answer(SECOND, 1, second, "second says no" if second is REJECT else None),
+        ValidatorAnswer(FIRST, 0, first, "first says no" if first is REJECT else None),
+        ValidatorAnswer(SECOND, 1, second, "second says no" if second is REJECT else None),
     )
     winner = 0 if first is ACCEPT else 1 if second is ACCEPT else None
     verdict = ACCEPT if winner is not None and gate is None else REJECT
     if gate is not None:
-        answers = (Answer(Candidate(gate), None, REJECT, "the gate is shut"), *answers)
+        answers = (
+            ValidatorAnswer(Candidate(gate), None, REJECT, "the gate is shut"),
+            *answers,
+        )
     return Judgement(verdict, answers, winner)
 
 

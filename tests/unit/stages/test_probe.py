@@ -23,7 +23,7 @@ def builder() -> None:
 
 def ask(
     function: Any, *args: Any, memory: probe.Memory | None = None, seconds: float = 60.0
-) -> dict[str, probe.Answer]:
+) -> dict[str, probe.TensorrtAnswer]:
     from trtdbg.stages import partition
 
     settings = options()

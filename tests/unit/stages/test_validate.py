@@ -12,8 +12,8 @@ from trtdbg.records import Verdict
 from trtdbg.stages.infer import infer
 from trtdbg.stages.validate import (
     VALIDATOR_LOGGER,
-    Answer,
     Candidate,
+    ValidatorAnswer,
     _winner,
     judge,
     validator_sources,
@@ -210,7 +210,7 @@ def test_the_registry_takes_the_first_candidate_that_accepts_and_ends_at_a_crash
     verdicts: tuple[Verdict, ...], winner: int | None
 ) -> None:
     answers = tuple(
-        Answer(Candidate(f"v{place}"), place, verdict, None)
+        ValidatorAnswer(Candidate(f"v{place}"), place, verdict, None)
         for place, verdict in enumerate(verdicts)
     )
     assert _winner(answers) == winner

@@ -19,7 +19,7 @@ class _Baseline(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     findings: tuple[Fingerprint, ...]
 
 
-class _Header(msgspec.Struct):
+class _BaselineHeader(msgspec.Struct):
     schema: str | None = None
 
 
@@ -53,7 +53,7 @@ def read(path: str) -> frozenset[Fingerprint]:
             remedy="--write-baseline FILE writes one",
         ) from error
     try:
-        schema = msgspec.json.decode(data, type=_Header).schema
+        schema = msgspec.json.decode(data, type=_BaselineHeader).schema
         if schema == BASELINE_SCHEMA:
             return frozenset(msgspec.json.decode(data, type=_Baseline).findings)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

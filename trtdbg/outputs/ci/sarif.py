@@ -92,7 +92,7 @@ class _Location(_Object, frozen=True):
     message: _Text | None = None
 
 
-class _Result(_Object, frozen=True, kw_only=True):
+class _SarifResult(_Object, frozen=True, kw_only=True):
     rule_id: str
     rule_index: int | None = None
     level: str
@@ -124,7 +124,7 @@ class _Run(_Object, frozen=True):
     automation_details: _AutomationDetails
     invocations: list[_Invocation]
     column_kind: str
-    results: list[_Result]
+    results: list[_SarifResult]
 
 
 class _Log(_Object, frozen=True):
@@ -224,7 +224,7 @@ def _rule(entry: Explanation) -> _Rule:
     )
 
 
-def _results(checked: CheckedModel, root: Path, baseline: bool) -> list[_Result]:
+def _results(checked: CheckedModel, root: Path, baseline: bool) -> list[_SarifResult]:
     related = {
         (each.code, each.node): [other for other in group if other is not each]
         for group in alike(checked)
@@ -254,7 +254,7 @@ def _result(
     state: str | None,
     root: Path,
     related: Sequence[Finding],
-) -> _Result:
+) -> _SarifResult:
     properties: dict[str, str | int] = {
         "model": model_place(checked.model),
         "policy": checked.policy.flags(),
@@ -263,7 +263,7 @@ def _result(
         properties["node"] = finding.node
     if finding.engine is not None:
         properties["engine"] = finding.engine
-    return _Result(
+    return _SarifResult(
         rule_id=finding.code,
         rule_index=_RULE_INDEX.get(finding.code),
         level=finding.level.value,

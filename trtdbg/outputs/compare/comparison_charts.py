@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trtdbg.analysis.comparison import Row
-from trtdbg.outputs.compare.comparison_words import NONE, Column, Group, cell
+from trtdbg.outputs.compare.comparison_words import NONE, ComparisonColumn, ModelRows, cell
 from trtdbg.plain import one_line
 
 ROW_HEIGHT = 22
@@ -24,7 +24,7 @@ _EMPTY_DECADE = 1.0
 """Decades below the smallest value of a logarithmic chart at which its bars begin."""
 
 
-class Part(StrEnum):
+class BarPart(StrEnum):
     """What a piece of a bar stands for; the value is its class in the page's style."""
 
     FIGURE = "figure"
@@ -36,13 +36,13 @@ class Part(StrEnum):
 class Piece:
     """A rectangle of a bar."""
 
-    part: Part
+    part: BarPart
     x: float
     width: float
 
 
 @dataclass(frozen=True)
-class Bar:
+class ChartBar:
     """One policy in a chart."""
 
     label: str
@@ -66,10 +66,10 @@ class Chart:
     """One figure of all policies of a model."""
 
     title: str
-    bars: tuple[Bar, ...]
+    bars: tuple[ChartBar, ...]
     start: float
     """Where the bars begin, right of the labels."""
-    parts: tuple[Part, ...]
+    parts: tuple[BarPart, ...]
     """What the colours mean; empty if there is but one."""
 
     @property
@@ -86,25 +86,30 @@ class Chart:
         return ROW_HEIGHT * len(self.bars)
 
 
-def charts(group: Group) -> tuple[Chart, ...]:
+def charts(group: ModelRows) -> tuple[Chart, ...]:
     """Returns the charts of a model; a figure that no policy has, or that is 0, has none."""
     found = [
         _chart(
             group,
             "Engines + PyTorch operators",
             _pieces,
-            lambda row: f"{cell(row, Column.ENGINES)} + {cell(row, Column.TORCH_OPS)}",
-            parts=(Part.ENGINES, Part.TORCH_OPS),
+            lambda row: " + ".join(
+                cell(row, column)
+                for column in (ComparisonColumn.ENGINES, ComparisonColumn.TORCH_OPS)
+            ),
+            parts=(BarPart.ENGINES, BarPart.TORCH_OPS),
         ),
-        _chart(group, "Bytes that casts write per run", _moved, _words(Column.MOVED)),
-        _chart(group, "Build seconds", _seconds, _words(Column.BUILD)),
-        _chart(group, "Size of the engines", _size, _words(Column.SIZE)),
-        _chart(group, "Run time of the engines", _run, _words(Column.RUN)),
+        _chart(
+            group, "Bytes that casts write per run", _moved, _words(ComparisonColumn.MOVED)
+        ),
+        _chart(group, "Build seconds", _seconds, _words(ComparisonColumn.BUILD)),
+        _chart(group, "Size of the engines", _size, _words(ComparisonColumn.SIZE)),
+        _chart(group, "Run time of the engines", _run, _words(ComparisonColumn.RUN)),
         _chart(
             group,
             "Largest error of any output (logarithmic)",
             _error,
-            _words(Column.ERROR),
+            _words(ComparisonColumn.ERROR),
             logarithmic=True,
         ),
     ]
@@ -115,12 +120,12 @@ Figures = Callable[[Row], tuple[float, ...] | None]
 
 
 def _chart(
-    group: Group,
+    group: ModelRows,
     title: str,
     figures: Figures,
     words: Callable[[Row], str],
     *,
-    parts: tuple[Part, ...] = (),
+    parts: tuple[BarPart, ...] = (),
     logarithmic: bool = False,
 ) -> Chart | None:
     given = [figures(row) for row in group.rows]
@@ -132,11 +137,11 @@ def _chart(
     labels = [_short(name) for name in names]
     start = max(map(len, labels)) * _LETTER + 8
     bars = [
-        Bar(
+        ChartBar(
             label=label,
             name=names[place],
             value=words(row) if values is not None else _missing(row, words(row)),
-            pieces=tuple(_laid_out(values or (), parts or (Part.FIGURE,), length, start)),
+            pieces=tuple(_laid_out(values or (), parts or (BarPart.FIGURE,), length, start)),
             y=ROW_HEIGHT * place,
             missing=values is None,
         )
@@ -149,7 +154,7 @@ def _chart(
 
 def _laid_out(
     values: tuple[float, ...],
-    parts: tuple[Part, ...],
+    parts: tuple[BarPart, ...],
     length: Callable[[float], float],
     start: float,
 ) -> Iterator[Piece]:
@@ -170,7 +175,7 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_LABEL else f"{name[: _LONGEST_LABEL - 1]}…"
 
 
-def _words(column: Column) -> Callable[[Row], str]:
+def _words(column: ComparisonColumn) -> Callable[[Row], str]:
     return lambda row: cell(row, column)
 
 

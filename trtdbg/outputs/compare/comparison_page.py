@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from trtdbg.analysis.comparison import Comparison
+from trtdbg.analysis.comparison import PolicyComparison
 from trtdbg.outputs.compare import comparison_words as words
-from trtdbg.outputs.compare.comparison_charts import ROW_HEIGHT, Part, charts
+from trtdbg.outputs.compare.comparison_charts import ROW_HEIGHT, BarPart, charts
 from trtdbg.outputs.html import render
 
-_PART_WORDS = {Part.ENGINES: "engines", Part.TORCH_OPS: "operators"}
+_PART_WORDS = {BarPart.ENGINES: "engines", BarPart.TORCH_OPS: "operators"}
 
 
-def page(comparison: Comparison) -> str:
+def page(comparison: PolicyComparison) -> str:
     """Returns the page; it asks for nothing."""
     groups = words.groups(comparison)
     models = [

@@ -9,9 +9,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from trtdbg.analysis.comparison import Comparison, Row
+from trtdbg.analysis.comparison import PolicyComparison, Row
 from trtdbg.outputs.compare import comparison_words as words
-from trtdbg.outputs.compare.comparison_words import Column
+from trtdbg.outputs.compare.comparison_words import ComparisonColumn
 from trtdbg.outputs.tables import make_table
 from trtdbg.records import Level
 
@@ -24,7 +24,7 @@ _PLENTY = 500
 _REMARK_STYLE = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: ""}
 
 
-def comparison(comparison: Comparison) -> RenderableType:
+def comparison(comparison: PolicyComparison) -> RenderableType:
     """Returns the rows of each model as a table, with what explains them."""
     parts: list[RenderableType] = []
     for group in words.groups(comparison):
@@ -47,19 +47,19 @@ def comparison(comparison: Comparison) -> RenderableType:
 class _Rows:
     """The rows of one model: one table, or several below each other where it would be cut."""
 
-    def __init__(self, group: words.Group) -> None:
+    def __init__(self, group: words.ModelRows) -> None:
         self._group = group
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plenty = options.update(max_width=_PLENTY)
 
-        def parts(columns: Sequence[Column]) -> list[Table]:
-            table = _table(self._group, (Column.POLICY, *columns))
+        def parts(columns: Sequence[ComparisonColumn]) -> list[Table]:
+            table = _table(self._group, (ComparisonColumn.POLICY, *columns))
             width = Measurement.get(console, plenty, table).maximum
             if width <= options.max_width or len(columns) == 1:
                 return [table]
-            behind = Column.FINDINGS in columns[:-1]
-            cut = columns.index(Column.FINDINGS) + 1 if behind else len(columns) // 2
+            behind = ComparisonColumn.FINDINGS in columns[:-1]
+            cut = columns.index(ComparisonColumn.FINDINGS) + 1 if behind else len(columns) // 2
             return parts(columns[:cut]) + parts(columns[cut:])
 
         for number, table in enumerate(parts(self._group.columns[1:])):
@@ -68,10 +68,10 @@ class _Rows:
             yield table
 
 
-def _table(group: words.Group, columns: Sequence[Column]) -> Table:
+def _table(group: words.ModelRows, columns: Sequence[ComparisonColumn]) -> Table:
     table = make_table(*(column.value.replace(" ", "\n") for column in columns))
     for made, column in zip(table.columns, columns, strict=True):
-        if column is Column.POLICY:
+        if column is ComparisonColumn.POLICY:
             made.min_width = min(_POLICY_WIDTH, max(len(row.name) for row in group.rows))
             continue
         made.justify = "right"
@@ -82,17 +82,17 @@ def _table(group: words.Group, columns: Sequence[Column]) -> Table:
     return table
 
 
-def _cell(row: Row, column: Column, best: frozenset[str]) -> Text:
+def _cell(row: Row, column: ComparisonColumn, best: frozenset[str]) -> Text:
     return Text(words.cell(row, column), style=_style(row, column, best))
 
 
-def _style(row: Row, column: Column, best: frozenset[str]) -> str:
-    if column is Column.BUILD and (row.error or (row.build and row.build.failed)):
+def _style(row: Row, column: ComparisonColumn, best: frozenset[str]) -> str:
+    if column is ComparisonColumn.BUILD and (row.error or (row.build and row.build.failed)):
         return "bold red"
-    if column is Column.ERROR and words.cell(row, column).endswith("(beyond)"):
+    if column is ComparisonColumn.ERROR and words.cell(row, column).endswith("(beyond)"):
         return "bold red"
-    if column is Column.FINDINGS and row.findings is not None and row.findings.error:
+    if column is ComparisonColumn.FINDINGS and row.findings is not None and row.findings.error:
         return "red"
-    if column in (Column.POLICY, Column.ENGINES) and row.name in best:
+    if column in (ComparisonColumn.POLICY, ComparisonColumn.ENGINES) and row.name in best:
         return "bold green"
     return ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
-from trtdbg.analysis.comparison import Comparison, NumericError, Row, policy_name
+from trtdbg.analysis.comparison import NumericError, PolicyComparison, Row, policy_name
 from trtdbg.analysis.levels import by_severity
 from trtdbg.analysis.numerics import error_text
 from trtdbg.analysis.summary import (
@@ -26,7 +26,7 @@ from trtdbg.records import Agreement, Level
 NONE = "-"
 
 
-class Column(StrEnum):
+class ComparisonColumn(StrEnum):
     """The columns; the value is the heading."""
 
     POLICY = "policy"
@@ -50,36 +50,38 @@ class Remark:
 
 
 @dataclass(frozen=True)
-class Group:
+class ModelRows:
     """The rows of one model."""
 
     model: str
     rows: tuple[Row, ...]
 
     @property
-    def columns(self) -> tuple[Column, ...]:
+    def columns(self) -> tuple[ComparisonColumn, ...]:
         """The columns that say something about any row."""
         left_out = set()
         if not any(row.numerics is not None for row in self.rows):
-            left_out.add(Column.ERROR)
+            left_out.add(ComparisonColumn.ERROR)
         if not any(row.build is not None for row in self.rows):
-            left_out |= {Column.BUILD, Column.SIZE}
+            left_out |= {ComparisonColumn.BUILD, ComparisonColumn.SIZE}
         if not any(row.run is not None and row.run.median_ms is not None for row in self.rows):
-            left_out.add(Column.RUN)
-        return tuple(column for column in Column if column not in left_out)
+            left_out.add(ComparisonColumn.RUN)
+        return tuple(column for column in ComparisonColumn if column not in left_out)
 
 
-def groups(comparison: Comparison) -> tuple[Group, ...]:
+def groups(comparison: PolicyComparison) -> tuple[ModelRows, ...]:
     """Returns the rows by model, models of the same name with their folders."""
     paths = dict.fromkeys(row.model for row in comparison.rows)
     names = Counter(base_name(path) for path in paths)
     return tuple(
-        Group(one_line(path if names[base_name(path)] > 1 else base_name(path)), tuple(rows))
+        ModelRows(
+            one_line(path if names[base_name(path)] > 1 else base_name(path)), tuple(rows)
+        )
         for path, rows in groupby(comparison.rows, key=lambda row: row.model)
     )
 
 
-def headline(group: Group) -> str:
+def headline(group: ModelRows) -> str:
     """Returns the answer: how many engines at best, under which policies, and what fails."""
     good, failed = _good(group), sum(bool(row.exit_code) for row in group.rows)
     if not good:
@@ -108,7 +110,7 @@ def headline(group: Group) -> str:
     return f"{group.model}: {text}"
 
 
-def best_rows(group: Group) -> frozenset[str]:
+def best_rows(group: ModelRows) -> frozenset[str]:
     """Returns the names of the rows with the fewest engines, then operators left to PyTorch.
 
     A row that fails is not among them. Empty if all are alike.
@@ -119,7 +121,7 @@ def best_rows(group: Group) -> frozenset[str]:
     return best if len(best) < len(group.rows) else frozenset()
 
 
-def _good(group: Group) -> list[Row]:
+def _good(group: ModelRows) -> list[Row]:
     """Returns the rows that have an engine and did not fail, with all numbers known."""
     return [
         row
@@ -134,28 +136,28 @@ def _pieces(row: Row) -> tuple[int, int]:
     return row.engines, row.torch_ops
 
 
-def cell(row: Row, column: Column) -> str:
+def cell(row: Row, column: ComparisonColumn) -> str:
     """Returns the text of a cell, `-` where there is nothing to say."""
     match column:
-        case Column.POLICY:
+        case ComparisonColumn.POLICY:
             return one_line(row.name)
-        case Column.ENGINES:
+        case ComparisonColumn.ENGINES:
             return _number(row, row.engines)
-        case Column.TORCH_OPS:
+        case ComparisonColumn.TORCH_OPS:
             return _number(row, row.torch_ops)
-        case Column.CASTS:
+        case ComparisonColumn.CASTS:
             return _number(row, row.casts.count if row.casts else None)
-        case Column.MOVED:
+        case ComparisonColumn.MOVED:
             return _moved(row)
-        case Column.FINDINGS:
+        case ComparisonColumn.FINDINGS:
             return _findings(row)
-        case Column.BUILD:
+        case ComparisonColumn.BUILD:
             return _build(row)
-        case Column.SIZE:
+        case ComparisonColumn.SIZE:
             return _size(row)
-        case Column.RUN:
+        case ComparisonColumn.RUN:
             return run_text(row)
-        case Column.ERROR:
+        case ComparisonColumn.ERROR:
             return NONE if row.numerics is None else _numeric(row.numerics)
 
 
@@ -226,13 +228,13 @@ def _numeric(error: NumericError) -> str:
     return f"{worst} (beyond)" if error.agreement is Agreement.BEYOND else worst
 
 
-def remarks(group: Group) -> tuple[Remark, ...]:
+def remarks(group: ModelRows) -> tuple[Remark, ...]:
     """Returns what the table of a model has no room for, the worst first."""
     found = [*_errors(group), *_builds(group), *_run_times(group), *_numerics(group)]
     return tuple(sorted(found, key=lambda remark: by_severity(remark.level)))
 
 
-def _errors(group: Group) -> Iterator[Remark]:
+def _errors(group: ModelRows) -> Iterator[Remark]:
     errors = {row.error for row in group.rows}
     only = errors.pop() if len(errors) == 1 else None
     if only is not None:
@@ -244,7 +246,7 @@ def _errors(group: Group) -> Iterator[Remark]:
             yield Remark(f"{one_line(row.name)}: {one_line(why)}", Level.ERROR)
 
 
-def _builds(group: Group) -> Iterator[Remark]:
+def _builds(group: ModelRows) -> Iterator[Remark]:
     said: dict[str, list[str]] = {}
     for row in group.rows:
         if row.build is not None and row.build.error is not None:
@@ -254,7 +256,7 @@ def _builds(group: Group) -> Iterator[Remark]:
         yield Remark(f"{who}not built: {sentence}", Level.ERROR)
 
 
-def _run_times(group: Group) -> Iterator[Remark]:
+def _run_times(group: ModelRows) -> Iterator[Remark]:
     reasons: dict[str, list[str]] = {}
     for row in group.rows:
         if row.build is None or row.build.error is not None:
@@ -264,13 +266,13 @@ def _run_times(group: Group) -> Iterator[Remark]:
     for reason, names in reasons.items():
         whose = (
             ""
-            if len(reasons) == 1 and Column.RUN not in group.columns
+            if len(reasons) == 1 and ComparisonColumn.RUN not in group.columns
             else (f" of {'; '.join(names)}")
         )
         yield Remark(f"Run time{whose} {one_line(reason)}", Level.NOTE)
 
 
-def _numerics(group: Group) -> Iterator[Remark]:
+def _numerics(group: ModelRows) -> Iterator[Remark]:
     measured = [row for row in group.rows if row.numerics is not None]
     for inputs in dict.fromkeys(row.numerics.inputs for row in measured if row.numerics):
         yield Remark(f"max error: largest of any output, on {one_line(inputs)}", Level.NOTE)
@@ -279,7 +281,7 @@ def _numerics(group: Group) -> Iterator[Remark]:
             yield Remark(f"{one_line(row.name)}: {one_line(row.numerics.note)}", Level.NOTE)
 
 
-def conditions(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+def conditions(comparison: PolicyComparison) -> tuple[tuple[str, str], ...]:
     """Returns what was in force for all rows, and where rows differ, each as name and text."""
     made = [row for row in comparison.rows if row.environment is not None]
     found = [("settings", text) for text in _distinct(map(_settings, comparison.rows))]
@@ -309,7 +311,7 @@ def _distinct(texts: Iterator[str]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def _named_policies(comparison: Comparison) -> list[tuple[str, str]]:
+def _named_policies(comparison: PolicyComparison) -> list[tuple[str, str]]:
     """Returns name and meaning of each policy that has a name of its own."""
     policies = {row.name: row.policy for row in comparison.rows}
     return [
@@ -333,7 +335,7 @@ def row_line(row: Row) -> str:
     return ", ".join(parts)
 
 
-def model_names(groups: Sequence[Group]) -> str:
+def model_names(groups: Sequence[ModelRows]) -> str:
     """Returns what the comparison is of, as a title."""
     names = [group.model for group in groups]
     return names[0] if len(names) == 1 else f"{len(names)} models"

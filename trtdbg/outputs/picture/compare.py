@@ -11,7 +11,7 @@ from trtdbg.outputs.picture.sides import Side, SideNode
 from trtdbg.records import BoundaryCast, Direction, Dtype, Record, Verdict
 
 
-class Change(StrEnum):
+class PictureChange(StrEnum):
     """What happened to a node between two sides; what its dtype did goes first."""
 
     NARROWED = "narrowed"
@@ -30,7 +30,7 @@ class Pair(Record, frozen=True, kw_only=True):
 
     name: str
     """Its name after, or before if it was removed."""
-    change: Change
+    change: PictureChange
     before: SideNode | None
     after: SideNode | None
 
@@ -71,11 +71,11 @@ class Cast(Record, frozen=True, kw_only=True):
     reader: str
     from_dtype: str
     to_dtype: str
-    change: Change
+    change: PictureChange
     """Added, removed or unchanged."""
 
 
-class Diff(Record, frozen=True, kw_only=True):
+class DtypeDiff(Record, frozen=True, kw_only=True):
     """Two sides as one graph."""
 
     before: str
@@ -90,7 +90,7 @@ class Diff(Record, frozen=True, kw_only=True):
     partitioned: bool = True
 
 
-def compare(before: Side, after: Side) -> Diff:
+def compare(before: Side, after: Side) -> DtypeDiff:
     """Returns two sides as one graph, nodes matched by name, else by where they come from."""
     earlier = {node.name: node for node in before.nodes}
     later = {node.name: node for node in after.nodes}
@@ -104,17 +104,19 @@ def compare(before: Side, after: Side) -> Diff:
             # A removed node may bear the name that another node has now.
             name = node.name if node.name not in pairs else f"{node.name} (removed)"
             names[node.name] = name
-            pairs[name] = Pair(name=name, change=Change.REMOVED, before=node, after=None)
+            pairs[name] = Pair(
+                name=name, change=PictureChange.REMOVED, before=node, after=None
+            )
     edges = dict.fromkeys((o, n.name) for n in after.nodes for o in n.operands if o in later)
     for node in before.nodes:
         for operand in node.operands:
             if operand not in earlier:
                 continue
             edge = (names[operand], names[node.name])
-            if Change.REMOVED in (pairs[edge[0]].change, pairs[edge[1]].change):
+            if PictureChange.REMOVED in (pairs[edge[0]].change, pairs[edge[1]].change):
                 edges[edge] = None
     ordered = _ordered(list(pairs), list(edges))
-    return Diff(
+    return DtypeDiff(
         before=before.label,
         after=after.label,
         pairs=tuple(pairs[name] for name in ordered),
@@ -125,23 +127,23 @@ def compare(before: Side, after: Side) -> Diff:
     )
 
 
-def dtype_change(before: Dtype, after: Dtype) -> Change:
+def dtype_change(before: Dtype, after: Dtype) -> PictureChange:
     """Returns what happened to a dtype; of several outputs the first that changed decides."""
     if before == after or before is None or after is None:
-        return Change.SAME
+        return PictureChange.SAME
     for one, other in zip(_each(before), _each(after), strict=False):
         if one == other or one is None or other is None:
             continue
         if NARROWED.get(one) == other:
-            return Change.NARROWED
+            return PictureChange.NARROWED
         if NARROWED.get(other) == one:
-            return Change.WIDENED
+            return PictureChange.WIDENED
         sizes = SIZE_BYTES.get(one, 0), SIZE_BYTES.get(other, 0)
         if sizes[0] == sizes[1]:
-            return Change.RETYPED
-        return Change.NARROWED if sizes[1] < sizes[0] else Change.WIDENED
+            return PictureChange.RETYPED
+        return PictureChange.NARROWED if sizes[1] < sizes[0] else PictureChange.WIDENED
     # What one of them has more are results that nothing reads, of an operator's replacement.
-    return Change.SAME
+    return PictureChange.SAME
 
 
 def _each(dtype: str | tuple[str | None, ...]) -> tuple[str | None, ...]:
@@ -150,11 +152,11 @@ def _each(dtype: str | tuple[str | None, ...]) -> tuple[str | None, ...]:
 
 def _pair(before: SideNode | None, after: SideNode) -> Pair:
     if before is None:
-        return Pair(name=after.name, change=Change.ADDED, before=None, after=after)
+        return Pair(name=after.name, change=PictureChange.ADDED, before=None, after=after)
     change = dtype_change(before.dtype, after.dtype)
     pair = Pair(name=after.name, change=change, before=before, after=after)
-    if change is Change.SAME and pair.turned is not None:
-        return Pair(name=after.name, change=Change.TURNED, before=before, after=after)
+    if change is PictureChange.SAME and pair.turned is not None:
+        return Pair(name=after.name, change=PictureChange.TURNED, before=before, after=after)
     return pair
 
 
@@ -248,11 +250,11 @@ def _casts(
         value, reader, from_dtype, to_dtype = found
         if (value, reader) not in edges:
             continue
-        change = Change.SAME
+        change = PictureChange.SAME
         if found not in later:
-            change = Change.REMOVED
+            change = PictureChange.REMOVED
         elif found not in earlier:
-            change = Change.ADDED
+            change = PictureChange.ADDED
         casts.append(
             Cast(
                 value=value,

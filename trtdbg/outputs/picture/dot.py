@@ -13,26 +13,26 @@ from functools import lru_cache
 from html import escape
 from typing import Final
 
-from trtdbg.outputs.picture.compare import Change
+from trtdbg.outputs.picture.compare import PictureChange
 from trtdbg.outputs.picture.picture import Box, CastBox, Link, Picture
 from trtdbg.plain import visible
 
 _Colours = tuple[str, str]
 
-FILL: Final[dict[Change, _Colours]] = {
-    Change.NARROWED: ("#bfdbfe", "#1d4ed8"),
-    Change.WIDENED: ("#fed7aa", "#c2410c"),
-    Change.RETYPED: ("#ddd6fe", "#6d28d9"),
-    Change.ADDED: ("#bbf7d0", "#15803d"),
-    Change.REMOVED: ("#fecdd3", "#be123c"),
-    Change.TURNED: ("#fef08a", "#a16207"),
-    Change.SAME: ("#f4f4f5", "#a1a1aa"),
+FILL: Final[dict[PictureChange, _Colours]] = {
+    PictureChange.NARROWED: ("#bfdbfe", "#1d4ed8"),
+    PictureChange.WIDENED: ("#fed7aa", "#c2410c"),
+    PictureChange.RETYPED: ("#ddd6fe", "#6d28d9"),
+    PictureChange.ADDED: ("#bbf7d0", "#15803d"),
+    PictureChange.REMOVED: ("#fecdd3", "#be123c"),
+    PictureChange.TURNED: ("#fef08a", "#a16207"),
+    PictureChange.SAME: ("#f4f4f5", "#a1a1aa"),
 }
 """Fill and outline of each change; the word stands in the box too."""
 
 _BREAK: Final = "#dc2626"
 _FONT: Final = "Helvetica,Arial,sans-serif"
-_SIGN: Final = {Change.ADDED: "+ ", Change.REMOVED: "− ", Change.SAME: ""}
+_SIGN: Final = {PictureChange.ADDED: "+ ", PictureChange.REMOVED: "− ", PictureChange.SAME: ""}
 
 
 def dot(picture: Picture, *, bare: bool = False) -> str:
@@ -192,11 +192,11 @@ def _box_text(box: Box) -> str:
 
 @lru_cache(maxsize=256)
 def _look(
-    change: Change, several: bool, breaks_before: bool, breaks_after: bool, border: bool
+    change: PictureChange, several: bool, breaks_before: bool, breaks_after: bool, border: bool
 ) -> tuple[str, str]:
     """Returns the attributes of a box before and after its id: many boxes look alike."""
     fill, outline = FILL[change]
-    style = ["filled", "dashed"] if several and change is Change.SAME else ["filled"]
+    style = ["filled", "dashed"] if several and change is PictureChange.SAME else ["filled"]
     if not several:
         style.append("rounded")
     classes = [change.name.lower()]
@@ -213,7 +213,7 @@ def _look(
     before = {"class": " ".join(classes), "color": outline, "fillcolor": fill}
     after = {
         "penwidth": pen,
-        "peripheries": "2" if several and change is not Change.SAME else "1",
+        "peripheries": "2" if several and change is not PictureChange.SAME else "1",
         "shape": "ellipse" if border else "box",
         "style": ",".join(style),
     }
@@ -234,22 +234,23 @@ def _label_line(line: str) -> str:
 
 
 _LOUD: Final = frozenset(
-    change.value for change in (Change.NARROWED, Change.WIDENED, Change.RETYPED)
+    change.value
+    for change in (PictureChange.NARROWED, PictureChange.WIDENED, PictureChange.RETYPED)
 )
 
 
 def _cast_text(number: int, cast: CastBox) -> str:
     _, colour = FILL[cast.change]
     words = f"{_SIGN[cast.change]}cast {cast.words}"
-    if cast.change is not Change.SAME:
+    if cast.change is not PictureChange.SAME:
         words += f" ({cast.change.value})"
     look = {
         "id": f"c{number}",
         "shape": "hexagon",
-        "style": "filled,dashed" if cast.change is Change.REMOVED else "filled",
+        "style": "filled,dashed" if cast.change is PictureChange.REMOVED else "filled",
         "fillcolor": "white",
         "color": colour,
-        "fontcolor": colour if cast.change is not Change.SAME else "#52525b",
+        "fontcolor": colour if cast.change is not PictureChange.SAME else "#52525b",
         "fontsize": "9",
         "margin": "0.02,0.02",
         "height": "0.25",
@@ -275,16 +276,16 @@ def _write_link(out: list[str], link: Link, picture: Picture, drawn: set[int]) -
 
 
 @lru_cache(maxsize=256)
-def _link_look(change: Change, cast: Change | None = None) -> str:
+def _link_look(change: PictureChange, cast: PictureChange | None = None) -> str:
     """Returns the attributes of a link, or of its way out of a cast."""
     _, colour = FILL[change]
-    changed = change is not Change.SAME
+    changed = change is not PictureChange.SAME
     return _attributes(
         {
             "color": FILL[cast][1] if cast else colour if changed else "#a1a1aa",
             "fontcolor": colour,
             "penwidth": "2" if changed and cast is None else "1",
-            "style": "dashed" if change is Change.REMOVED else "solid",
+            "style": "dashed" if change is PictureChange.REMOVED else "solid",
             "class": f"link {change.name.lower()}",
         }
     )
@@ -293,7 +294,9 @@ def _link_look(change: Change, cast: Change | None = None) -> str:
 def legend(picture: Picture) -> list[tuple[str, str]]:
     """Returns (kind, words) of each sign that occurs in a picture."""
     present = {box.change for box in picture.boxes} | {link.change for link in picture.links}
-    signs = [(change.name.lower(), change.value) for change in Change if change in present]
+    signs = [
+        (change.name.lower(), change.value) for change in PictureChange if change in present
+    ]
     if any(box.breaks_after for box in picture.boxes):
         signs.append(("breaks", "left to PyTorch"))
     if any(box.breaks_before and not box.breaks_after for box in picture.boxes):

@@ -12,7 +12,7 @@ import graphviz
 import msgspec
 
 from trtdbg.errors import StageError, UnavailableError
-from trtdbg.outputs.picture.compare import Diff
+from trtdbg.outputs.picture.compare import DtypeDiff
 from trtdbg.outputs.picture.dot import dot
 from trtdbg.outputs.picture.page import page
 from trtdbg.outputs.picture.picture import Picture, draw
@@ -34,7 +34,7 @@ class Drawn(msgspec.Struct, frozen=True):
     data: bytes
 
 
-def drawn(diff: Diff, picture: Picture, kind: str, seconds: float) -> Drawn:
+def drawn(diff: DtypeDiff, picture: Picture, kind: str, seconds: float) -> Drawn:
     """Returns a picture of a diff as a file of one of `FORMATS`, coarser if it has to be.
 
     Args:
@@ -65,7 +65,7 @@ def check_graphviz() -> None:
         raise UnavailableError("there is no Graphviz (`dot`) here", remedy=INSTALL)
 
 
-def lay_out(diff: Diff, picture: Picture, kind: str, seconds: float) -> Drawn:
+def lay_out(diff: DtypeDiff, picture: Picture, kind: str, seconds: float) -> Drawn:
     """Returns the picture as `kind`, coarser if `seconds` are not enough.
 
     For html it is the SVG without heading and legend, which the page has itself.
@@ -88,7 +88,7 @@ def lay_out(diff: Diff, picture: Picture, kind: str, seconds: float) -> Drawn:
     )
 
 
-def _coarser(diff: Diff, picture: Picture, seconds: float) -> Iterator[Picture]:
+def _coarser(diff: DtypeDiff, picture: Picture, seconds: float) -> Iterator[Picture]:
     yield picture
     boxes = len(picture.boxes)
     for detail in list(Detail)[list(Detail).index(picture.detail) + 1 :]:

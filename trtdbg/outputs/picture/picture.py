@@ -10,7 +10,7 @@ from textwrap import wrap
 
 from trtdbg.analysis.names import no_such_node
 from trtdbg.analysis.summary import VERDICT_WORDS, count, operator_text
-from trtdbg.outputs.picture.compare import Cast, Change, Diff, Pair
+from trtdbg.outputs.picture.compare import Cast, DtypeDiff, Pair, PictureChange
 from trtdbg.outputs.picture.regions import (
     BORDER,
     Detail,
@@ -44,7 +44,7 @@ class Box(Record, frozen=True, kw_only=True):
     """The first is the title."""
     details: tuple[str, ...]
     """What is said on request: about a node all that is known, of a region its members."""
-    change: Change
+    change: PictureChange
     mixed: bool = False
     """Whether the members change in several ways."""
     breaks_before: bool = False
@@ -64,7 +64,7 @@ class Link(Record, frozen=True, kw_only=True):
     target: int
     words: tuple[str, ...] = ()
     """Dtypes that change on it."""
-    change: Change = Change.SAME
+    change: PictureChange = PictureChange.SAME
     casts: tuple[int, ...] = ()
     """Numbers of casts in `Picture.casts` on the way."""
 
@@ -74,7 +74,7 @@ class CastBox(Record, frozen=True, kw_only=True):
 
     source: int
     words: str
-    change: Change
+    change: PictureChange
     members: tuple[str, ...]
 
 
@@ -91,7 +91,7 @@ class Picture(Record, frozen=True, kw_only=True):
 
 
 def picture(
-    diff: Diff,
+    diff: DtypeDiff,
     title: str,
     *,
     full: bool = False,
@@ -130,7 +130,7 @@ def picture(
     return _drawn(diff, title, detail, notes, groups, absorbed, boxes_of, nodes.kinds)
 
 
-def draw(diff: Diff, title: str, detail: Detail, notes: tuple[str, ...] = ()) -> Picture:
+def draw(diff: DtypeDiff, title: str, detail: Detail, notes: tuple[str, ...] = ()) -> Picture:
     """Returns the picture at one detail."""
     groups = module_groups(diff)
     absorbed = absorbed_constants(diff) if detail is not Detail.FULL else {}
@@ -140,7 +140,7 @@ def draw(diff: Diff, title: str, detail: Detail, notes: tuple[str, ...] = ()) ->
 
 
 def _drawn(
-    diff: Diff,
+    diff: DtypeDiff,
     title: str,
     detail: Detail,
     notes: tuple[str, ...],
@@ -179,7 +179,7 @@ def _drawn(
     )
 
 
-def _neighbourhood(diff: Diff, around: str, depth: int) -> Diff:
+def _neighbourhood(diff: DtypeDiff, around: str, depth: int) -> DtypeDiff:
     names = {pair.name for pair in diff.pairs}
     if around not in names:
         raise no_such_node(around, names)
@@ -195,7 +195,7 @@ def _neighbourhood(diff: Diff, around: str, depth: int) -> Diff:
             if other not in found and found[name] < depth:
                 found[other] = found[name] + 1
                 waiting.append(other)
-    return Diff(
+    return DtypeDiff(
         before=diff.before,
         after=diff.after,
         pairs=tuple(pair for pair in diff.pairs if pair.name in found),
@@ -222,10 +222,10 @@ def _box(
         constants: drawn with them.
         groups: the module of each node.
     """
-    changes = Counter[Change]()
+    changes = Counter[PictureChange]()
     for pair, times in alike:
         changes[pair.change] += times
-    moved = [change for change in changes if change is not Change.SAME]
+    moved = [change for change in changes if change is not PictureChange.SAME]
     engines = {pair.engines for pair, _ in alike}
     before, after = ({e[side] for e in engines} for side in (0, 1))
     names = dict.fromkeys(groups[pair.name] for pair in pairs)
@@ -239,7 +239,7 @@ def _box(
         members=tuple(pair.name for pair in (*pairs, *constants)),
         lines=tuple(part for line in lines if line for part in _folded(line)),
         details=tuple(_details(single) if single else _region_details(pairs)),
-        change=max(moved, key=lambda change: changes[change]) if moved else Change.SAME,
+        change=max(moved, key=lambda change: changes[change]) if moved else PictureChange.SAME,
         mixed=len(changes) > 1,
         breaks_before=any(pair.before and pair.before.left for pair, _ in alike),
         breaks_after=any(pair.after and pair.after.left for pair, _ in alike),
@@ -298,12 +298,12 @@ def change_words(pair: Pair) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _words(change: Change, before: Dtype, after: Dtype) -> str:
+def _words(change: PictureChange, before: Dtype, after: Dtype) -> str:
     match change:
-        case Change.ADDED | Change.REMOVED:
-            dtype = after if change is Change.ADDED else before
+        case PictureChange.ADDED | PictureChange.REMOVED:
+            dtype = after if change is PictureChange.ADDED else before
             return change.value if dtype is None else f"{change.value}, {dtype_text(dtype)}"
-        case Change.SAME | Change.TURNED:
+        case PictureChange.SAME | PictureChange.TURNED:
             return dtype_text(after) if after is not None else ""
         case _:
             return f"{change.value} {dtype_text(before)} → {dtype_text(after)}"
@@ -316,17 +316,17 @@ def _arrow(pair: Pair) -> str:
 
 
 def _region_lines(
-    alike: list[tuple[Pair, int]], changes: Counter[Change], modules: list[str]
+    alike: list[tuple[Pair, int]], changes: Counter[PictureChange], modules: list[str]
 ) -> list[str]:
     nodes = changes.total()
     span = modules[0] if len(modules) == 1 else ""
     if len(modules) > 1:
         span = f"{modules[0]} … {modules[-1]}"
-    if set(changes) == {Change.SAME} and not any(pair.breaks for pair, _ in alike):
+    if set(changes) == {PictureChange.SAME} and not any(pair.breaks for pair, _ in alike):
         return [f"{nodes} unchanged nodes", span]
     kinds, left, was = Counter[str](), Counter[str](), Counter[str]()
     for pair, times in alike:
-        if pair.change is not Change.SAME:
+        if pair.change is not PictureChange.SAME:
             kinds[change_words(pair)] += times
         if pair.after and pair.after.left:
             left[operator_text(pair.shown.target)] += times
@@ -346,7 +346,9 @@ def _region_lines(
 
 def _constants_line(constants: list[Pair]) -> str:
     arrows = {
-        change_words(p) for p in constants if p.change not in (Change.SAME, Change.TURNED)
+        change_words(p)
+        for p in constants
+        if p.change not in (PictureChange.SAME, PictureChange.TURNED)
     }
     words = count(len(constants), "constant")
     if len(arrows) == 1:
@@ -410,10 +412,10 @@ def limited(lines: Iterable[str], total: int) -> list[str]:
 
 
 def _links(
-    diff: Diff, boxes_of: dict[str, int]
+    diff: DtypeDiff, boxes_of: dict[str, int]
 ) -> tuple[tuple[Link, ...], tuple[CastBox, ...]]:
     pairs = {pair.name: pair for pair in diff.pairs}
-    words: dict[tuple[int, int], dict[str, Change]] = {}
+    words: dict[tuple[int, int], dict[str, PictureChange]] = {}
     crossing: dict[tuple[int, int], list[Cast]] = {}
     casts_on: dict[tuple[str, str], list[Cast]] = {}
     for cast in diff.casts:
@@ -425,15 +427,15 @@ def _links(
         ends = source, target
         told = words.setdefault(ends, {})
         pair = pairs[edge[0]]
-        if pair.change not in (Change.SAME, Change.TURNED):
+        if pair.change not in (PictureChange.SAME, PictureChange.TURNED):
             arrow = dtype_text(pair.shown.dtype)
-            if pair.change not in (Change.ADDED, Change.REMOVED):
+            if pair.change not in (PictureChange.ADDED, PictureChange.REMOVED):
                 arrow = _arrow(pair)
             told[arrow] = pair.change
         if edge in casts_on:
             crossing.setdefault(ends, []).extend(casts_on[edge])
-    made: dict[tuple[int, str, Change], list[str]] = {}
-    number_of: dict[tuple[int, str, Change], int] = {}
+    made: dict[tuple[int, str, PictureChange], list[str]] = {}
+    number_of: dict[tuple[int, str, PictureChange], int] = {}
     links = []
     for ends, told in words.items():
         via: dict[int, None] = {}
@@ -449,7 +451,7 @@ def _links(
                 source=ends[0],
                 target=ends[1],
                 words=shown,
-                change=next(iter(told.values()), Change.SAME),
+                change=next(iter(told.values()), PictureChange.SAME),
                 casts=tuple(via),
             )
         )
@@ -460,9 +462,11 @@ def _links(
     return tuple(links), casts
 
 
-def _summary(diff: Diff) -> tuple[str, ...]:
+def _summary(diff: DtypeDiff) -> tuple[str, ...]:
     changes = Counter(pair.change for pair in diff.pairs)
-    parts = [f"{changes[change]} {change.value}" for change in Change if changes[change]]
+    parts = [
+        f"{changes[change]} {change.value}" for change in PictureChange if changes[change]
+    ]
     lines = [", ".join(parts)]
     if diff.partitioned:
         left = [

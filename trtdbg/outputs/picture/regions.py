@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from itertools import compress
 
-from trtdbg.outputs.picture.compare import Change, Diff, Pair
+from trtdbg.outputs.picture.compare import DtypeDiff, Pair, PictureChange
 from trtdbg.outputs.picture.sides import SideNode
 from trtdbg.records import dtype_text
 
@@ -99,7 +99,7 @@ class Nodes:
     """The nodes of a diff that get a box, prepared once for one detail after the other."""
 
     def __init__(
-        self, diff: Diff, groups: Mapping[str, str], absorbed: Collection[str]
+        self, diff: DtypeDiff, groups: Mapping[str, str], absorbed: Collection[str]
     ) -> None:
         """Prepares the nodes.
 
@@ -167,7 +167,7 @@ class Nodes:
         known: dict[_Key, int] = {}
         samples, of = self.kinds.samples, self._kinds
         looks = [known.setdefault(_look(pair), len(known)) for pair in samples]
-        changing = [pair.change is not Change.SAME or pair.breaks for pair in samples]
+        changing = [pair.change is not PictureChange.SAME or pair.breaks for pair in samples]
         # Two blocks are alike if as many of their nodes look the same.
         signatures: dict[str, Hashable] = {
             group: frozenset(Counter([looks[of[index]] for index in indices]).items())
@@ -186,7 +186,7 @@ BORDER = ("placeholder", "output")
 """Inputs and outputs of the program, which are boxes of their own."""
 
 
-def module_groups(diff: Diff) -> dict[str, str]:
+def module_groups(diff: DtypeDiff) -> dict[str, str]:
     """Returns the module that each node is grouped by, "" where there is none.
 
     A node without one (a functional operator of a block, say) goes with what it reads.
@@ -217,7 +217,7 @@ def module_groups(diff: Diff) -> dict[str, str]:
     return groups
 
 
-def absorbed_constants(diff: Diff) -> dict[str, str]:
+def absorbed_constants(diff: DtypeDiff) -> dict[str, str]:
     """Returns the reader of each constant that nothing is lost by not drawing."""
     constants = [pair for pair in diff.pairs if pair.shown.op == "get_attr"]
     if not constants:
@@ -231,7 +231,7 @@ def absorbed_constants(diff: Diff) -> dict[str, str]:
         reading = pairs.get(readers.get(pair.name, ""))
         if reading is None:
             continue
-        if pair.change in (Change.SAME, reading.change):
+        if pair.change in (PictureChange.SAME, reading.change):
             absorbed[pair.name] = reading.name
     return absorbed
 
@@ -241,7 +241,7 @@ def _prefix(path: str, depth: int) -> str:
 
 
 def _dtypes(pair: Pair) -> tuple[str | None, str | None]:
-    if pair.change in (Change.ADDED, Change.REMOVED):
+    if pair.change in (PictureChange.ADDED, PictureChange.REMOVED):
         return None, None
     assert pair.before is not None
     assert pair.after is not None
@@ -255,7 +255,7 @@ def _shared(pair: Pair, detail: Detail) -> _Key | None:
     """Returns what a node shares with those that may be in its box; None if it has its own."""
     if pair.shown.op in BORDER:
         return None
-    if pair.change is Change.SAME and not pair.breaks:
+    if pair.change is PictureChange.SAME and not pair.breaks:
         return _SAME, pair.engines
     if detail is Detail.FOCUS:
         return None

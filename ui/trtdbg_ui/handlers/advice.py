@@ -6,20 +6,18 @@ from msgspec.structs import replace
 
 from trtdbg.records import Suggestion
 from trtdbg.worker.messages import Weigh
-from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.handlers.policy import Policy
 from trtdbg_ui.keys.keymap import key
-from trtdbg_ui.requests.conversation import Conversation
+from trtdbg_ui.requests.conversation import Requests
 from trtdbg_ui.requests.desk import Desk
-from trtdbg_ui.shell import Shell
+from trtdbg_ui.shell import Panes
 
 
-class Advice(Handler):
+class Advice(ActionHandler):
     """Shows what to do about refusals, and does it."""
 
-    def __init__(
-        self, app: Shell, desk: Desk, conversation: Conversation, policy: Policy
-    ) -> None:
+    def __init__(self, app: Panes, desk: Desk, conversation: Requests, policy: Policy) -> None:
         """Prepares a handler that switches by way of another one."""
         super().__init__(app, desk, conversation)
         self._policy = policy

@@ -5,24 +5,24 @@ from __future__ import annotations
 from trtdbg.records import Cause, Cure, CureKind
 from trtdbg_ui.handlers.advice import Advice
 from trtdbg_ui.handlers.files import Files
-from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.handlers.policy import Policy
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.navigation import at_node
 from trtdbg_ui.model.typed import choice_typed
-from trtdbg_ui.requests.conversation import Conversation
+from trtdbg_ui.requests.conversation import Requests
 from trtdbg_ui.requests.desk import Desk
-from trtdbg_ui.shell import Shell
+from trtdbg_ui.shell import Panes
 
 
-class Cures(Handler):
+class Cures(ActionHandler):
     """Does what was tried against a cause and helps, or has it tried first."""
 
     def __init__(
         self,
-        app: Shell,
+        app: Panes,
         desk: Desk,
-        conversation: Conversation,
+        conversation: Requests,
         policy: Policy,
         files: Files,
         advice: Advice,

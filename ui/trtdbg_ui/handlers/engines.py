@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from trtdbg.worker.messages import Measure
-from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.state import Pane
 from trtdbg_ui.widgets.cause_list import CauseList
 from trtdbg_ui.widgets.engine_list import EngineList
 
 
-class Engines(Handler):
+class Engines(ActionHandler):
     """Builds engines, shows their layers, and has the numbers compared."""
 
     def action_build(self) -> None:

@@ -12,15 +12,15 @@ from textual.app import SuspendNotSupported
 from trtdbg.errors import TrtdbgError
 from trtdbg.files import write_atomically
 from trtdbg.records import Report, Source
-from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.model.loaded import SnapshotRows
 from trtdbg_ui.model.state import State
 
 if TYPE_CHECKING:
-    from trtdbg_ui.outside.exporting import Kind
+    from trtdbg_ui.outside.exporting import ExportKind
 
 
-class Files(Handler):
+class Files(ActionHandler):
     """Opens the source of a node in the editor, and writes what is shown to files."""
 
     def action_edit(self) -> None:
@@ -64,12 +64,12 @@ class Files(Handler):
 
         report = loaded.report
 
-        def save(path: str, kind: Kind, replace: bool) -> None:
+        def save(path: str, kind: ExportKind, replace: bool) -> None:
             self._save(report, path, kind, replace)
 
         self.app.push_screen(ExportDialog(suggested_name(report), save), self._exported)
 
-    def _save(self, report: Report, path: str, kind: Kind, replace: bool) -> None:
+    def _save(self, report: Report, path: str, kind: ExportKind, replace: bool) -> None:
         data = kind.make(report)
         if self.app.is_web:
             # Whoever looks from a browser has no business with the server's files.

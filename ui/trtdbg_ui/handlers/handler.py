@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from trtdbg_ui.model.state import Pane, State
-from trtdbg_ui.requests.conversation import Conversation
+from trtdbg_ui.requests.conversation import Requests
 from trtdbg_ui.requests.desk import Desk
-from trtdbg_ui.shell import Shell
+from trtdbg_ui.shell import Panes
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.engine_list import EngineList
 from trtdbg_ui.widgets.finding_list import FindingList
 
 
-class Handler:
+class ActionHandler:
     """Does what some of the keys say; its `action_` methods are the app's actions."""
 
-    def __init__(self, app: Shell, desk: Desk, conversation: Conversation) -> None:
+    def __init__(self, app: Panes, desk: Desk, conversation: Requests) -> None:
         """Prepares a handler.
 
         Args:

@@ -6,20 +6,18 @@ from collections.abc import Sequence
 
 from trtdbg.policy import TruncationPolicy
 from trtdbg.worker.messages import Analyze, Build
-from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.handlers.policy import Policy
 from trtdbg_ui.model.questions import Ask
-from trtdbg_ui.requests.conversation import Conversation, unbuilt
+from trtdbg_ui.requests.conversation import Requests, unbuilt
 from trtdbg_ui.requests.desk import Desk
-from trtdbg_ui.shell import Shell
+from trtdbg_ui.shell import Panes
 
 
-class Comparing(Handler):
+class Comparing(ActionHandler):
     """Compares policies, and builds what is asked for in the table."""
 
-    def __init__(
-        self, app: Shell, desk: Desk, conversation: Conversation, policy: Policy
-    ) -> None:
+    def __init__(self, app: Panes, desk: Desk, conversation: Requests, policy: Policy) -> None:
         """Prepares a handler that switches by way of another one."""
         super().__init__(app, desk, conversation)
         self._policy = policy

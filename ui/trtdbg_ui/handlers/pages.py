@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from trtdbg.records import Finding
-from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.keys.keymap import key
 
 
-class Pages(Handler):
+class Pages(ActionHandler):
     """Explains findings, verdicts and origins, and copies the command that shows this."""
 
     def action_help(self) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from trtdbg.policy import Settings, Timing, TruncationPolicy
-from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.questions import Choice
 from trtdbg_ui.model.switching import (
@@ -20,7 +20,7 @@ from trtdbg_ui.model.switching import (
 )
 
 
-class Policy(Handler):
+class Policy(ActionHandler):
     """Switches policies and settings."""
 
     def action_timing(self, step: int) -> None:

@@ -9,11 +9,11 @@ from functools import partial
 
 from trtdbg.records import Finding, NodeRecord, Report
 from trtdbg.worker.messages import Reproduce
-from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.model.judged import judged
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.state import Pane
-from trtdbg_ui.shell import Shell
+from trtdbg_ui.shell import Panes
 from trtdbg_ui.widgets.engine_list import EngineList
 
 _OF_A_NODE = ("TD101", "TD102", "TD103", "TD104", "TD105")
@@ -26,7 +26,7 @@ _OF_AN_ENGINE = "TD503"
 class _Saving:
     """What the dialog of one node asks of the app."""
 
-    app: Shell
+    app: Panes
     ask: Callable[[str], str | None]
     node: str
     command: str
@@ -56,7 +56,7 @@ class _Saving:
         self.app.tell(message, title=title, severity="error" if bad else "information")
 
 
-class Reproducing(Handler):
+class Reproducing(ActionHandler):
     """Writes the reproducer of a node, and says what makes one of an engine."""
 
     def action_reproducer(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.filters import keeps
 from trtdbg_ui.model.loaded import Loaded
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trtdbg_ui.widgets.chooser import Option
 
 
-class Tables(Handler):
+class Tables(ActionHandler):
     """Shows the nodes in the way that the user asks for."""
 
     def action_columns(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtdbg_ui.handlers.handler import Handler
+from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.navigation import (
     at_hit,
@@ -17,7 +17,7 @@ from trtdbg_ui.model.state import Find, Pane, State
 from trtdbg_ui.widgets.find_bar import FindBar
 
 
-class Walking(Handler):
+class Walking(ActionHandler):
     """Steps through passes, problems and what a search found."""
 
     def action_pass(self, step: int, telling: bool) -> None:

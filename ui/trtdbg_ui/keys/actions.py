@@ -411,7 +411,7 @@ ACTIONS: tuple[Action, ...] = tuple(action for _, group in GROUPS for action in 
 
 
 @dataclass(frozen=True)
-class Move:
+class CursorMove:
     """What every list or text can do by itself."""
 
     id: str
@@ -424,13 +424,13 @@ class Move:
     """One sentence."""
 
 
-MOVES: tuple[Move, ...] = (
-    Move("down", "j,down", "j ↓", "A line down."),
-    Move("up", "k,up", "k ↑", "A line up."),
-    Move("first-line", "g,home", "g home", "First line."),
-    Move("last-line", "G,end", "G end", "Last line."),
-    Move("page-down", "pagedown,ctrl+d", "pgdn", "A page down; built in, ctrl+d too."),
-    Move("page-up", "pageup,ctrl+u", "pgup", "A page up; built in, ctrl+u too."),
+MOVES: tuple[CursorMove, ...] = (
+    CursorMove("down", "j,down", "j ↓", "A line down."),
+    CursorMove("up", "k,up", "k ↑", "A line up."),
+    CursorMove("first-line", "g,home", "g home", "First line."),
+    CursorMove("last-line", "G,end", "G end", "Last line."),
+    CursorMove("page-down", "pagedown,ctrl+d", "pgdn", "A page down; built in, ctrl+d too."),
+    CursorMove("page-up", "pageup,ctrl+u", "pgup", "A page up; built in, ctrl+u too."),
 )
 
 FIXED: tuple[tuple[str, str], ...] = (

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from trtdbg.errors import UsageError
-from trtdbg_ui.keys.actions import ACTIONS, FIXED_KEYS, GROUPS, MOVES, Action, Move
+from trtdbg_ui.keys.actions import ACTIONS, FIXED_KEYS, GROUPS, MOVES, Action, CursorMove
 from trtdbg_ui.keys.key_names import parse_key, show_key
 
 
@@ -31,7 +31,7 @@ class Keymap:
         return tuple(map(self._action, ACTIONS))
 
     @property
-    def moves(self) -> tuple[Move, ...]:
+    def moves(self) -> tuple[CursorMove, ...]:
         """What moves in lists and texts, with its keys as they are now."""
         return tuple(
             replace(move, keys=",".join(self.changed[move.id]), shown=self.shown(move.id))
@@ -60,7 +60,7 @@ class Keymap:
         return replace(action, keys=keys, shown=shown, footer_keys=None)
 
 
-_BUILT_IN: Mapping[str, Action | Move] = {
+_BUILT_IN: Mapping[str, Action | CursorMove] = {
     **{action.id: action for action in ACTIONS},
     **{move.id: move for move in MOVES},
 }

@@ -91,7 +91,7 @@ def _row(mark: Mark, before: GraphNode | None, after: GraphNode | None) -> Snaps
 
 
 @dataclass(frozen=True)
-class Step:
+class PassStep:
     """One moment in the life of a node: the pass that added, retyped or removed it."""
 
     place: int
@@ -100,17 +100,17 @@ class Step:
     after: Dtype = None
 
 
-def history(report: Report, name: str) -> tuple[Step, ...]:
+def history(report: Report, name: str) -> tuple[PassStep, ...]:
     """Returns which passes added, retyped and removed the node `name`, in order."""
-    steps: list[Step] = []
+    steps: list[PassStep] = []
     for place, record in enumerate(report.passes):
         if name in record.added:
-            steps.append(Step(place, Mark.ADDED))
+            steps.append(PassStep(place, Mark.ADDED))
         steps.extend(
-            Step(place, Mark.RETYPED, change.before, change.after)
+            PassStep(place, Mark.RETYPED, change.before, change.after)
             for change in record.retyped
             if change.name == name
         )
         if name in record.removed:
-            steps.append(Step(place, Mark.REMOVED))
+            steps.append(PassStep(place, Mark.REMOVED))
     return tuple(steps)

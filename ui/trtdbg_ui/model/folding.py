@@ -9,7 +9,7 @@ from trtdbg.records import GraphNode, NodeRecord, Source
 
 
 @dataclass(frozen=True)
-class Part:
+class FoldedNode:
     """A node as folding sees it."""
 
     name: str
@@ -48,7 +48,7 @@ class Folding:
     """What folded, operators and constants of one path once."""
 
 
-def folded(parts: Iterable[Part]) -> Folding:
+def folded(parts: Iterable[FoldedNode]) -> Folding:
     """Returns which nodes stand for which, block by block.
 
     A block is what a numbered module holds: `layers.0` of `layers.0.attention.qkv`. Blocks of
@@ -56,7 +56,7 @@ def folded(parts: Iterable[Part]) -> Folding:
     Of a block that differs in single nodes only those are kept; one that differs in length is
     kept whole.
     """
-    blocks: dict[tuple[str, bool], dict[int, list[Part]]] = {}
+    blocks: dict[tuple[str, bool], dict[int, list[FoldedNode]]] = {}
     for part in parts:
         place = _block(part.module)
         if place is not None:
@@ -95,7 +95,7 @@ def folded(parts: Iterable[Part]) -> Folding:
     return Folding(frozenset(hidden), times, exception, stands_for, found)
 
 
-def _same(first: Sequence[Part], block: Sequence[Part]) -> frozenset[str]:
+def _same(first: Sequence[FoldedNode], block: Sequence[FoldedNode]) -> frozenset[str]:
     """Returns the names in a block that are like what stands at their place in the first."""
     if len(first) != len(block):
         return frozenset()
@@ -111,7 +111,7 @@ def _block(module: str | None) -> tuple[str, int] | None:
     return None
 
 
-def result_parts(nodes: Iterable[NodeRecord], left: frozenset[str]) -> Iterable[Part]:
+def result_parts(nodes: Iterable[NodeRecord], left: frozenset[str]) -> Iterable[FoldedNode]:
     """Yields the nodes of the lowered graph; in which engine they run makes no difference."""
     for node in nodes:
         place = "PyTorch" if node.name in left else node.engine is not None
@@ -119,18 +119,20 @@ def result_parts(nodes: Iterable[NodeRecord], left: frozenset[str]) -> Iterable[
         constant = node.op == "get_attr"
         what = _tail(node.target) if constant else node.target
         pattern = (node.op, what, *dtypes, node.verdict, place)
-        yield Part(node.name, _module(node.op, node.target, node.source), constant, pattern)
+        yield FoldedNode(
+            node.name, _module(node.op, node.target, node.source), constant, pattern
+        )
 
 
 def graph_parts(
     rows: Iterable[tuple[GraphNode, tuple[Hashable, ...]]],
-) -> Iterable[Part]:
+) -> Iterable[FoldedNode]:
     """Yields the nodes of a snapshot, each with what a pass did to it."""
     for node, did in rows:
         constant = node.op in ("get_attr", "placeholder")
         what = _tail(node.target) if constant else node.target
         module = _module(node.op, node.target, node.source)
-        yield Part(node.name, module, constant, (node.op, what, *did))
+        yield FoldedNode(node.name, module, constant, (node.op, what, *did))
 
 
 def _module(op: str, target: str, source: Source | None) -> str | None:

@@ -42,7 +42,7 @@ class Loaded:
     def __init__(self, report: Report) -> None:
         """Wraps `report`; nothing is computed before it is asked for."""
         self.report = report
-        self._rows: dict[Showing, Rows] = {}
+        self._rows: dict[Showing, RowSequence] = {}
         self._layers: dict[int, list[LayerRow]] = {}
 
     @cached_property
@@ -157,7 +157,7 @@ class Loaded:
         """Returns whether a node is left to PyTorch or has a finding."""
         return name in self.left or name in self.findings_of
 
-    def rows(self, showing: Showing) -> Rows:
+    def rows(self, showing: Showing) -> RowSequence:
         """Returns the rows of the node table; the latest ones are kept."""
         if showing not in self._rows:
             while len(self._rows) >= _KEPT_ROWS:
@@ -187,7 +187,7 @@ _KEPT_ROWS = 12
 """Switching back is instant, and a large graph is not kept a hundred times over."""
 
 
-class Rows:
+class RowSequence:
     """What the node table shows: a sequence of named rows that can be searched."""
 
     names: tuple[str, ...]
@@ -216,7 +216,7 @@ class Rows:
         raise NotImplementedError
 
 
-class ResultRows(Rows):
+class ResultRows(RowSequence):
     """The lowered graph with its three dtypes, verdicts and engines."""
 
     def __init__(self, loaded: Loaded, view: View) -> None:
@@ -271,7 +271,7 @@ class ResultRows(Rows):
         return next(found, next(operators, 0))
 
 
-class SnapshotRows(Rows):
+class SnapshotRows(RowSequence):
     """The graph after one pass, with what the pass did."""
 
     def __init__(self, loaded: Loaded, showing: Showing) -> None:

@@ -8,7 +8,7 @@ from trtdbg_ui.model.activity import Activity
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.pass_steps import neighbour
 from trtdbg_ui.model.state import Find, Pane, State
-from trtdbg_ui.model.switching import Change, change
+from trtdbg_ui.model.switching import PolicySwitch, change
 from trtdbg_ui.model.view import View
 from trtdbg_ui.text import Line
 
@@ -170,7 +170,7 @@ def _on_a_row(state: State) -> State:
     return state
 
 
-def _difference(old: Loaded | None, new: Loaded) -> Change | Line:
+def _difference(old: Loaded | None, new: Loaded) -> PolicySwitch | Line:
     """Returns what the switch from one policy to another changed."""
     if old is None or _choice(old) == _choice(new):
         return ()

@@ -9,9 +9,9 @@ from enum import StrEnum
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg_ui.model.activity import Activity
 from trtdbg_ui.model.failure import Failure
-from trtdbg_ui.model.loaded import Loaded, Rows, Showing
+from trtdbg_ui.model.loaded import Loaded, RowSequence, Showing
 from trtdbg_ui.model.questions import Choice
-from trtdbg_ui.model.switching import Change
+from trtdbg_ui.model.switching import PolicySwitch
 from trtdbg_ui.model.view import USUAL, View
 from trtdbg_ui.text import Line
 
@@ -89,7 +89,7 @@ class State:
     """What runs in the worker."""
     failure: Failure | None = None
     """Why the last request was not answered."""
-    change: Change | Line = ()
+    change: PolicySwitch | Line = ()
     """What the last switch of policy changed, or how the last build ended."""
     flash_until: float = 0.0
     """The app's clock; the numbers that a switch changed stand out until then."""
@@ -105,7 +105,7 @@ class State:
     """Numbers of the rows that the search found, in order."""
 
     @property
-    def rows(self) -> Rows | None:
+    def rows(self) -> RowSequence | None:
         """Rows of the node table."""
         if self.loaded is None:
             return None

@@ -99,7 +99,7 @@ def tallies(policy: TruncationPolicy, reports: Iterable[Report]) -> dict[Timing,
 
 
 @dataclass(frozen=True)
-class Change:
+class PolicySwitch:
     """What a switch from one policy to another changed."""
 
     title: str
@@ -107,10 +107,10 @@ class Change:
     after: Tally
 
 
-def change(before: Report, after: Report) -> Change:
+def change(before: Report, after: Report) -> PolicySwitch:
     """Returns the difference of two reports under different policies."""
     title = _title(before, after)
-    return Change(title, Tally.of(before), Tally.of(after))
+    return PolicySwitch(title, Tally.of(before), Tally.of(after))
 
 
 def _title(old: Report, new: Report) -> str:

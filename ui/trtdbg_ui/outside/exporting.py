@@ -14,7 +14,7 @@ from trtdbg.records import Level, Report
 
 
 @dataclass(frozen=True)
-class Kind:
+class ExportKind:
     """One form in which what is shown can be written."""
 
     ending: str
@@ -58,17 +58,21 @@ def _markdown(report: Report) -> bytes:
     return report_pages.markdown([report]).encode()
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind(".json", "the whole report; trtdbg opens it, without torch", lambda r: encode([r])),
-    Kind(".html", "the report as one page, to read or send", _html),
-    Kind(".md", "the report as Markdown, for an issue", _markdown),
-    Kind(".toml", "the policy, for --policy FILE", lambda r: policy_toml(r.policy).encode()),
-    Kind(".sarif", "the findings, for code scanning", _sarif),
-    Kind(".xml", "the findings as JUnit tests", _junit),
+KINDS: tuple[ExportKind, ...] = (
+    ExportKind(
+        ".json", "the whole report; trtdbg opens it, without torch", lambda r: encode([r])
+    ),
+    ExportKind(".html", "the report as one page, to read or send", _html),
+    ExportKind(".md", "the report as Markdown, for an issue", _markdown),
+    ExportKind(
+        ".toml", "the policy, for --policy FILE", lambda r: policy_toml(r.policy).encode()
+    ),
+    ExportKind(".sarif", "the findings, for code scanning", _sarif),
+    ExportKind(".xml", "the findings as JUnit tests", _junit),
 )
 
 
-def kind_of(path: str) -> Kind:
+def kind_of(path: str) -> ExportKind:
     """Returns the form that a file's name asks for.
 
     Raises:

@@ -27,7 +27,7 @@ from trtdbg_ui.text import Line, Span, Tone, line, pack
 
 
 @dataclass(frozen=True)
-class Cause:
+class RefusalGroup:
     """Operators left to PyTorch for one and the same reason."""
 
     target: str
@@ -107,7 +107,7 @@ def _builds(report: Report) -> list[Line]:
     ]
 
 
-def _cause_line(report: Report, cause: Cause, size: int, read_only: bool) -> Line:
+def _cause_line(report: Report, cause: RefusalGroup, size: int, read_only: bool) -> Line:
     operators: Span = (f"  {len(cause.nodes)}× {short_operator(cause.target)} ", Tone.STRONG)
     where = line((_where(cause.nodes), Tone.DIM))
     if cause.wide is None:
@@ -143,7 +143,7 @@ def _where(nodes: Sequence[NodeRecord]) -> str:
     return first + (f" and {len(rest)} more" if rest else "")
 
 
-def causes(loaded: Loaded) -> tuple[Cause, ...]:
+def causes(loaded: Loaded) -> tuple[RefusalGroup, ...]:
     """Returns why operators stay in PyTorch, grouped by operator and reason."""
     report = loaded.report
     groups: dict[tuple[str, str, str | None], list[NodeRecord]] = {}
@@ -153,7 +153,7 @@ def causes(loaded: Loaded) -> tuple[Cause, ...]:
         wide = _wide_of(loaded, node) if late_would_accept(node, report) else None
         reason = "" if wide else why(report, node)
         groups.setdefault((node.target, reason, wide), []).append(node)
-    found = [Cause(t, r, w, tuple(nodes)) for (t, r, w), nodes in groups.items()]
+    found = [RefusalGroup(t, r, w, tuple(nodes)) for (t, r, w), nodes in groups.items()]
     return tuple(sorted(found, key=lambda cause: -len(cause.nodes)))
 
 

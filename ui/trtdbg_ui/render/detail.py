@@ -20,7 +20,7 @@ from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.compare import history
 from trtdbg_ui.model.filters import wide
 from trtdbg_ui.model.judged import judged, late_would_accept, saved_by_truncation
-from trtdbg_ui.model.loaded import Loaded, ResultRows, Rows, SnapshotRows
+from trtdbg_ui.model.loaded import Loaded, ResultRows, RowSequence, SnapshotRows
 from trtdbg_ui.render.damage import consequence, damage, numbers
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.findings import code_and_name
@@ -38,7 +38,7 @@ _NEIGHBOURS = 12
 """Operands or users that are listed one by one; more are only counted."""
 
 
-def detail(rows: Rows, index: int, size: int) -> list[Line]:
+def detail(rows: RowSequence, index: int, size: int) -> list[Line]:
     """Returns the lines about the row `index`, each at most `size` cells wide."""
     if not 0 <= index < len(rows.names):
         return [line(("nothing selected", Tone.DIM))]

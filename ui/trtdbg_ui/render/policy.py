@@ -8,7 +8,7 @@ from trtdbg.analysis.summary import count
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource, changed_settings
 from trtdbg.records import Environment
 from trtdbg_ui.keys.keymap import key
-from trtdbg_ui.model.switching import PATHS, TIMINGS, Change, Tally, paths_count
+from trtdbg_ui.model.switching import PATHS, TIMINGS, PolicySwitch, Tally, paths_count
 from trtdbg_ui.text import Line, Span, Tone, line, pack, spread, width
 
 _WORDS = ("inputs", "constants", "computed")
@@ -33,7 +33,7 @@ _TALLY_WORDS = (
 )
 
 
-def change_line(change: Change, size: int) -> Line:
+def change_line(change: PolicySwitch, size: int) -> Line:
     """Returns what became of the numbers, like `late: engines 13 → 1, PyTorch ops 12 → 0`.
 
     Fewer is better for each of them.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.folding import Folding, Group
-from trtdbg_ui.model.loaded import Rows
+from trtdbg_ui.model.loaded import RowSequence
 from trtdbg_ui.model.view import Quick, View
 from trtdbg_ui.render.columns import EXTRA, Column
 from trtdbg_ui.text import Line, Span, Tone, line, pack
@@ -59,7 +59,7 @@ def fold_span(folding: Folding, name: str) -> Span:
     return (f"×{times}", Tone.KEY) if times > 1 else ("", Tone.DIM)
 
 
-def view_line(rows: Rows, prefix: str, size: int) -> Line:
+def view_line(rows: RowSequence, prefix: str, size: int) -> Line:
     """Returns how many rows are shown and why these."""
     view = rows.view
     parts: list[tuple[int, Line]] = []

@@ -34,7 +34,7 @@ from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.navigation import presenting
 from trtdbg_ui.model.questions import Ask, choice_of
 from trtdbg_ui.model.state import State
-from trtdbg_ui.model.switching import Change
+from trtdbg_ui.model.switching import PolicySwitch
 from trtdbg_ui.requests.desk import Answer, Desk
 from trtdbg_ui.requests.inbox import Inbox
 from trtdbg_ui.text import Line, Tone, line
@@ -42,7 +42,7 @@ from trtdbg_ui.text import Line, Tone, line
 _FLASH_SECONDS = 1.5
 
 
-class View(Protocol):
+class RequestView(Protocol):
     """What a conversation needs of the app."""
 
     state: State
@@ -63,11 +63,11 @@ class View(Protocol):
         """Takes what reproducers are made of, or why there is none."""
 
 
-class Conversation:
+class Requests:
     """Asks the desk for what the policy needs, and shows how each request ends."""
 
     def __init__(
-        self, view: View, desk: Desk, inbox: Inbox, clock: Callable[[], float]
+        self, view: RequestView, desk: Desk, inbox: Inbox, clock: Callable[[], float]
     ) -> None:
         """Prepares a conversation; nothing is asked before `begin`.
 
@@ -307,7 +307,10 @@ class Conversation:
 
     def _present(self, loaded: Loaded, news: Line | None = None) -> None:
         state = presenting(self._view.state, loaded, self._activity(), news)
-        if isinstance(state.change, Change) and state.change is not self._view.state.change:
+        if (
+            isinstance(state.change, PolicySwitch)
+            and state.change is not self._view.state.change
+        ):
             state = state.changed(flash_until=self._clock() + _FLASH_SECONDS)
         self._view.state = state
 

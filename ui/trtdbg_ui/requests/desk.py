@@ -25,7 +25,7 @@ from trtdbg_ui.requests.kept import kept
 Answer = Future[Reply]
 
 
-class Worker(Protocol):
+class AskedWorker(Protocol):
     """What the UI needs of `trtdbg.worker.client.Client`."""
 
     def start(self) -> None:
@@ -51,7 +51,7 @@ class Desk:
     def __init__(
         self,
         job: Job,
-        worker: Worker | None,
+        worker: AskedWorker | None,
         settled: Callable[[Ask, Answer], object],
         reports: Iterable[Report] = (),
     ) -> None:

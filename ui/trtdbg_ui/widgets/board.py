@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 
 from trtdbg.worker.messages import Log
 from trtdbg_ui.model.state import Pane, State, visible
-from trtdbg_ui.model.switching import Change, tallies
+from trtdbg_ui.model.switching import PolicySwitch, tallies
 from trtdbg_ui.render.activity import activity_line, failure_note, loading_lines
 from trtdbg_ui.render.answer import answer
 from trtdbg_ui.render.causes import cause_detail
@@ -154,7 +154,7 @@ class Board(Vertical):
         if state is None:
             return
         environment = state.loaded.report.environment if state.loaded else None
-        flashes = isinstance(state.change, Change) and now < state.flash_until
+        flashes = isinstance(state.change, PolicySwitch) and now < state.flash_until
         self._bar("settings").set_class(flashes, "-flash")
         self._bar("settings").show(
             lambda size: [
@@ -328,7 +328,7 @@ def _news(state: State, now: float, size: int) -> Line:
     """Returns what runs, or else what the last switch of policy or build brought."""
     if state.activity is not None:
         return activity_line(state.activity, now)
-    if isinstance(state.change, Change):
+    if isinstance(state.change, PolicySwitch):
         return change_line(state.change, size)
     return state.change
 

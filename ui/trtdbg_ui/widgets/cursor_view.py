@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from trtdbg_ui.text import Tone
 from trtdbg_ui.widgets.lines import LineView
-from trtdbg_ui.widgets.palette import Mark
+from trtdbg_ui.widgets.palette import LineMark
 
 _CURSOR = "❯"
 _HIT = "›"
@@ -89,10 +89,10 @@ class CursorView(LineView):
         mark = self._mark(here, hit)
         return self.paint((gutter, *self.line_at(index, size - 1)), size, mark)
 
-    def _mark(self, here: bool, hit: bool) -> Mark | None:
+    def _mark(self, here: bool, hit: bool) -> LineMark | None:
         if here:
-            return Mark.CURSOR if self.has_focus else Mark.CURSOR_ELSEWHERE
-        return Mark.HIT if hit else None
+            return LineMark.CURSOR if self.has_focus else LineMark.CURSOR_ELSEWHERE
+        return LineMark.HIT if hit else None
 
     def on_resize(self, event: events.Resize) -> None:
         """Keeps the cursor in view."""

@@ -13,7 +13,7 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from trtdbg.errors import OutputError
-from trtdbg_ui.outside.exporting import KINDS, Kind, kind_of, with_next_ending
+from trtdbg_ui.outside.exporting import KINDS, ExportKind, kind_of, with_next_ending
 from trtdbg_ui.text import Line, Tone, line, wrap
 from trtdbg_ui.widgets.bar import Bar
 from trtdbg_ui.widgets.overlay import Overlay
@@ -35,7 +35,7 @@ class ExportDialog(Overlay[str | None]):
     ExportDialog Input { height: 1; border: none; padding: 0; background: $panel; }
     """
 
-    def __init__(self, name: str, save: Callable[[str, Kind, bool], None]) -> None:
+    def __init__(self, name: str, save: Callable[[str, ExportKind, bool], None]) -> None:
         """Prepares the dialog.
 
         Args:

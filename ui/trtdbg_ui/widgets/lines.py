@@ -20,7 +20,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from trtdbg_ui.text import BLANK, Line, Tone
-from trtdbg_ui.widgets.palette import Mark, palette
+from trtdbg_ui.widgets.palette import LineMark, palette
 
 _tone: Final = itemgetter(1)
 
@@ -55,7 +55,7 @@ class LineView(ScrollView, can_focus=True):
     def __init__(self, **kwargs: Any) -> None:
         """Takes the keywords of a Textual widget."""
         # Textual may tell of new styles before it returns.
-        self._styles: dict[tuple[Tone | None, Mark | None], Style] = {}
+        self._styles: dict[tuple[Tone | None, LineMark | None], Style] = {}
         super().__init__(**kwargs)
         self._count = 0
         self._fitted = 0
@@ -128,7 +128,7 @@ class LineView(ScrollView, can_focus=True):
         """Returns the painted line `index`."""
         return self.paint(self.line_at(index, size), size)
 
-    def paint(self, spans: Line, size: int, mark: Mark | None = None) -> Strip:
+    def paint(self, spans: Line, size: int, mark: LineMark | None = None) -> Strip:
         """Returns a line in the theme's colours, filled up to `size` cells."""
         segments: list[Segment] = []
         left = size
@@ -153,7 +153,7 @@ class LineView(ScrollView, can_focus=True):
         super().notify_style_update()
         self._styles.clear()
 
-    def _style(self, tone: Tone | None, mark: Mark | None) -> Style:
+    def _style(self, tone: Tone | None, mark: LineMark | None) -> Style:
         """Returns the style of a tone on this widget; None is what fills a line up.
 
         Tones are no component classes: Textual matches each of those against the whole style

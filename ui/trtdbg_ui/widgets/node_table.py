@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trtdbg_ui.model.loaded import ResultRows, Rows, SnapshotRows
+from trtdbg_ui.model.loaded import ResultRows, RowSequence, SnapshotRows
 from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.render.columns import Layout, title_line
 from trtdbg_ui.text import BLANK, Line, Tone, line
@@ -17,14 +17,14 @@ class NodeTable(CursorView):
     def __init__(self, **kwargs: Any) -> None:
         """Starts empty."""
         super().__init__(**kwargs)
-        self._rows: Rows | None = None
+        self._rows: RowSequence | None = None
         self._hide_unchanged = False
         self._hits: frozenset[int] = frozenset()
         self._layout: Layout = ()
         self._titles: Line = BLANK
         self._layout_size = 0
 
-    def show(self, rows: Rows, cursor: int, hide_unchanged: bool) -> None:
+    def show(self, rows: RowSequence, cursor: int, hide_unchanged: bool) -> None:
         """Shows rows with the cursor on one of them."""
         another = rows is not self._rows
         if another:

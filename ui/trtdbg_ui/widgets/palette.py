@@ -14,7 +14,7 @@ from textual.color import Color
 from trtdbg_ui.text import Tone
 
 
-class Mark(StrEnum):
+class LineMark(StrEnum):
     """Why a whole line has another background; the value is the theme's variable."""
 
     CURSOR = "cursor-focused"
@@ -28,7 +28,7 @@ class Palette:
     """What is laid over the style of a widget."""
 
     tones: Mapping[Tone, Style]
-    marks: Mapping[Mark, Style]
+    marks: Mapping[LineMark, Style]
 
 
 _FOREGROUND: Final = frozenset({Tone.PLAIN, Tone.STRONG, Tone.LINK})
@@ -55,7 +55,7 @@ def palette(variables: Mapping[str, str]) -> Palette:
         variables: Colours by name, `App.theme_variables`.
     """
     tones = tuple(variables[_VARIABLES[tone]] for tone in Tone)
-    return _palette(tones, tuple(variables[mark.value] for mark in Mark))
+    return _palette(tones, tuple(variables[mark.value] for mark in LineMark))
 
 
 @lru_cache(maxsize=16)
@@ -71,6 +71,6 @@ def _palette(tones: tuple[str, ...], marks: tuple[str, ...]) -> Palette:
         },
         {
             mark: Style(bgcolor=Color.parse(colour).rich_color)
-            for mark, colour in zip(Mark, marks, strict=True)
+            for mark, colour in zip(LineMark, marks, strict=True)
         },
     )

@@ -27,7 +27,7 @@ from trtdbg_ui.widgets.overlay import Overlay
 _TICK_SECONDS = 0.2
 
 
-class Phase(StrEnum):
+class ReproPhase(StrEnum):
     """How far it is."""
 
     CHOOSING = "choosing"
@@ -38,7 +38,7 @@ class Phase(StrEnum):
     WRITTEN = "written"
 
 
-class Desk(Protocol):
+class ReproRequests(Protocol):
     """What the dialog needs of the app."""
 
     def request(self) -> str | None:
@@ -75,7 +75,7 @@ class ReproDialog(Overlay[None]):
     """
 
     def __init__(
-        self, node: str, command: str, desk: Desk, clock: Callable[[], float]
+        self, node: str, command: str, desk: ReproRequests, clock: Callable[[], float]
     ) -> None:
         """Prepares the dialog.
 
@@ -91,7 +91,7 @@ class ReproDialog(Overlay[None]):
         self._desk = desk
         self._clock = clock
         self._since = 0.0
-        self._phase = Phase.CHOOSING
+        self._phase = ReproPhase.CHOOSING
         self._issue = False
         self._report: Report | None = None
         """What the worker answered."""
@@ -103,7 +103,7 @@ class ReproDialog(Overlay[None]):
     @property
     def busy(self) -> bool:
         """Whether something runs that the dialog waits for."""
-        return self._phase in (Phase.ASKING, Phase.TRYING)
+        return self._phase in (ReproPhase.ASKING, ReproPhase.TRYING)
 
     def compose(self) -> ComposeResult:
         """Yields what will be written, the folder and how far it is."""
@@ -146,7 +146,7 @@ class ReproDialog(Overlay[None]):
 
     def action_write(self) -> None:
         """Begins, replaces what exists if that was said, or closes when all is written."""
-        if self._phase is Phase.WRITTEN:
+        if self._phase is ReproPhase.WRITTEN:
             self.dismiss()
         elif self._report is not None and not self.busy:
             self._try()
@@ -160,11 +160,11 @@ class ReproDialog(Overlay[None]):
             if refusal is not None:
                 self._refuse(refusal)
                 return
-            self._begin(Phase.ASKING)
+            self._begin(ReproPhase.ASKING)
 
     def take(self, report: Report | None, why_not: str) -> None:
         """Goes on with the worker's answer, or says why there is none."""
-        if self._phase is not Phase.ASKING:
+        if self._phase is not ReproPhase.ASKING:
             return
         if report is None:
             self._refuse(why_not, toast=True)
@@ -187,12 +187,12 @@ class ReproDialog(Overlay[None]):
             self._refuse(error.message)
             return
         if there and not force:
-            self._phase, self._replace = Phase.CHOOSING, self._value
+            self._phase, self._replace = ReproPhase.CHOOSING, self._value
             verb = "exists" if len(there) == 1 else "exist"
             words = f"▲ {', '.join(there)} {verb} there. Enter again replaces."
             self._say([line((words, Tone.WARN))])
             return
-        self._begin(Phase.TRYING)
+        self._begin(ReproPhase.TRYING)
         self.run_worker(self._tried(report, report.recipes, folder, force), exclusive=True)
 
     async def _tried(
@@ -223,12 +223,12 @@ class ReproDialog(Overlay[None]):
             ]
         if written:
             word = "downloaded" if self.app.is_web else "written"
-            self._phase = Phase.WRITTEN
+            self._phase = ReproPhase.WRITTEN
             said.append(line((f"{word}, after it reproduced:", Tone.HEAD)))
             said += [line((f"  {path}", Tone.STRONG)) for path in written]
             self._desk.tell(", ".join(written), bad=False)
         else:
-            self._phase = Phase.CHOOSING
+            self._phase = ReproPhase.CHOOSING
         self._say(said)
 
     @property
@@ -239,18 +239,18 @@ class ReproDialog(Overlay[None]):
     def _folder(self) -> str:
         return os.path.expanduser(self._value.strip()) or "."
 
-    def _begin(self, phase: Phase) -> None:
+    def _begin(self, phase: ReproPhase) -> None:
         self._phase = phase
         self._since = self._clock()
         self._say([])
 
     def _again(self) -> None:
         self._replace = None
-        self._phase = Phase.CHOOSING
+        self._phase = ReproPhase.CHOOSING
         self._say([])
 
     def _refuse(self, message: str, *, toast: bool = False) -> None:
-        self._phase = Phase.CHOOSING
+        self._phase = ReproPhase.CHOOSING
         self._replace = None
         self._say([line((f"✖ {message}", Tone.BAD))])
         if toast:
@@ -265,7 +265,7 @@ class ReproDialog(Overlay[None]):
             self._show()
 
     def _show(self) -> None:
-        if self._phase is Phase.WRITTEN:
+        if self._phase is ReproPhase.WRITTEN:
             # What was to be chosen makes room for what came of it.
             for frame in self.query(Vertical):
                 frame.border_subtitle = "enter closes · ctrl+y copies the command"
@@ -278,7 +278,7 @@ class ReproDialog(Overlay[None]):
             bar.show(self._status)
 
     def _about(self, size: int) -> list[Line]:
-        if self._phase is Phase.WRITTEN:
+        if self._phase is ReproPhase.WRITTEN:
             return []
         words = (
             "What validators or TensorRT refuse about this operator, as a file that needs "
@@ -302,9 +302,9 @@ class ReproDialog(Overlay[None]):
 
     def _status(self, size: int) -> list[Line]:
         seconds = elapsed(max(self._clock() - self._since, 0.0))
-        if self._phase is Phase.ASKING:
+        if self._phase is ReproPhase.ASKING:
             return [line((f"… the worker writes the node down  {seconds}", Tone.WARN))]
-        if self._phase is Phase.TRYING:
+        if self._phase is ReproPhase.TRYING:
             return [line((f"… running it, which imports torch  {seconds}", Tone.WARN))]
         lines = [part for each in self._lines for part in wrap(each, size, indent=4)]
         return lines or [line((" ", Tone.DIM))]
