@@ -67,6 +67,7 @@ COMMANDS: Final = {
     "build": "Build every engine with TensorRT.",
     "compare": "Several policies side by side: engines, casts, builds, run times.",
     "record": "Run a script and record what it hands to torch_tensorrt.",
+    "precision": "The fewest operators that must stay in float32.",
     "serve": "The terminal UI in a browser.",
     "explain": "What a finding means, its cause and cure.",
     "cache": "What is kept of earlier analyses and builds: look, bound, clear.",

@@ -271,3 +271,14 @@ def upstream_precision(policy: TruncationPolicy, settings: Settings) -> Precisio
     if not settings.enable_autocast or named is None:
         return Precision.NONE
     return Precision(named.removeprefix("torch."))
+
+
+def searched(policy: TruncationPolicy) -> TruncationPolicy:
+    """Returns the policy that a search evaluates under: no rules, nothing measured yet."""
+    return msgspec.structs.replace(
+        policy,
+        timing=Timing.LATE,
+        verdicts=VerdictSource.VALIDATORS,
+        keep_rules=(),
+        keep_measured=(),
+    )

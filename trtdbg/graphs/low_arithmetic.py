@@ -64,7 +64,7 @@ class LowArithmetic:
         def rounded(place: int | str, item: Any) -> Any:
             if type(item) is float and place in places:
                 return self.number(item)
-            return torch.float32 if item is self.type else item
+            return torch.float32 if item in (self.type, torch.float64) else item
 
         args = tuple(rounded(i, item) for i, item in enumerate(args))
         kwargs = {key: rounded(key, item) for key, item in kwargs.items()}
@@ -83,7 +83,7 @@ class LowArithmetic:
         return value.to(self.type) if value.dtype == torch.float32 else value
 
     def _widened(self, value: torch.Tensor) -> torch.Tensor:
-        if value.dtype not in (torch.float32, self.type):
+        if value.dtype not in (torch.float64, torch.float32, self.type):
             return value
         return value.to(self.type).to(torch.float32)
 

@@ -40,18 +40,22 @@ from trtdbg.worker.messages import (
     Describe,
     Done,
     Event,
+    ExpressLow,
     Failed,
     Job,
     Lessons,
     Log,
     LogLevel,
+    LowQuestion,
     Measure,
     News,
     Progress,
+    RankLow,
     Reply,
     Reproduce,
     Sent,
     Shutdown,
+    TryLow,
     Weigh,
     native_path,
 )
@@ -151,6 +155,12 @@ class Handler:
                     return self._session(job).reproduce(policy, nodes, codes)
                 case Attempt(job=job):
                     return self._session(job).attempt(request)
+                case RankLow(job=job):
+                    return self._session(job).rank_low(request)
+                case TryLow(job=job):
+                    return self._session(job).try_low(request)
+                case ExpressLow(job=job):
+                    return self._session(job).express_low(request)
                 case _:
                     assert_never(request)
         except MemoryError:
@@ -395,7 +405,9 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _model_name(request: Analyze | Attempt | Build | Measure | Reproduce | Weigh) -> str:
+def _model_name(
+    request: Analyze | Attempt | Build | LowQuestion | Measure | Reproduce | Weigh,
+) -> str:
     return PurePath(request.job.model).name
 
 

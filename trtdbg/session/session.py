@@ -25,7 +25,7 @@ from trtdbg.errors import StageError, UnavailableError, UsageError
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import first_line, recorded_dtype
 from trtdbg.graphs.operator_names import check_operators
-from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
+from trtdbg.policy import Settings, TruncationPolicy, VerdictSource, searched
 from trtdbg.recordings.folder import recorded_program
 from trtdbg.records import (
     Binding,
@@ -38,12 +38,14 @@ from trtdbg.records import (
     TypingKind,
     ValueRange,
 )
+from trtdbg.records.precision import LowRanking, LowTrial, UpstreamSettings
 from trtdbg.session import advice, execution, reasons, recipes, runnable
 from trtdbg.session.analysed import Analysed, Context
 from trtdbg.session.attempts import attempt
 from trtdbg.session.builder import Builder
 from trtdbg.session.cures import Trials
 from trtdbg.session.engine_cache import EngineCache
+from trtdbg.session.low_trials import LowTrials, upstream_settings
 from trtdbg.session.lowered import FailedLowering, Lowered
 from trtdbg.session.measured import measure
 from trtdbg.session.opening import opened
@@ -62,12 +64,15 @@ from trtdbg.worker.messages import (
     Asking,
     Attempt,
     Attempted,
+    ExpressLow,
     Job,
     Lessons,
     Log,
     LogLevel,
     News,
     Progress,
+    RankLow,
+    TryLow,
     native_path,
 )
 
@@ -132,6 +137,7 @@ class Session:
         self._lowered: dict[bool, Lowered | FailedLowering] = {}
         self._analyses: dict[TruncationPolicy, _Analysis] = {}
         self._ranges: dict[str, Mapping[str, ValueRange]] = {}
+        self._trials: tuple[Any, LowTrials] | None = None
 
     def sibling(self, job: Job) -> Session:
         """Returns a session of the same program that partitions it in another way.
@@ -144,7 +150,7 @@ class Session:
         """
         other = copy.copy(self)
         other._settings = job.settings
-        other._analyses = {}
+        other._analyses, other._trials = {}, None
         return other
 
     @property
@@ -171,6 +177,7 @@ class Session:
         """
         other = copy.copy(self)
         other._lowered, other._analyses, other._ranges = {}, {}, {}
+        other._trials = None
         if settings is not None:
             other._settings = settings
         if program is not None:
@@ -443,6 +450,63 @@ class Session:
         self._builder.require()
         analysed = self._analysis(request.policy).analysed
         return attempt(request, analysed, self._options(request.policy), self._target)
+
+    def rank_low(self, request: RankLow) -> LowRanking:
+        """Returns the operators that a search can keep in float32.
+
+        Raises:
+            UsageError: the inputs cannot be read or are not what the program takes.
+            StageError: the program does not lower.
+        """
+        trials = self._low_trials(request)
+        return trials.ranking(
+            [str(name) for name in self.program.graph_signature.user_outputs]
+        )
+
+    def try_low(self, request: TryLow) -> LowTrial:
+        """Returns how the outputs come out with some operators kept; raises as `rank_low`."""
+        return self._low_trials(request).trial(request.keep)
+
+    def express_low(self, request: ExpressLow) -> UpstreamSettings:
+        """Returns settings of torch_tensorrt that keep a set, tried through its own pass."""
+        lowered = self._lower(truncate_double=False)
+        if isinstance(lowered, FailedLowering):
+            raise StageError(lowered.error())
+        return upstream_settings(
+            self.program,
+            lowered.module,
+            request.keep,
+            request.policy,
+            self._settings,
+            self._progress,
+        )
+
+    def _low_trials(self, request: RankLow | TryLow) -> LowTrials:
+        policy = searched(request.policy)
+        key = (policy, request.inputs, request.rtol, request.atol)
+        if self._trials is not None and self._trials[0] == key:
+            return self._trials[1]
+        lowered = self._lower(truncate_double=False)
+        if isinstance(lowered, FailedLowering):
+            raise StageError(lowered.error())
+        program, examples = self._loaded.program, self._loaded.example_inputs
+        given = tuple(
+            program_inputs(program, examples, path) for path in request.inputs or (None,)
+        )
+        report = self.analyze(policy)
+        decided = {n.name: n.low for n in report.nodes if n.low is not None}
+        trials = LowTrials(
+            lowered.truncated(policy).module,
+            lowered.inferred.module,
+            policy,
+            decided,
+            given,
+            request.rtol,
+            request.atol,
+            self._progress,
+        )
+        self._trials = (key, trials)
+        return trials
 
     def _capability(self, name: str) -> Capability:
         return next(c for c in self.environment.capabilities if c.name == name)

@@ -46,6 +46,8 @@ class LowRuns:
     largest: dict[str, float] = field(default_factory=dict)
     """The largest finite magnitude that an operator reads or makes."""
     drawn: list[dict[Node, Any]] = field(default_factory=list)
+    atol: tuple[float, ...] = ()
+    """Of each output, in place of the tolerance's."""
 
     def measure(self, candidates: frozenset[str]) -> None:
         """Runs the original, and each candidate low on the original's operands.
@@ -123,8 +125,13 @@ class LowRuns:
                 value = replay.compute(step, args, kwargs)
             replay.keep(step.node, value)
         errors = [
-            self._error(one, other)
-            for one, other in zip(self.originals[place], _outputs(flat, replay), strict=True)
+            self._error(one, other, tolerance)
+            for one, other, tolerance in zip(
+                self.originals[place],
+                _outputs(flat, replay),
+                self._tolerances(place),
+                strict=True,
+            )
         ]
         times = tuple(each for each, _ in errors)
         absolute = [each for _, each in errors if each is not None]
@@ -148,11 +155,18 @@ class LowRuns:
     def _wide(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(torch.float32) if value.dtype == self.arithmetic.type else value
 
-    def _error(self, original: Any, computed: Any) -> tuple[float, float | None]:
+    def _tolerances(self, place: int) -> list[Tolerance]:
+        count, tolerance = len(self.originals[place]), self.tolerance
+        absolute = self.atol or (tolerance.atol,) * count
+        return [Tolerance(each, tolerance.rtol) for each in absolute]
+
+    def _error(
+        self, original: Any, computed: Any, tolerance: Tolerance
+    ) -> tuple[float, float | None]:
         if isinstance(original, Missing) or isinstance(computed, Missing):
             return float("inf"), None
         try:
-            found = deviation(original, computed, self.tolerance)
+            found = deviation(original, computed, tolerance)
         except IncomparableError:
             return float("inf"), None
         if found.nan_mismatches or found.inf_mismatches:

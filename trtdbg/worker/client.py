@@ -21,6 +21,7 @@ import msgspec
 from trtdbg import errors
 from trtdbg.errors import CancelledError, LimitError, TrtdbgError, WorkerBugError
 from trtdbg.records import Environment, Report
+from trtdbg.records.precision import LowRanking, LowTrial, UpstreamSettings
 from trtdbg.worker.history import History
 from trtdbg.worker.messages import (
     Ask,
@@ -30,12 +31,15 @@ from trtdbg.worker.messages import (
     Describe,
     Done,
     Event,
+    ExpressLow,
     Failed,
     Lessons,
     Log,
     LogLevel,
     News,
+    RankLow,
     Reply,
+    TryLow,
 )
 from trtdbg.worker.process import Worker
 
@@ -235,6 +239,12 @@ def _unpack(request: Ask, answer: Done | Failed) -> Reply:
                 return msgspec.msgpack.decode(answer.payload, type=Environment)
             case Attempt():
                 return msgspec.msgpack.decode(answer.payload, type=Attempted)
+            case RankLow():
+                return msgspec.msgpack.decode(answer.payload, type=LowRanking)
+            case TryLow():
+                return msgspec.msgpack.decode(answer.payload, type=LowTrial)
+            case ExpressLow():
+                return msgspec.msgpack.decode(answer.payload, type=UpstreamSettings)
             case _:
                 return msgspec.msgpack.decode(answer.payload, type=Report)
     except msgspec.MsgspecError as error:

@@ -8,6 +8,7 @@ import msgspec
 
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord, Environment, Report
+from trtdbg.records.precision import LowRanking, LowTrial, UpstreamSettings
 
 _LETTERS = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}
 """Private letters of Unicode for the bytes of file names that are not UTF-8."""
@@ -158,6 +159,39 @@ class Attempt(Message, frozen=True, kw_only=True):
     """Path of a .pt2 that takes what was built; None saves nothing."""
 
 
+class RankLow(Message, frozen=True, kw_only=True):
+    """Asks which operators could compute low, for the `LowRanking`."""
+
+    job: Job
+    policy: TruncationPolicy
+    """Its precision, its lists, and what the user keeps; its rules do not count."""
+    inputs: tuple[str, ...] = ()
+    """Paths of .pt or .npz files; none takes example inputs, or random ones."""
+    rtol: float
+    atol: float | None = None
+    """None is rtol times the largest magnitude of each output."""
+
+
+class TryLow(Message, frozen=True, kw_only=True):
+    """Asks how the outputs come out with some operators kept, for the `LowTrial`."""
+
+    job: Job
+    policy: TruncationPolicy
+    inputs: tuple[str, ...] = ()
+    rtol: float
+    atol: float | None = None
+    keep: tuple[str, ...] = ()
+    """Names of candidates that stay in float32."""
+
+
+class ExpressLow(Message, frozen=True, kw_only=True):
+    """Asks for settings of torch_tensorrt that keep a set, for the `UpstreamSettings`."""
+
+    job: Job
+    policy: TruncationPolicy
+    keep: tuple[str, ...] = ()
+
+
 class Shutdown(Message, frozen=True, kw_only=True):
     """Asks the worker to end."""
 
@@ -174,7 +208,9 @@ class Lessons(Message, frozen=True, kw_only=True):
     why_left_out: str = ""
 
 
-Ask = Describe | Analyze | Build | Measure | Weigh | Reproduce | Attempt
+LowQuestion = RankLow | TryLow | ExpressLow
+
+Ask = Describe | Analyze | Build | Measure | Weigh | Reproduce | Attempt | LowQuestion
 """What is answered, with a `Reply`."""
 
 Request = Ask | Shutdown
@@ -194,7 +230,9 @@ class Attempted(Message, frozen=True, kw_only=True):
     """Its `node` is the node of the lowered graph that TensorRT's sentence names."""
 
 
-Reply = Environment | Report | Attempted
+LowAnswer = LowRanking | LowTrial | UpstreamSettings
+
+Reply = Environment | Report | Attempted | LowAnswer
 
 
 class Progress(Message, frozen=True, kw_only=True):

@@ -43,15 +43,18 @@ from trtdbg.worker.messages import (
     Describe,
     Done,
     Event,
+    ExpressLow,
     Failed,
     Lessons,
     Log,
     LogLevel,
     Measure,
     Progress,
+    RankLow,
     Reproduce,
     Request,
     Shutdown,
+    TryLow,
     Weigh,
 )
 from trtdbg.worker.without_main import WORKER_NAME, patched_preparation
@@ -465,6 +468,8 @@ def activity(request: Request | None) -> str:
             return f"writing down nodes of {PurePath(job.model).name}"
         case Attempt(job=job):
             return f"building a part of {PurePath(job.model).name}"
+        case RankLow(job=job) | TryLow(job=job) | ExpressLow(job=job):
+            return f"running {PurePath(job.model).name} in a low precision"
         case Shutdown():
             return "ending"
         case _:

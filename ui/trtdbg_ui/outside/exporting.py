@@ -8,8 +8,8 @@ from pathlib import Path
 
 from trtdbg.analysis.checked import check, result
 from trtdbg.errors import OutputError
+from trtdbg.outputs.policy_file import policy_toml
 from trtdbg.outputs.report import encode
-from trtdbg.policy import TruncationPolicy
 from trtdbg.records import Level, Report
 
 
@@ -21,15 +21,6 @@ class ExportKind:
     words: str
     """What is written, and for whom."""
     make: Callable[[Report], bytes]
-
-
-def policy_toml(policy: TruncationPolicy) -> str:
-    """Returns a policy as the TOML file that `--policy` reads."""
-    lines = [f'timing = "{policy.timing.value}"']
-    for path in ("inputs", "constants", "computed"):
-        names = ", ".join(f'"{name}"' for name in getattr(policy, path))
-        lines.append(f"{path} = [{names}]" if names else f'{path} = "none"')
-    return "\n".join([*lines, f'verdicts = "{policy.verdicts.value}"', ""])
 
 
 def _sarif(report: Report) -> bytes:
