@@ -246,7 +246,9 @@ class _Asked:
 
 def _kept(candidate: LowCandidate, found: Found) -> KeptLow:
     without = found.without.get(candidate.name)
-    if candidate.leaves:
+    if candidate.local_error is None:
+        reason = "by itself it makes a finite value infinite or nan in the low type"
+    elif candidate.leaves:
         reason = f"it reads or makes up to {candidate.largest:.4g}, which leaves the type"
     else:
         error = candidate.local_error or 0.0
