@@ -28,6 +28,7 @@ from trtdbg.worker.messages import (
     Job,
     Log,
     LogLevel,
+    LowQuestion,
     Measure,
     News,
     Recalled,
@@ -201,7 +202,7 @@ class CachingClient:
 
         A session adds to its report what it is asked for, so that later answers show it.
         """
-        if isinstance(request, Describe):
+        if isinstance(request, Describe | LowQuestion):
             return False
         bare = _bare(request)
         before = self._asked.setdefault((bare.job, bare.policy), set())
@@ -216,7 +217,7 @@ class CachingClient:
         It imports torch_tensorrt and the modules of `--import` once; what is edited meanwhile
         is in the key, and not in its answers.
         """
-        if isinstance(request, Describe):
+        if isinstance(request, Describe | LowQuestion):
             return False
         if self._installed is None:
             self._installed = key.installed

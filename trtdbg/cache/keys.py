@@ -38,6 +38,9 @@ def key_of(request: Ask) -> Key | None:
     """
     if not isinstance(request, Kept) or request.job.access.trust:
         return None
+    if request.job.settings.autocast_calibration_file is not None:
+        # Its values count, and it lies anywhere.
+        return None
     path = native_path(request.job.model)
     state = contents.state_of(path)
     found = parts(request) if state is not None else None
