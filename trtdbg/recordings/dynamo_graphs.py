@@ -1,13 +1,183 @@
-"""Saves what `torch.compile` hands to torch_tensorrt's backend: one program a dynamo graph."""
+"""Saves what `torch.compile` hands to torch_tensorrt's backend: one program a dynamo graph.
+
+Dynamo makes parameters and buffers inputs of the graph, and they stay inputs here, since
+torch_tensorrt lowers and partitions them as such. Their values are the example inputs.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import torch
+from torch._subclasses.fake_tensor import unset_fake_temporarily
+from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule, Node
+
+from trtdbg.graphs.graph import copy_graph
+from trtdbg.recordings import saving
 from trtdbg.recordings.recorder import Call
+from trtdbg.records import Front
+
+_OF_A_MODULE: Final = re.compile(r"_(parameters|buffers)\[")
+_PART: Final = re.compile(r"(?:_modules|_parameters|_buffers)\['([^']*)'\]|\.(\w+)")
 
 
-def save(path: Path, gm: Any, sample_inputs: Any, options: Any, call: Call) -> tuple[int, str]:
-    """Writes a dynamo graph as a program; returns its nodes and its settings file's text."""
-    raise NotImplementedError("torch.compile is not recorded yet")
+def save(
+    path: Path, gm: GraphModule, sample_inputs: Sequence[Any], options: Any, call: Call
+) -> tuple[int, str]:
+    """Writes a dynamo graph as a program; returns its nodes and its settings file's text.
+
+    Args:
+        path: the .pt2 file.
+        gm: the graph as the backend was handed it; it is not changed.
+        sample_inputs: real tensors, and a SymInt for each dynamic size.
+        options: torch_tensorrt's `CompilationSettings` in force.
+        call: where it comes from.
+    """
+    # A backend is called amid a compilation, of which an export is to know nothing.
+    with torch._guards.tracing(None), unset_fake_temporarily():
+        graph, values = _simplified(gm, list(sample_inputs), options)
+        program = _exported(graph, values)
+    return saving.write(
+        path,
+        program,
+        options,
+        call,
+        Front.TORCH_COMPILE,
+        weights=_weights(program, graph),
+        graph_break=_graph_break(gm),
+    )
+
+
+def _simplified(
+    gm: GraphModule, values: list[Any], options: Any
+) -> tuple[GraphModule, list[torch.Tensor]]:
+    """Returns a copy of a graph without SymInt inputs, after torch_tensorrt's first passes.
+
+    Source: torch_tensorrt 2.13 and 2.14, `dynamo/backend/backends.py` _pretraced_backend up to
+    `aot_export_joint_simple`.
+    """
+    backends = importlib.import_module("torch_tensorrt.dynamo.backend.backends")
+    copied = GraphModule(gm, copy_graph(gm.graph))
+    copied = backends.fold_get_attr_item_calls(copied, values)
+    backends.remove_detach(copied, options)
+    if hasattr(backends, "_cast_bool_sdpa_attn_masks"):
+        backends._cast_bool_sdpa_attn_masks(copied)
+    return copied, _without_sizes(copied, values)
+
+
+def _without_sizes(gm: GraphModule, values: Sequence[Any]) -> list[torch.Tensor]:
+    """Reads each size from the tensor that it belongs to, in place; returns the tensors."""
+    placeholders = [node for node in gm.graph.nodes if node.op == "placeholder"]
+    tensors = {
+        _source(node): node
+        for node, value in zip(placeholders, values, strict=True)
+        if isinstance(value, torch.Tensor)
+    }
+    first = next(node for node in gm.graph.nodes if node.op != "placeholder")
+    kept = []
+    for node, value in zip(placeholders, values, strict=True):
+        if isinstance(value, torch.Tensor):
+            kept.append(value)
+            continue
+        with gm.graph.inserting_before(first):
+            size = _size(gm, node, tensors, value)
+        node.replace_all_uses_with(size)
+        gm.graph.erase_node(node)
+    gm.graph.lint()
+    gm.recompile()
+    return kept
+
+
+def _size(gm: GraphModule, node: Node, tensors: dict[Any, Node], value: Any) -> Any:
+    source = _source(node)
+    tensor = tensors.get(getattr(source, "base", None))
+    if tensor is not None and getattr(source, "idx", None) is not None:
+        return gm.graph.call_method("size", (tensor, source.idx))
+    # A number that is no size of an input: what it was in this call.
+    return gm.graph.call_function(int, (int(value),))
+
+
+def _source(node: Node) -> Any:
+    """Returns where dynamo found an input.
+
+    Source: torch 2.13, `_dynamo/variables/builder.py` GraphArg, `_dynamo/source.py`.
+    """
+    return getattr(node.meta.get("grapharg"), "source", None)
+
+
+def _exported(gm: GraphModule, values: Sequence[torch.Tensor]) -> ExportedProgram:
+    placeholders = [node for node in gm.graph.nodes if node.op == "placeholder"]
+    shapes = tuple(_dynamic(node) for node in placeholders)
+    dynamic = shapes if any(shapes) else None
+    with _without_recompiling():
+        return torch.export.export(gm, tuple(values), dynamic_shapes=dynamic, strict=False)
+
+
+@contextlib.contextmanager
+def _without_recompiling() -> Iterator[None]:
+    """Keeps an export from looking at what dynamo compiles around it."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def _dynamic(node: Node) -> dict[int, Any]:
+    """Returns the dynamic dimensions of an input, with the range that dynamo knows."""
+    shape = getattr(node.meta.get("example_value"), "shape", ())
+    found = {}
+    for place, size in enumerate(shape):
+        if isinstance(size, torch.SymInt):
+            found[place] = Dim.AUTO(**_range(size))
+    return found
+
+
+def _range(size: torch.SymInt) -> dict[str, int]:
+    expression = size.node.expr
+    bounds = size.node.shape_env.var_to_range.get(expression)
+    if bounds is None:
+        return {}
+    known = {"min": bounds.lower, "max": bounds.upper}
+    return {name: int(v) for name, v in known.items() if str(v).lstrip("-").isdigit()}
+
+
+def _weights(program: ExportedProgram, gm: GraphModule) -> list[str]:
+    """Returns the inputs of a program that are parameters or buffers, and their paths."""
+    placeholders = [node for node in gm.graph.nodes if node.op == "placeholder"]
+    found = []
+    for name, node in zip(program.graph_signature.user_inputs, placeholders, strict=True):
+        text = _text_of(_source(node))
+        if _OF_A_MODULE.search(text):
+            found.append(f"{name} {_path(text)}")
+    return found
+
+
+def _text_of(source: Any) -> str:
+    # A method in torch 2.13's predecessors, a property since.
+    name = getattr(source, "name", "")
+    return str(name() if callable(name) else name)
+
+
+def _path(text: str) -> str:
+    """Returns `first.weight` for `L['self']._modules['first']._parameters['weight']`."""
+    parts = [one or other for one, other in _PART.findall(text)]
+    return ".".join(part for part in parts if part not in ("_modules", "_parameters"))
+
+
+def _graph_break(gm: GraphModule) -> str | None:
+    """Returns why dynamo ended the graph, with the line, if the function goes on behind it.
+
+    Source: torch 2.13, `_dynamo/output_graph.py` GraphCompileReason.
+    """
+    reason = getattr(gm, "compile_subgraph_reason", None)
+    if reason is None or not reason.graph_break:
+        return None
+    first = str(reason.reason).strip().splitlines()[0]
+    hints = re.search(r"Explanation: (.*)", str(reason.reason))
+    said = f"{first}: {hints[1].strip()}" if hints else first
+    places = [f"{each.filename}:{each.lineno}" for each in reason.user_stack or ()]
+    return f"{said} ({places[-1]})" if places else said

@@ -32,6 +32,7 @@ from trtdbg.records import (
     Capability,
     Cause,
     Dtype,
+    Front,
     ModelInfo,
     Recorded,
     Report,
@@ -599,6 +600,7 @@ class Session:
                 self._settings,
                 truncate_double=truncate_double,
                 emit=self._progress,
+                front=self._front,
             )
             self._lowered[truncate_double] = self._judge_lowered(captured)
         return self._lowered[truncate_double]
@@ -634,6 +636,10 @@ class Session:
         )
         evidence = Evidence(lowering_error=(captured.failed_pass or "", captured.error or ""))
         return _Analysis(report, Analysed(captured, evidence))
+
+    @property
+    def _front(self) -> Front:
+        return Front.EXPORT if self._recorded is None else self._recorded.recorded.front
 
     def _origin(self) -> Recorded | None:
         """Returns where the program was recorded, with the settings that differ here."""

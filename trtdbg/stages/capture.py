@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import operator
@@ -15,6 +16,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
+from trtdbg.compat import backend
 from trtdbg.compat.host import patched_default_device
 from trtdbg.graphs.graph import (
     Emit,
@@ -30,7 +32,7 @@ from trtdbg.graphs.graph import (
 )
 from trtdbg.graphs.raised import caused_by, raising_node
 from trtdbg.policy import BUILD_SETTINGS, Partitioner, Settings
-from trtdbg.records import GraphNode, PassRecord, Phase, Retyped
+from trtdbg.records import Front, GraphNode, PassRecord, Phase, Retyped
 
 
 @dataclass(frozen=True)
@@ -271,8 +273,9 @@ def capture(
     truncate_double: bool,
     emit: Emit,
     recorder: Recorder | None = None,
+    front: Front = Front.EXPORT,
 ) -> Captured:
-    """Lowers a copy of `program` as `torch_tensorrt.dynamo.compile` does, one pass at a time.
+    """Lowers a copy of `program` as torch_tensorrt does, one pass at a time.
 
     The passes are the installed version's own, in its own order. A pass that raises ends the
     capture; what was recorded until then is returned. A `recorder` that already holds passes
@@ -281,7 +284,17 @@ def capture(
     torch_tensorrt's own passes are given a `truncate_double` that notices whether they decide
     by it; of a pass that somebody else added it is taken for granted.
 
-    Source: torch_tensorrt 2.13 and 2.14, `dynamo/_compiler.py` compile and
+    Args:
+        program: what was exported, or a dynamo graph that was recorded.
+        settings: compilation settings in force.
+        truncate_double: as torch_tensorrt is to be told.
+        emit: takes progress.
+        recorder: see above.
+        front: which of torch_tensorrt's ways the program goes: that of
+            `torch_tensorrt.dynamo.compile`, or that of its backend of `torch.compile`.
+
+    Source: torch_tensorrt 2.13 and 2.14, `dynamo/_compiler.py` compile,
+    `dynamo/backend/backends.py` _pretraced_backend, and
     `dynamo/lowering/passes/_aten_lowering_pass.py` pre_export_lowering and post_lowering.
     """
     from torch_tensorrt.dynamo.lowering import get_decompositions
@@ -319,23 +332,43 @@ def capture(
         step = partial(lowering_pass, module, noticing if own else options)
         return cast(GraphModule, run(phase, lowering_pass.__name__, step, lambda gm: gm.graph))
 
-    try:
+    decompositions = get_decompositions(
+        settings.enable_experimental_decompositions,
+        settings.decompose_attention,
+        settings.use_distributed_mode_trace,
+    )
+
+    def exported() -> GraphModule:
         for lowering_pass in ATEN_PRE_LOWERING_PASSES.passes:
             lower(Phase.PRE_EXPORT, lowering_pass, program.graph_module)
-        decompositions = get_decompositions(
-            settings.enable_experimental_decompositions,
-            settings.decompose_attention,
-            settings.use_distributed_mode_trace,
-        )
-        program = run(
+        decomposed = run(
             Phase.DECOMPOSITION,
             "run_decompositions",
             lambda: _decomposed(program, decompositions),
             lambda p: p.graph,
         )
-        module = run(
-            Phase.DECOMPOSITION, "unlift parameters", program.module, lambda gm: gm.graph
+        name = "unlift parameters"
+        return cast(
+            GraphModule,
+            run(Phase.DECOMPOSITION, name, decomposed.module, lambda gm: gm.graph),
         )
+
+    def traced_by_dynamo() -> GraphModule:
+        module = backend.dynamo_module(program)
+        scope.enter_context(backend.patched_fake_mode(module))
+        return cast(
+            GraphModule,
+            run(
+                Phase.DECOMPOSITION,
+                "aot_export_joint_simple",
+                lambda: backend.aot_graph(module, decompositions, options),
+                lambda gm: gm.graph,
+            ),
+        )
+
+    scope = contextlib.ExitStack()
+    try:
+        module = exported() if front is Front.EXPORT else traced_by_dynamo()
         fake_mode = torch._export.utils._detect_fake_mode_from_gm(module)
         updater = FakeTensorUpdater(module)
         for lowering_pass in ATEN_POST_LOWERING_PASSES.passes:
@@ -359,6 +392,8 @@ def capture(
             failed.error,
             asks_truncate_double=asked.asked,
         )
+    finally:
+        scope.close()
     return Captured(
         module,
         tuple(recorder.passes),
