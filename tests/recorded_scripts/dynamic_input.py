@@ -13,5 +13,6 @@ compiled = torch_tensorrt.compile(
     Scaled().eval(),
     inputs=[torch_tensorrt.Input(min_shape=(2, 3), opt_shape=(4, 3), max_shape=(9, 3))],
     assume_dynamic_shape_support=True,
+    min_block_size=1,
 )
 assert compiled(torch.ones(9, 3)).shape == (9, 3)

@@ -20,6 +20,7 @@ class Broken(torch.nn.Module):
         return x - 1
 
 
+torch.manual_seed(0)
 model = torch.compile(
     Broken().eval(),
     backend="torch_tensorrt",

@@ -27,6 +27,7 @@ class Code(StrEnum):
     TD301 = "TD301"
     TD302 = "TD302"
     TD303 = "TD303"
+    TD304 = "TD304"
     TD401 = "TD401"
     TD402 = "TD402"
     TD403 = "TD403"

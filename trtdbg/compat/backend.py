@@ -57,8 +57,12 @@ def aot_graph(module: GraphModule, decompositions: Any, options: Any) -> GraphMo
     names = [node.name for node in placeholders]
     repair_input_aliasing(module, options)
     with torch.fx.traceback.preserve_node_meta():
+        # Node by node, which is what keeps the lines.
         made: GraphModule = aot_export_joint_simple(
-            module, values, trace_joint=False, decompositions=decompositions
+            torch.fx.Interpreter(module).run,
+            values,
+            trace_joint=False,
+            decompositions=decompositions,
         )
     remove_sym_nodes(made, values, options)
     inputs = [node for node in made.graph.nodes if node.op == "placeholder"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from trtdbg.recordings.recorder import Call
 from trtdbg.records import Front
 
 _OF_A_MODULE: Final = re.compile(r"_(parameters|buffers)\[")
-_PART: Final = re.compile(r"(?:_modules|_parameters|_buffers)\['([^']*)'\]|\.(\w+)")
+_PART: Final = re.compile(r"\._(?:modules|parameters|buffers)\['([^']*)'\]")
 
 
 def save(
@@ -111,12 +112,32 @@ def _source(node: Node) -> Any:
     return getattr(node.meta.get("grapharg"), "source", None)
 
 
+class _Interpreted(torch.nn.Module):  # type: ignore[misc]
+    """Runs a graph node by node, so that an export keeps each node's line of the source."""
+
+    def __init__(self, gm: GraphModule) -> None:
+        super().__init__()
+        self.graph_module = gm
+        names = [str(node.target) for node in gm.graph.nodes if node.op == "placeholder"]
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+        def forward(*args: torch.Tensor) -> Any:
+            return torch.fx.Interpreter(self.graph_module).run(*args)
+
+        # The names of inputs in the program.
+        forward.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter(name, kind) for name in names]
+        )
+        self.forward = forward
+
+
 def _exported(gm: GraphModule, values: Sequence[torch.Tensor]) -> ExportedProgram:
     placeholders = [node for node in gm.graph.nodes if node.op == "placeholder"]
     shapes = tuple(_dynamic(node) for node in placeholders)
     dynamic = shapes if any(shapes) else None
-    with _without_recompiling():
-        return torch.export.export(gm, tuple(values), dynamic_shapes=dynamic, strict=False)
+    module = _Interpreted(gm)
+    with _without_recompiling(), torch.fx.traceback.preserve_node_meta():
+        return torch.export.export(module, tuple(values), dynamic_shapes=dynamic, strict=False)
 
 
 @contextlib.contextmanager
@@ -164,8 +185,7 @@ def _text_of(source: Any) -> str:
 
 def _path(text: str) -> str:
     """Returns `first.weight` for `L['self']._modules['first']._parameters['weight']`."""
-    parts = [one or other for one, other in _PART.findall(text)]
-    return ".".join(part for part in parts if part not in ("_modules", "_parameters"))
+    return ".".join(_PART.findall(text))
 
 
 def _graph_break(gm: GraphModule) -> str | None:

@@ -11,6 +11,7 @@ Source: torch_tensorrt 2.13 and 2.14, `_compile.py`, `dynamo/_compiler.py`,
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -335,7 +336,11 @@ def _backend(recorder: Recorder, original: Any) -> Any:
     def recorded(gm: Any, sample_inputs: Any, **kwargs: Any) -> Any:
         options = kwargs.get("options", kwargs)
         make = _call(_TORCH_COMPILE, {"kwargs": dict(options)}, None)
-        with recorder.calling(make), _without_gpu():
+
+        def of_graph(file: str, line: int) -> Call:
+            return dataclasses.replace(make(file, line), model="graph")
+
+        with recorder.calling(of_graph), _without_gpu():
             return original(gm, sample_inputs, **kwargs)
 
     return recorded
@@ -349,7 +354,7 @@ def _pretraced(recorder: Recorder, original: Any) -> Any:
 
     @functools.wraps(original)
     def recorded(gm: Any, sample_inputs: Any, settings: Any, engine_cache: Any = None) -> Any:
-        with recorder.calling(lambda f, n: Call(_TORCH_COMPILE, f, n)) as call:
+        with recorder.calling(lambda f, n: Call(_TORCH_COMPILE, f, n, model="graph")) as call:
             recorder.take(
                 call, lambda path: dynamo_graphs.save(path, gm, sample_inputs, settings, call)
             )

@@ -26,6 +26,7 @@ from trtdbg.records import (
     NodeRecord,
     PassRecord,
     Phase,
+    Recorded,
     Report,
     Scope,
     Source,
@@ -426,3 +427,30 @@ def test_td501_names_the_node_and_what_stood_behind_the_exception() -> None:
     assert finding.code == "TD501"
     assert (finding.node, finding.source) == ("add", line)
     assert "boom on add (aten.add.Tensor); caused by KeyError: 'deep'" in finding.message
+
+
+def test_td304_weights_that_are_inputs_of_an_engine_are_named() -> None:
+    engine = EngineRecord(
+        index=0,
+        name="_run_on_acc_0",
+        nodes=("add",),
+        inputs=tuple(
+            Binding(name=name, declared="float32", bound="float32") for name in ("w", "b", "x")
+        ),
+        outputs=(),
+    )
+    recorded = Recorded(
+        name="1-graph",
+        call="torch.compile",
+        file="a.py",
+        line=3,
+        nodes=4,
+        weights=("w lin.weight", "b lin.bias", "other out.weight"),
+    )
+    report = replace(canned.UPSTREAM, engines=(engine,), nodes=(node(),))
+    handed = replace(report, model=replace(report.model, recorded=recorded))
+    (found,) = [each for each in find(handed, Evidence()) if each.code == "TD304"]
+    assert found.message == (
+        "2 parameters are inputs of engine 0 and no constants in it: lin.weight, lin.bias"
+    )
+    assert not [each for each in find(report, Evidence()) if each.code == "TD304"]

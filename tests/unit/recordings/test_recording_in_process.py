@@ -139,6 +139,58 @@ def test_torchscript_is_told_and_the_script_goes_on(
     assert not (tmp_path / "made").exists()
 
 
+def test_each_graph_of_torch_compile_is_a_program_with_its_break(tmp_path: Path) -> None:
+    reset_dynamo()
+    recording = recorded("dynamo_graphs.py", tmp_path)
+    first, second, third = recording.programs
+    assert [each.recorded.front for each in recording.programs] == [Front.TORCH_COMPILE] * 3
+    assert [each.recorded.call for each in recording.programs] == ["torch.compile"] * 3
+    assert first.settings.min_block_size == 2
+    assert first.settings.partitioner is Partitioner.GLOBAL
+    assert first.settings.optimization_level == 1
+    assert "print" in str(first.recorded.graph_break)
+    assert str(first.recorded.graph_break).endswith("dynamo_graphs.py:16)")
+    assert "generic_jump" in str(second.recorded.graph_break)
+    assert third.recorded.graph_break is None
+
+
+def test_parameters_of_a_dynamo_graph_stay_inputs_and_are_named(tmp_path: Path) -> None:
+    import torch
+
+    reset_dynamo()
+    recording = recorded("dynamo_graphs.py", tmp_path)
+    weights = [each.split(" ") for each in recording.programs[0].recorded.weights]
+    assert [path for _, path in weights] == ["first.weight", "first.bias", "scale"]
+    program = torch.export.load(recording.programs[0].path)
+    assert not program.state_dict
+    assert {name for name, _ in weights} < set(program.graph_signature.user_inputs)
+    lines = [n.meta.get("stack_trace", "") for n in program.graph.nodes if n.name == "linear"]
+    assert "torch.relu(self.first(x))" in lines[0]
+
+
+def test_sizes_that_dynamo_makes_inputs_are_read_from_the_tensors(tmp_path: Path) -> None:
+    import torch
+
+    reset_dynamo()
+    recording = recorded("dynamo_dynamic.py", tmp_path)
+    dynamic, by_ir = recording.programs
+    program = torch.export.load(dynamic.path)
+    assert len(program.graph_signature.user_inputs) == 2
+    (bounds,) = program.range_constraints.values()
+    assert (bounds.lower, bounds.upper) == (2, 16)
+    module = program.module()
+    (made,) = module(torch.ones(7, 5, 6), torch.ones(7, 5, 6))
+    assert made.shape == (7, 25)
+    assert by_ir.recorded.weights
+
+
+def reset_dynamo() -> None:
+    """Forgets what an earlier test compiled of the same code."""
+    import torch._dynamo
+
+    torch._dynamo.reset()
+
+
 def test_an_exception_of_the_block_keeps_what_was_recorded(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="of the script"):
         recorded("raises.py", tmp_path)

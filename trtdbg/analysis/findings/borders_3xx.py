@@ -53,6 +53,19 @@ ENTRIES = (
         "the dtype on that path: leave int64 out of `--inputs`, `--constants` or "
         "`--computed`.",
     ),
+    Explanation(
+        code=Code.TD304,
+        name="weights-are-inputs",
+        level=Level.NOTE,
+        what="Parameters or buffers of the model are inputs of an engine and no constants in "
+        "it.",
+        cause="`torch.compile` hands its backend a graph whose parameters are inputs. "
+        "torch_tensorrt's backend keeps them as such: constant folding does not see them, "
+        "TensorRT cannot choose kernels by their values, converters that want a constant "
+        "weight refuse, and each run binds them anew.",
+        cure="Export the model and use `torch_tensorrt.compile` or "
+        "`torch_tensorrt.dynamo.compile`, where parameters are constants.",
+    ),
 )
 
 _finding = maker(ENTRIES)
@@ -61,7 +74,8 @@ _finding = maker(ENTRIES)
 def borders(
     report: Report, evidence: Evidence, nodes: dict[str, NodeRecord], exported: ExportedRows
 ) -> Iterator[Finding]:
-    """Yields values that cross a border and are not the dtype that their reader expects."""
+    """Yields what crosses a border and should not, or not with that dtype."""
+    yield from _weights(report)
     if evidence.repair_crash is not None:
         index = _engine_index(report, evidence.crashed_engine)
         place = f" at the borders of engine {index}" if index is not None else ""
@@ -120,3 +134,30 @@ def _widened(evidence: Evidence, exported: ExportedRows) -> Iterator[Finding]:
 
 def _engine_index(report: Report, name: str | None) -> int | None:
     return next((engine.index for engine in report.engines if engine.name == name), None)
+
+
+_NAMED = 3
+
+
+def _weights(report: Report) -> Iterator[Finding]:
+    """Yields the engines that are handed parameters of a dynamo graph as inputs."""
+    recorded = report.model.recorded
+    if recorded is None:
+        return
+    paths = dict(each.partition(" ")[::2] for each in recorded.weights)
+    for engine in report.engines:
+        handed = [
+            paths[each.name] or each.name for each in engine.inputs if each.name in paths
+        ]
+        if not handed:
+            continue
+        more = f" and {len(handed) - _NAMED} more" if len(handed) > _NAMED else ""
+        one = len(handed) == 1
+        number = "1 parameter is an input" if one else f"{len(handed)} parameters are inputs"
+        constants = "constant" if one else "constants"
+        yield _finding(
+            Code.TD304,
+            f"{number} of engine {engine.index} and no {constants} in it: "
+            f"{', '.join(handed[:_NAMED])}{more}",
+            engine=engine.index,
+        )
