@@ -27,6 +27,9 @@ class Scripted:
     def __init__(self, emit):
         self.emit = emit
 
+    def refusal(self, request):
+        return None
+
     def prepare(self):
         self.emit(Progress(stage="prepare", detail="nothing"))
 

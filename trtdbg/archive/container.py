@@ -27,6 +27,9 @@ _LEGACY_PROGRAM: Final = "serialized_exported_program.json"
 
 TRUST: Final = "--trust opens it all the same: only for files whose author you trust"
 
+OBJECT_PREFIXES: Final = ("custom_obj_", "opaque_obj_")
+"""Constants that are not tensors; torch unpickles them freely (2.13)."""
+
 _MOST_ENTRIES: Final = 200_000
 
 _LOCAL_HEADER_BYTES: Final = 30
@@ -86,17 +89,18 @@ class Archive:
     """Those of them that are not stored as they are."""
 
 
-def inspect(path: str | Path, *, trust: bool = False) -> Archive:
+def inspect(path: str | Path, *, trust: bool = False, digest: bool = True) -> Archive:
     """Reads a file through once and returns what is known of it without deserializing.
 
     Args:
         path: the file.
         trust: let pass what unpacks to far more than the file holds, and unknown entries.
+        digest: whether its digest is needed; without it only a part of the file is read.
 
     Raises:
         ModelError: the file cannot be read, or is not what `torch.export.save` writes.
     """
-    sha256, size, head = _read_through(path)
+    sha256, size, head = _read_through(path, digest=digest)
     if not head:
         raise ModelError(f"{path} is empty", remedy=DAMAGED)
     if not head.startswith(b"PK"):
@@ -184,7 +188,7 @@ def _is_program(name: str) -> bool:
     return name.startswith("models/") and name.endswith(".json")
 
 
-def _read_through(path: str | Path) -> tuple[str, int, bytes]:
+def _read_through(path: str | Path, *, digest: bool) -> tuple[str, int, bytes]:
     """Returns sha256, size and the first bytes of a regular file, read as a stream."""
     try:
         mode = os.stat(path).st_mode
@@ -194,6 +198,8 @@ def _read_through(path: str | Path) -> tuple[str, int, bytes]:
             raise ModelError(f"{path} is not a regular file", remedy="name a .pt2 file")
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
+            if not digest:
+                return "", os.fstat(file.fileno()).st_size, head
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest(), file.tell(), head
     except FileNotFoundError as cause:

@@ -17,13 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import torch
-
 from trtdbg.archive import container as archives
 from trtdbg.archive import trees, vetting
 from trtdbg.archive.container import Archive
 from trtdbg.archive.entries import Entries
-from trtdbg.archive.tensors import OBJECT_PREFIXES
 from trtdbg.errors import ModelError
 
 _FORCE: Final = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
@@ -44,13 +41,14 @@ class Vetted:
     constants: dict[str, Any] | None
 
 
-def vetted(entries: Entries, name: str, *, trust: bool) -> Vetted:
+def vetted(entries: Entries, name: str, *, trust: bool, pickles: bool = True) -> Vetted:
     """Reads the JSON of a program and the pickles that it names, and runs nothing.
 
     Args:
         entries: the file, whose structure is sound.
         name: the program's name in the archive; not looked at in an archive of torch 2.7.
         trust: let code pass; sizes that cannot be are refused all the same.
+        pickles: look at the pickles too, for which torch is imported.
 
     Raises:
         ModelError: something in it would run code, or cannot be what an export wrote.
@@ -58,7 +56,10 @@ def vetted(entries: Entries, name: str, *, trust: bool) -> Vetted:
     program = f"models/{name}.json" if entries.archive.programs else LEGACY_PROGRAM
     parsed = _json(entries, program)
     _check_program(entries.archive, program, parsed, trust=trust)
-    configs = [_config(entries, kind, name, trust=trust) for kind in ("weights", "constants")]
+    configs = [
+        _config(entries, kind, name, trust=trust, pickles=pickles)
+        for kind in ("weights", "constants")
+    ]
     return Vetted(name, parsed, *configs)
 
 
@@ -72,12 +73,14 @@ def check_pickles(entries: Entries) -> None:
         _check_pickle(entries.archive, name, entries.read(name))
 
 
-def _config(entries: Entries, kind: str, name: str, *, trust: bool) -> dict[str, Any] | None:
+def _config(
+    entries: Entries, kind: str, name: str, *, trust: bool, pickles: bool
+) -> dict[str, Any] | None:
     entry = f"data/{kind}/{name}_{kind}_config.json"
     if f"data/{kind}/{name}.pt" in entries or not entries.archive.programs:
         return None
     parsed = _json(entries, entry)
-    _check_payloads(entries, entry, parsed, trust=trust)
+    _check_payloads(entries, entry, parsed, trust=trust, pickles=pickles)
     return parsed
 
 
@@ -146,7 +149,9 @@ def _check_program(archive: Archive, name: str, program: Any, *, trust: bool) ->
         raise _refused(archive, f"{name}: {cause}", archives.TRUST) from cause
 
 
-def _check_payloads(entries: Entries, name: str, config: Any, *, trust: bool) -> None:
+def _check_payloads(
+    entries: Entries, name: str, config: Any, *, trust: bool, pickles: bool
+) -> None:
     archive = entries.archive
     payloads = config.get("config") if isinstance(config, dict) else None
     if not isinstance(payloads, dict):
@@ -163,7 +168,7 @@ def _check_payloads(entries: Entries, name: str, config: Any, *, trust: bool) ->
             raise _refused(archive, f"{name}: {owner!r} is in {file!r}, which is no entry")
         if trust:
             continue
-        if file.startswith(OBJECT_PREFIXES):
+        if file.startswith(archives.OBJECT_PREFIXES):
             raise _refused(
                 archive,
                 f"the constant {owner!r} ({entry}) is an object that unpickles itself",
@@ -171,7 +176,7 @@ def _check_payloads(entries: Entries, name: str, config: Any, *, trust: bool) ->
             )
         if payload.get("use_pickle"):
             pickled.add(entry)
-    for entry in sorted(pickled):
+    for entry in sorted(pickled) if pickles else ():
         _check_pickle(archive, entry, entries.read(entry))
 
 
@@ -190,6 +195,9 @@ def _check_pickle(archive: Archive, name: str, data: bytes) -> None:
     problem = archives.structural_problem(inner) or archives.bomb_in(inner)
     if problem is not None:
         raise _refused(archive, f"{name} is a malformed archive: {problem}")
+    # Only this needs torch: a wrong file is known for one before torch is imported.
+    import torch
+
     try:
         unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(data))
     except Exception as cause:  # torch raises what its reader and its scanner come upon.

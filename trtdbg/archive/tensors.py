@@ -29,9 +29,6 @@ from trtdbg.errors import ModelError
 _FEWEST_BYTES: Final = 1 << 16
 """Smaller tensors are copied: a process has 65,530 mappings (Linux)."""
 
-OBJECT_PREFIXES: Final = ("custom_obj_", "opaque_obj_")
-"""Constants that are not tensors; torch unpickles them freely (2.13)."""
-
 Config = Mapping[str, Any]
 """Payloads by the name of their owner, as `schema.PayloadMeta`."""
 
@@ -68,7 +65,7 @@ class Reader:
         objects = {
             owner: payload
             for owner, payload in config.items()
-            if payload.path_name.startswith(OBJECT_PREFIXES)
+            if payload.path_name.startswith(container.OBJECT_PREFIXES)
         }
         rest = {owner: config[owner] for owner in config if owner not in objects}
         made = dict(self._tensors("data/constants", rest))
@@ -144,7 +141,7 @@ class Reader:
         """Returns a constant that is no tensor, from a trusted file: it unpickles itself."""
         assert self.trust
         data = self.entries.read(f"data/constants/{file}")
-        if file.startswith(OBJECT_PREFIXES[0]):
+        if file.startswith(container.OBJECT_PREFIXES[0]):
             return torch._C._pickle_load_obj(data)
         return pickle.loads(data)
 

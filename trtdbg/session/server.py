@@ -63,6 +63,10 @@ from trtdbg.worker.messages import (
 if TYPE_CHECKING:
     from trtdbg.session.session import Session
 
+_FIRST_SECONDS: Final = 0.05
+"""How long a worker waits for its first request before it imports torch for it. What it is
+asked as it starts is there by then; what comes later finds it prepared."""
+
 _KEPT_SESSIONS: Final = 3
 """Each holds a model's weights; enough to switch between two settings and back."""
 
@@ -88,8 +92,11 @@ def _frozen_for_gc() -> Iterator[None]:
 class RequestHandler(Protocol):
     """What answers requests; made with the function that sends progress and log lines."""
 
+    def refusal(self, request: Ask) -> TrtdbgError | None:
+        """Returns why a request cannot be answered, if that is known before `prepare`."""
+
     def prepare(self) -> None:
-        """Does the slow imports, before the first request is looked at; must not raise."""
+        """Does the slow imports; must not raise."""
 
     def learn(self, lessons: Lessons) -> None:
         """Takes what earlier workers ended on, before the request that they ended on."""
@@ -111,6 +118,24 @@ class Handler:
     def learn(self, lessons: Lessons) -> None:
         """Takes what earlier workers ended on, for sessions opened from now on."""
         self._lessons = lessons
+
+    def refusal(self, request: Ask) -> TrtdbgError | None:
+        """Returns what is wrong with a model's file, as far as it shows without torch."""
+        if isinstance(request, Describe):
+            return None
+        from trtdbg.archive.glance import glance
+
+        path, access = native_path(request.job.model), request.job.access
+        if path != request.job.model:
+            return None  # It is opened under another name.
+        try:
+            glance(path, trust=access.trust, program=access.program)
+        except TrtdbgError as error:
+            return error
+        except Exception:
+            # Whoever reads it says what is wrong.
+            return None
+        return None
 
     def prepare(self) -> None:
         """Imports torch and torch_tensorrt; a failure comes with the first that needs them."""
@@ -231,13 +256,25 @@ def serve(
         target=_receive, args=(connection, requests), name="trtdbg-requests", daemon=True
     ).start()
     answering = _load(handler)(channel.send)
-    answering.prepare()
+    prepared = False
     while True:
-        sent = requests.get()
+        try:
+            sent = requests.get(timeout=None if prepared else _FIRST_SECONDS)
+        except queue.Empty:
+            answering.prepare()
+            prepared = True
+            continue
         if isinstance(sent, Lessons):
             answering.learn(sent)
-        else:
-            channel.send(_answer(answering, sent))
+            continue
+        refusal = answering.refusal(sent) if not prepared else None
+        if refusal is not None:
+            channel.send(_failed(refusal))
+            continue
+        if not prepared:
+            answering.prepare()
+            prepared = True
+        channel.send(_answer(answering, sent))
 
 
 class _Channel:
@@ -346,9 +383,13 @@ def _answer(handler: RequestHandler, request: Ask) -> Done | Failed:
             kind=WorkerBugError.__name__, message=error.message, traceback=error.traceback
         )
     except TrtdbgError as error:
-        return Failed(kind=_known_kind(error), message=error.message, remedy=error.remedy)
+        return _failed(error)
     except BaseException as error:
         return _explain(error, request)
+
+
+def _failed(error: TrtdbgError) -> Failed:
+    return Failed(kind=_known_kind(error), message=error.message, remedy=error.remedy)
 
 
 def _explain(error: BaseException, request: Ask) -> Failed:
