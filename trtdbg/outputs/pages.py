@@ -329,6 +329,14 @@ def _saved(report: Report) -> Iterator[RenderableType]:
     yield Text(f"Saved to {report.saved.folder}: {', '.join(report.saved.files)}")
     if report.saved.runnable is not None:
         yield Text(f"{report.saved.runnable} runs: load it with torch_tensorrt.load")
+    if report.saved.script is not None:
+        name = report.saved.script
+        yield Text(
+            f"{name} runs it where there is the GPU; `python {name} --check` looks first"
+        )
+    if report.saved.script_missing is not None:
+        reason = one_line(report.saved.script_missing)
+        yield Text(f"No script to run it: {reason}", style="yellow")
     if report.saved.missing is not None:
         yield Text(f"Missing to run it: {report.saved.missing}", style="yellow")
 

@@ -198,3 +198,7 @@ class Saved(Record, frozen=True, kw_only=True):
     """The file that torch_tensorrt loads and runs; None if there is none."""
     missing: str | None = None
     """What is missing to run what was saved; None if nothing is."""
+    script: str | None = None
+    """Name of a script that runs it with torch, torch_tensorrt and TensorRT only."""
+    script_missing: str | None = None
+    """Why there is no such script; None if there is one, or nobody asked."""

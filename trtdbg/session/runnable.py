@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from trtdbg.errors import UsageError
 from trtdbg.policy import Settings, TruncationPolicy, VerdictSource
 from trtdbg.records import BuildStatus, EngineRecord, Environment, Report, Saved
 from trtdbg.session.analysed import Analysed
-from trtdbg.stages import engine
+from trtdbg.stages import engine, portable
 from trtdbg.stages.assemble import assemble, engine_module, move, save_module
 from trtdbg.stages.wiring import Bindings, describe
 from trtdbg.worker.messages import Asking, Job, Log, News, Progress
@@ -129,8 +129,11 @@ def save(
     report: Report,
     target: str | None,
     options: Any,
+    call: Call | None = None,
 ) -> Saved:
     """Writes engines, the boundary graph and, where this machine can run them, a module.
+
+    With `call`, what the program is called with, a script too that runs it elsewhere.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -155,7 +158,40 @@ def save(
         graph,
         write,
         lacking,
+        _script(analysed, built, report, target, call),
     )
+
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def _script(
+    analysed: Analysed,
+    built: list[Built],
+    report: Report,
+    target: str | None,
+    call: Call | None,
+) -> Callable[[Path], tuple[str, ...]] | None:
+    """Returns what writes the script; None where not every engine is at hand."""
+    program, networks = analysed.program, {each.name: each for each in analysed.networks}
+    complete = len(built) == len(report.engines) and obstacle(analysed) is None
+    if call is None or program is None or not complete:
+        return None
+    here = report.environment
+    table = portable.Table(
+        engines=tuple(
+            portable.entry(
+                each.record, networks[each.record.name], f"engine_{each.record.index}.engine"
+            )
+            for each in built
+        ),
+        torch=here.torch,
+        torch_tensorrt=here.torch_tensorrt,
+        tensorrt=here.tensorrt,
+        flavour=here.flavour,
+        target=target,
+    )
+    return partial(portable.write, program=program, call=call, table=table)
 
 
 def _write_module(

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import torch
 from torch.export import ExportedProgram
+from torch.utils._pytree import tree_unflatten
 
 from trtdbg.analysis.causes import derive
 from trtdbg.analysis.findings import Evidence, find
@@ -249,9 +250,22 @@ class Session:
             return analysis.report
         self._progress("save", save)
         saved = runnable.save(
-            save, analysis.analysed, built, report, self._target, self._options(policy)
+            save,
+            analysis.analysed,
+            built,
+            report,
+            self._target,
+            self._options(policy),
+            self._call(),
         )
         return msgspec.structs.replace(analysis.report, saved=saved)
+
+    def _call(self) -> runnable.Call:
+        """Returns what the program is called with: its example inputs, or random ones."""
+        given = program_inputs(self._loaded.program, self._loaded.example_inputs)
+        spec = self._loaded.program.call_spec.in_spec
+        args, kwargs = tree_unflatten(list(given.values), spec)
+        return tuple(args), dict(kwargs)
 
     def _run(
         self,

@@ -141,6 +141,8 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
     engines: tuple[_ManifestEngine, ...]
     runnable: str | None = None
     missing: str | None = None
+    script: str | None = None
+    script_missing: str | None = None
     graph: BoundaryGraph | None = None
 
 
@@ -161,6 +163,7 @@ def save_engines(
     graph: BoundaryGraph | None = None,
     write_runnable: Callable[[Path], None] | None = None,
     missing: str | None = None,
+    write_script: Callable[[Path], tuple[str, ...]] | None = None,
 ) -> Saved:
     """Writes engines, the program around them and a manifest; returns what was written.
 
@@ -174,6 +177,8 @@ def save_engines(
         write_runnable: writes a module that runs to the path it is given (`compiled.pt2`).
             What it raises is noted as missing; the engines are kept.
         missing: what a reader of the folder lacks to run it.
+        write_script: writes a script that runs the engines, and what it reads, into the folder
+            it is given; the script's name comes last. What it raises is noted.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -194,6 +199,11 @@ def save_engines(
             if write_runnable is not None:
                 runnable, missing = _try_to_write(write_runnable, scratch)
                 files += [runnable] if runnable is not None else []
+            script, script_missing = None, None
+            if write_script is not None:
+                more, script_missing = _try_to_script(write_script, scratch)
+                files += more
+                script = more[-1] if more else None
             manifest = _Manifest(
                 model_sha256=provenance.model_sha256,
                 tensorrt=provenance.tensorrt,
@@ -202,6 +212,8 @@ def save_engines(
                 engines=tuple(entries),
                 runnable=runnable,
                 missing=missing,
+                script=script,
+                script_missing=script_missing,
                 graph=graph,
             )
             encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
@@ -216,7 +228,24 @@ def save_engines(
         files=(*files, MANIFEST_FILE),
         runnable=runnable,
         missing=missing,
+        script=script,
+        script_missing=script_missing,
     )
+
+
+def _try_to_script(
+    write: Callable[[Path], tuple[str, ...]], folder: Path
+) -> tuple[tuple[str, ...], str | None]:
+    """Returns the files of a script, or none and why there is no script."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
+        try:
+            names = write(Path(scratch))
+        except Exception as error:
+            # torch.export raises what it likes; the sentence is kept.
+            return (), f"torch.export raised {first_line(error)}"
+        for name in names:
+            os.replace(Path(scratch) / name, folder / name)
+    return names, None
 
 
 def _try_to_write(
