@@ -191,7 +191,7 @@ def _script(
         flavour=here.flavour,
         target=target,
     )
-    return partial(portable.write, program=program, call=call, table=table)
+    return partial(portable.write, program=program, assemble=assemble, call=call, table=table)
 
 
 def _write_module(

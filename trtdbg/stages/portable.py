@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -25,13 +25,16 @@ from trtdbg.errors import StageError
 from trtdbg.graphs.graph import fetch_attr
 from trtdbg.graphs.splits import Program, engine_dtype, placeholders
 from trtdbg.records import EngineRecord
-from trtdbg.stages.assemble import assemble
 
 PROGRAM_FILE: Final = "program.pt2"
 SCRIPT_FILE: Final = "run.py"
 TABLE_FILE: Final = "run.json"
 
 _OPERATOR: Final = "trtdbg_run::engine"
+
+
+Assemble = Callable[[Program, Callable[[str, GraphModule], torch.nn.Module]], GraphModule]
+"""The stage `assemble`, which the session hands over."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +66,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 def write(
     folder: Path,
     program: Program,
+    assemble: Assemble,
     call: tuple[Sequence[Any], Mapping[str, Any]],
     table: Table,
 ) -> tuple[str, ...]:
@@ -71,6 +75,7 @@ def write(
     Args:
         folder: takes the files.
         program: what the session's repair made.
+        assemble: puts modules in the engines' places.
         call: positional and keyword arguments that the program takes.
         table: what the script has to know.
 
@@ -78,7 +83,7 @@ def write(
         StageError: a size that was dynamic would be fixed.
         Exception: whatever torch.export raises at what it cannot write.
     """
-    exported = export(program, call)
+    exported = export(program, assemble, call)
     torch.export.save(exported, folder / PROGRAM_FILE)
     encoded = msgspec.json.format(msgspec.json.encode(table), indent=2)
     (folder / TABLE_FILE).write_bytes(encoded + b"\n")
@@ -108,7 +113,9 @@ def entry(record: EngineRecord, network: Any, file: str) -> Entry:
     )
 
 
-def export(program: Program, call: tuple[Sequence[Any], Mapping[str, Any]]) -> Any:
+def export(
+    program: Program, assemble: Assemble, call: tuple[Sequence[Any], Mapping[str, Any]]
+) -> Any:
     """Returns the program as one exported program that calls its engines by an operator."""
     _define_operator()
     calls: list[_Call] = []

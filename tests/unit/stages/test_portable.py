@@ -18,6 +18,7 @@ from trtdbg.graphs.graph import copy_graph_module, dtype_name, engine_nodes  # n
 from trtdbg.graphs.splits import engine_dtype, placeholders  # noqa: E402
 from trtdbg.policy import Settings, TruncationPolicy  # noqa: E402
 from trtdbg.stages import portable  # noqa: E402
+from trtdbg.stages.assemble import assemble  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
@@ -76,7 +77,7 @@ def written(folder: Path, stages: Any, call: tuple[Any, ...], kwargs: Any = None
         flavour=None,
         target="sm86",
     )
-    names = portable.write(folder, stages.program, (call, kwargs or {}), table)
+    names = portable.write(folder, stages.program, assemble, (call, kwargs or {}), table)
     assert names == ("program.pt2", "run.json", "run.py")
     return entries
 
