@@ -35,6 +35,7 @@ from trtdbg.errors import (
     CancelledError,
     ExitCode,
     OutputError,
+    TerminatedError,
     TrtdbgError,
     UnavailableError,
     UsageError,
@@ -429,9 +430,10 @@ def _run(terminal: Terminal, arguments: list[str]) -> int:
         command = context_of.command_path.removesuffix(" open") if context_of else "trtdbg"
         terminal.error(f"{error.format_message().rstrip('.')}; see `{command} --help`")
         return ExitCode.USAGE
-    except (KeyboardInterrupt, CancelledError, click.Abort):
-        terminal.note("ended by SIGTERM" if terminal.terminated else "interrupted")
-        return ExitCode.TERMINATED if terminal.terminated else ExitCode.INTERRUPTED
+    except (KeyboardInterrupt, CancelledError, click.Abort) as error:
+        terminated = terminal.terminated or isinstance(error, TerminatedError)
+        terminal.note("ended by SIGTERM" if terminated else "interrupted")
+        return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
     except WorkerBugError as error:
         terminal.fail(error, "")
         return error.exit_code

@@ -89,6 +89,12 @@ class CancelledError(TrtdbgError):
     exit_code = ExitCode.INTERRUPTED
 
 
+class TerminatedError(CancelledError):
+    """SIGTERM ended what was going on."""
+
+    exit_code = ExitCode.TERMINATED
+
+
 class WorkerBugError(TrtdbgError):
     """An unexpected exception inside the worker, with its traceback for the bug report."""
 

@@ -2,65 +2,121 @@
 
 from __future__ import annotations
 
+import logging
 import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.faults.test_interrupted_questions import without_seconds
+from trtdbg import files as outputs
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "samples" / "boundary_mixed.pt2"
+ANEW = "is made anew"
 
 
-@pytest.mark.parametrize(
-    "flips", [pytest.param(12, id="12"), pytest.param(3000, marks=pytest.mark.deep, id="3000")]
-)
-def test_every_report_is_that_of_a_clean_cache(
-    flips: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch_tensorrt_ready: None
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("TRTDBG_ENGINE_CACHE_MIB", "64")
-    clean, _ = built()
-    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert {path.suffix for path in files} >= {".msgpack"}
-    dice = random.Random(flips)
-    for number in range(flips):
-        path = dice.choice(sorted(files))
-        data = bytearray(files[path])
-        bit = dice.randrange(len(data) * 8)
-        data[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(data)
-        report, said = built()
-        assert report == clean, f"flip {number}, bit {bit} of {path}"
-        assert any("is made anew" in line for line in said)
-        path.write_bytes(files[path])
+class Cache:
+    """The files that one build of the sample leaves, and what it said."""
 
+    def __init__(self, folder: Path, said: list[str]) -> None:
+        self.folder = folder
+        self.said = said
+        self.clean = self.built()
+        assert not said
+        self.files = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
-def built() -> tuple[Any, list[str]]:
-    """Returns what a fresh session says of the sample once it is built, and its log."""
-    import logging
+    def built(self) -> Any:
+        """Returns what a fresh session says of the sample once its engines are built."""
+        from trtdbg.policy import Settings, TruncationPolicy
+        from trtdbg.session.session import Session
+        from trtdbg.worker.messages import Job
 
-    import msgspec
-
-    from trtdbg.policy import Settings, TruncationPolicy
-    from trtdbg.session.session import Session
-    from trtdbg.worker.messages import Job
-
-    said: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("trtdbg.sealed")
-    logger.addHandler(handler)
-    try:
         session = Session(Job(model=str(SAMPLE), settings=Settings()), lambda event: None)
         report = session.build(TruncationPolicy())
-    finally:
-        logger.removeHandler(handler)
-    plain = without_seconds(msgspec.json.decode(msgspec.json.encode(report)))
-    for engine in plain["engines"]:
-        # A new build differs from the kept one in these, with the same result.
-        for name in ("cached", "bytes", "peak_bytes"):
-            engine["build"].pop(name, None)
-    return plain, said
+        self.asked = session.environment, session._target
+        plain = without_seconds(msgspec.json.decode(msgspec.json.encode(report)))
+        for engine in plain["engines"]:
+            # A new build differs from the kept one in these, with the same result.
+            for name in ("cached", "bytes", "peak_bytes"):
+                engine["build"].pop(name, None)
+        return plain
+
+    def flip(self, dice: random.Random) -> tuple[Path, str]:
+        """Flips a bit of one of the files, all of which are whole before."""
+        path = dice.choice(list(self.files))
+        data = bytearray(self.files[path])
+        # Each second flip is in the first kilobyte: an engine is mostly TensorRT's own bytes.
+        bit = dice.randrange(min(len(data), dice.choice((1024, len(data)))) * 8)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        return path, f"bit {bit} of {path.name}"
+
+    def mend(self, path: Path) -> None:
+        outputs.replace(path, self.files[path])
+        self.said.clear()
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What is logged about files of the caches."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("trtdbg.sealed")
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
+@pytest.fixture
+def cache(
+    tmp_path: Path,
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    torch_tensorrt_ready: None,
+) -> Cache:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("TRTDBG_ENGINE_CACHE_MIB", "64")
+    cache = Cache(tmp_path, said)
+    assert {path.suffix for path in cache.files} == {".msgpack", ".engine"}
+    return cache
+
+
+def read_through(path: Path, cache: Cache) -> Callable[[], object]:
+    """Returns what reads a file of a cache as a run does; it finds nothing in a damaged one."""
+    from trtdbg.session.engine_cache import EngineCache
+    from trtdbg.session.probe_cache import ProbeCache
+
+    if path.suffix == ".engine":
+        return lambda: EngineCache().find(path.stem)
+    return lambda: ProbeCache(*cache.asked).memory.answers or None
+
+
+def test_no_reader_of_a_cache_takes_a_flipped_bit(cache: Cache) -> None:
+    dice = random.Random(17)
+    readers = {path: read_through(path, cache) for path in cache.files}
+    for path, read in readers.items():
+        assert read() is not None, path
+        assert read() == read()
+    for _ in range(3000):
+        path, which = cache.flip(dice)
+        assert readers[path]() is None, which
+        assert [ANEW in line for line in cache.said] == [True], which
+        assert not path.exists(), which
+        cache.mend(path)
+    for path, read in readers.items():
+        assert read() is not None, path
+
+
+@pytest.mark.parametrize("flips", [3, pytest.param(40, marks=pytest.mark.deep)])
+def test_every_report_is_that_of_a_clean_cache(flips: int, cache: Cache) -> None:
+    dice = random.Random(flips)
+    for _ in range(flips):
+        path, which = cache.flip(dice)
+        assert cache.built() == cache.clean, which
+        assert any(ANEW in line for line in cache.said), which
+        cache.mend(path)

@@ -199,6 +199,24 @@ def test_ctrl_c_in_the_ui_exits_130_within_a_second(environment: dict[str, str])
     assert are_gone(below)
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_picture_that_is_ended_is_not_written(
+    number: signal.Signals, code: int, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    picture = tmp_path / "screen.svg"
+    with started([str(SAMPLE), "--screenshot", str(picture)], environment) as process:
+        worker_of(process.pid)
+        # The app has set its own handlers of signals before it starts the worker.
+        below = children(process.pid)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=SECONDS)
+        assert process.returncode == code
+        expected = b"ended by SIGTERM" if code == 143 else b"interrupted"
+        assert said == b"trtdbg: " + expected + b"\n"
+    assert are_gone(below)
+    assert not picture.exists()
+
+
 def _shown_until_worker(pid: int, screen: int) -> int:
     """Reads the screen until there is a worker, and a second more."""
     deadline = time.monotonic() + SECONDS

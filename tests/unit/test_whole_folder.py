@@ -37,12 +37,76 @@ def _umask():
     return current
 
 
-def test_files_of_others_stay_in_a_filled_folder(tmp_path):
+@pytest.fixture(params=["in one step", "one by one"])
+def filled(request, tmp_path, monkeypatch):
+    """A folder with an earlier result and files of others, where both ways to fill it go."""
     folder = tmp_path / "out"
     write(folder, "a", "manifest")
     (folder / "mine").write_text("mine")
-    write(folder, "b", "manifest")
-    assert sorted(os.listdir(folder)) == ["a", "b", "manifest", "mine"]
+    (folder / "more/deep").mkdir(parents=True)
+    (folder / "more/deep/file").write_text("deep")
+    (folder / "link").symlink_to("nowhere")
+    folder.chmod(0o750)
+    if request.param == "one by one":
+
+        def refuse(one, other):
+            raise OSError("not here")
+
+        monkeypatch.setattr("trtdbg.whole_folder._exchange", refuse)
+    return folder
+
+
+def test_files_of_others_stay_in_a_filled_folder(filled, tmp_path):
+    write(filled, "b", "manifest")
+    assert sorted(os.listdir(filled)) == ["a", "b", "link", "manifest", "mine", "more"]
+    assert (filled / "more/deep/file").read_text() == "deep"
+    assert os.readlink(filled / "link") == "nowhere"
+    assert filled.stat().st_mode & 0o777 == 0o750
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_filled_folder_is_replaced_in_one_step(tmp_path):
+    folder = tmp_path / "out"
+    write(folder, "a", "manifest")
+    before = folder.stat().st_ino
+    write(folder, "a", "manifest")
+    if sys.platform == "linux":
+        assert folder.stat().st_ino != before
+
+
+@pytest.mark.parametrize("times", range(15))
+def test_killed_at_any_step_a_filled_folder_is_the_old_one_or_the_new_one(times, tmp_path):
+    folder = tmp_path / "out"
+    write(folder, "a", "manifest")
+    (folder / "mine").mkdir()
+    (folder / "mine/kept").write_text("mine")
+    code = (
+        "import os, pathlib, sys\n"
+        "left = int(sys.argv[2])\n"
+        "def watch(event, arguments):\n"
+        "    global left\n"
+        "    if event.partition('.')[0] in ('os', 'shutil', 'ctypes'):\n"
+        "        left -= 1\n"
+        "        if left < 0: os.kill(os.getpid(), 9)\n"
+        "from trtdbg.whole_folder import whole_folder\n"
+        "with whole_folder(pathlib.Path(sys.argv[1]), 'manifest') as at:\n"
+        "    (at / 'a').write_text('new')\n"
+        "    (at / 'b').write_text('new')\n"
+        "    (at / 'manifest').write_text('new')\n"
+        "    sys.addaudithook(watch)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder), str(times * 2)], cwd=ROOT)
+    old = {"a": "a", "manifest": "manifest"}
+    new = {"a": "new", "b": "new", "manifest": "new"}
+    assert texts(folder) in (old, new)
+    assert (folder / "mine/kept").read_text() == "mine"
+    write(folder, "a", "manifest")
+    assert os.listdir(tmp_path) == ["out"]
+    assert (folder / "mine/kept").read_text() == "mine"
+
+
+def texts(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
 
 
 def test_an_error_leaves_neither_folder_nor_parents(tmp_path):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from textual.pilot import Pilot
 
-from trtdbg.errors import CancelledError, ExitCode, StageError, UsageError
+from trtdbg.errors import CancelledError, ExitCode, StageError, TerminatedError, UsageError
 from trtdbg_ui.app import TrtdbgApp
 
 _LOOK_SECONDS = 0.05
@@ -25,6 +25,7 @@ async def draw(app: TrtdbgApp, keys: Sequence[str], size: tuple[int, int]) -> st
     Raises:
         TrtdbgError: the model cannot be analysed, so that there is nothing to draw.
         UsageError: a key ended the UI.
+        CancelledError: Ctrl-C or SIGTERM ended the UI.
     """
     app.animation_level = "none"
     async with app.run_test(size=size) as pilot:
@@ -44,7 +45,9 @@ async def _idle(app: TrtdbgApp, pilot: Pilot[int]) -> None:
     while not app.idle and app.return_value is None:
         await asyncio.sleep(_LOOK_SECONDS)
     await _settled(pilot)
-    if app.return_value in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+    if app.return_value == ExitCode.TERMINATED:
+        raise TerminatedError("ended by SIGTERM")
+    if app.return_value == ExitCode.INTERRUPTED:
         raise CancelledError("interrupted")
     if app.return_value is not None:
         raise UsageError(
