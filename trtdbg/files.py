@@ -1,14 +1,44 @@
-"""Output files: kept unless forced, and written whole or not at all."""
+"""Files of the user: outputs kept unless forced and written whole, inputs of bounded size."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import select
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from trtdbg.errors import OutputError
+
+MIB: Final = 1 << 20
+_PATIENCE: Final = 10.0
+"""Seconds until something must come from a pipe."""
+
+
+def read_bounded(path: str | Path, most: int) -> bytes:
+    """Returns what a file holds, or a pipe or device, as `<(git show main:file)` gives.
+
+    Args:
+        path: what to read.
+        most: MiB that it may hold.
+
+    Raises:
+        OSError: it cannot be read, holds more, or nothing came from it in ten seconds.
+    """
+    # Else a pipe that nobody writes to would be waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            if not select.select([descriptor], [], [], _PATIENCE)[0]:
+                raise OSError(errno.ETIMEDOUT, "nothing comes from it")
+            os.set_blocking(descriptor, True)
+        data = file.read(most * MIB + 1)
+    if len(data) > most * MIB:
+        raise OSError(errno.EFBIG, f"it holds more than {most} MiB")
+    return data
 
 
 def refuse_existing(path: str | Path, *, force: bool) -> None:

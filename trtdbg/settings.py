@@ -41,6 +41,10 @@ def with_settings(settings: Settings, layer: dict[str, Any], where: str) -> Sett
         raise UsageError(
             f"{where}: min_block_size is at least 1, got {settings.min_block_size}"
         )
+    try:
+        msgspec.msgpack.encode(settings)
+    except OverflowError as error:
+        raise UsageError(f"{where}: a number is larger than any that is meant") from error
     level = settings.optimization_level
     if level is not None and not 0 <= level <= 5:
         raise UsageError(f"{where}: optimization_level is 0 to 5, got {level}")

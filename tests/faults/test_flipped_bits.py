@@ -87,7 +87,7 @@ def cache(
 
 
 def read_through(path: Path, cache: Cache) -> Callable[[], object]:
-    """Returns what reads a file of a cache as a run does; it finds nothing in a damaged one."""
+    """Returns what reads a file of a cache as a run does: None if there is nothing."""
     from trtdbg.session.engine_cache import EngineCache
     from trtdbg.session.probe_cache import ProbeCache
 

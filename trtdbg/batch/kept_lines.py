@@ -6,17 +6,21 @@ Its first line says what the file is. Free of torch.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import msgspec
 
 from trtdbg.errors import OutputError
 
 Kept = TypeVar("Kept", bound=msgspec.Struct)
+
+
+_MOST_BYTES: Final = 256 << 20
 
 
 class KeptLines:
@@ -36,6 +40,7 @@ class KeptLines:
             OutputError: it cannot be opened, is in use, or is something else.
         """
         try:
+            _refuse_special(path)
             self._file = open(path, "a+b")  # noqa: SIM115 (closed by close)
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
@@ -86,7 +91,9 @@ class KeptLines:
             ) from error
         try:
             self._file.seek(0)
-            data = self._file.read()
+            data = self._file.read(_MOST_BYTES + 1)
+            if len(data) > _MOST_BYTES:
+                raise OSError(errno.EFBIG, f"it holds more than {_MOST_BYTES >> 20} MiB")
             whole = data[: data.rfind(b"\n") + 1]
             if data and not (whole or data).startswith(header[: len(data)]):
                 raise OutputError(
@@ -99,3 +106,9 @@ class KeptLines:
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
         return whole.splitlines()[1:]
+
+
+def _refuse_special(path: str) -> None:
+    """Raises OSError for a pipe or a device, which holds no lines and may never end."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise OSError(errno.EINVAL, "it is not a regular file")

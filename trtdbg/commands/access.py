@@ -20,6 +20,7 @@ _SIZE: Final = re.compile(
 )
 
 
+_MOST: Final = 1 << 60
 _LEAST: Final = 1 << 20
 """A smaller limit lacks its unit: a worker needs hundreds of times as much to start."""
 
@@ -56,7 +57,8 @@ def parse_size(text: str, flag: str = "--memory-limit") -> int:
     """
     match = _SIZE.fullmatch(text.strip())
     power = "bkmgt".index((match["unit"] or "b").lower()) if match else 0
-    size = int(float(match["number"]) * 1024**power) if match else 0
+    number = float(match["number"]) * 1024**power if match else 0
+    size = int(number) if number < _MOST else 0
     if not size:
         raise UsageError(f"{flag}: {text!r} is not a size", remedy="write it like 8G")
     return size

@@ -14,6 +14,7 @@ from trtdbg.commands import models as shared
 from trtdbg.commands.access import utf8
 from trtdbg.commands.crew import HERE, Where, crew_options
 from trtdbg.commands.options import (
+    MOST,
     Choices,
     SectionedCommand,
     analysis_options,
@@ -51,7 +52,7 @@ from trtdbg.worker.messages import Build
 @click.option(
     "--runs",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MOST),
     default=100,
     show_default=True,
     help="On a GPU, time the whole program and each engine N times, against PyTorch and "

@@ -13,7 +13,9 @@ from trtdbg.analysis.changes import what_changed
 from trtdbg.analysis.summary import base_name, model_name
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
+    MOST,
     Choices,
+    FiniteRange,
     SectionedCommand,
     analysis_options,
     force_option,
@@ -88,13 +90,13 @@ class Drawing:
 @click.option("--around", metavar="NODE", help="Draw only what is near NODE.")
 @click.option(
     "--depth",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MOST),
     metavar="N",
     help="How many edges away from NODE is near.  [default: 2]",
 )
 @click.option(
     "--layout-seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="N",
     default=LAYOUT_SECONDS,
     help="Time for one layout; a coarser picture is drawn where it is not enough.  "

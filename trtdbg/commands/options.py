@@ -39,6 +39,9 @@ EXIT_CODES: Final = (
 )
 """Exit codes as `--help` prints them."""
 
+MOST: Final = 10**9
+"""Of seconds, operators, runs: more is a slip, and no number that the worker is told."""
+
 _PATHS: Final = ("inputs", "constants", "computed")
 
 _POLICY_KEYS: Final = TruncationPolicy.__struct_fields__
@@ -86,6 +89,19 @@ class Choices:
         for where, layer in self.overrides:
             recorded = with_settings(recorded, layer, where)
         return recorded
+
+
+class FiniteRange(click.FloatRange):
+    """A number that can be counted with: nan is in no range, and no wait is endless."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Returns the number; a wrong one is wrong usage."""
+        number = super().convert(value, param, ctx)
+        if not number <= MOST:
+            self.fail(f"{value} is not in the range x<={MOST}.", param, ctx)
+        return number
 
 
 class SectionedOption(click.Option):
@@ -195,7 +211,7 @@ _ANALYSIS_OPTIONS: Final = (
     ),
     _policy(
         "--probe-seconds",
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         metavar="N",
         help="How long TensorRT may be asked about single nodes; 0 asks nothing.  "
         f"[default: {DEFAULT_PROBE_SECONDS:g}]",
@@ -276,13 +292,13 @@ _ANALYSIS_OPTIONS: Final = (
     ),
     _access(
         "--time-limit",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         metavar="SECONDS",
         help="End the worker when one model takes longer.  [default: no limit]",
     ),
     _access(
         "--load-limit",
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         metavar="SECONDS",
         help="End the worker when reading and vetting one file takes longer; 0 is no limit.  "
         "[default: 300]",
@@ -468,8 +484,11 @@ def _make_probe_seconds(raw: dict[str, Any], project: dict[str, Any]) -> float:
     if raw["probe_seconds"] is not None:
         return float(raw["probe_seconds"])
     seconds = project.get("probe_seconds", DEFAULT_PROBE_SECONDS)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
-        raise UsageError(f"{PROJECT_TABLE}: probe-seconds is 0 or more, got {seconds!r}")
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 <= seconds <= MOST:
+        raise UsageError(
+            f"{PROJECT_TABLE}: probe-seconds is 0 to {MOST}, got {repr(seconds)[:80]}"
+        )
     return float(seconds)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+from trtdbg import toml_file
 from trtdbg.errors import UsageError
 from trtdbg.policy import TruncationPolicy
 
@@ -32,7 +32,7 @@ def read_project() -> dict[str, Any]:
     """
     if not Path(PROJECT_FILE).is_file():
         return {}
-    tool = _read(PROJECT_FILE).get("tool", {})
+    tool = toml_file.read(PROJECT_FILE).get("tool", {})
     table = tool.get("trtdbg", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
         raise UsageError(f"{PROJECT_FILE}: tool.trtdbg is not a table")
@@ -45,16 +45,7 @@ def read_toml(path: str, allowed: tuple[str, ...]) -> dict[str, Any]:
     Raises:
         UsageError: it cannot be read, is no TOML, or holds a key that is not `allowed`.
     """
-    return _known(_read(path), allowed, path)
-
-
-def _read(path: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # Endless numbers and nesting among them.
-        raise UsageError(f"{path} is not TOML: {str(error)[:160]}") from error
+    return _known(toml_file.read(path), allowed, path)
 
 
 def _known(values: dict[str, Any], allowed: tuple[str, ...], where: str) -> dict[str, Any]:

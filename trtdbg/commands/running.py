@@ -11,7 +11,9 @@ import click
 from trtdbg.commands.access import utf8
 from trtdbg.commands.models import Run
 from trtdbg.commands.options import (
+    MOST,
     Command,
+    FiniteRange,
     SectionedCommand,
     SectionedOption,
     with_options,
@@ -62,19 +64,19 @@ _OPTIONS: Final = (
     ),
     _option(
         "--seed",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, MOST),
         metavar="N",
         help="Run on random values made with this seed.",
     ),
     _option(
         "--atol",
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         metavar="X",
         help=f"A float may differ by this much  [default: {DEFAULT_ATOL:g}]",
     ),
     _option(
         "--rtol",
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         metavar="X",
         help="and by this share of the original; integers not at all.  "
         f"[default: {DEFAULT_RTOL:g}]",

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from trtdbg.errors import ModelError
+from trtdbg.files import read_bounded
 from trtdbg.plain import escaped_json
 from trtdbg.records import SCHEMA, FailedReport, Report
 
 Entry = Report | FailedReport
 """What a command knows about one model: its report, or why there is none."""
+
+
+_MOST_MIB: Final = 512
 
 
 class _Header(msgspec.Struct):
@@ -38,7 +43,7 @@ def read_report(path: str | Path) -> Report:
         ModelError: it cannot be read, is no report, is of another version, or is damaged.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bounded(path, _MOST_MIB)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     return decode(data, str(path))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from trtdbg.analysis.checked import Fingerprint
 from trtdbg.errors import UsageError
+from trtdbg.files import read_bounded
 from trtdbg.records import Record
 
 BASELINE_SCHEMA = "trtdbg.baseline/1"
+_MOST_MIB: Final = 64
 
 
 class _Baseline(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +48,7 @@ def read(path: str) -> frozenset[Fingerprint]:
         UsageError: it cannot be read, is no baseline, or is one of another version.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bounded(path, _MOST_MIB)
     except OSError as error:
         raise UsageError(
             f"cannot read the baseline {path}: {error.strerror or error}",

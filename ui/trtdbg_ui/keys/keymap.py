@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from pathlib import Path
 
+from trtdbg import toml_file
 from trtdbg.errors import UsageError
 from trtdbg_ui.keys.actions import ACTIONS, FIXED_KEYS, GROUPS, MOVES, Action, CursorMove
 from trtdbg_ui.keys.key_names import parse_key, show_key
@@ -94,7 +94,7 @@ def read_keymap(path: str) -> Keymap:
             one key would do two things.
     """
     changed: dict[str, tuple[str, ...]] = {}
-    for name, value in _read(path).items():
+    for name, value in toml_file.read(path).items():
         id = name.replace("_", "-")
         if id not in _BUILT_IN:
             near = get_close_matches(id, _BUILT_IN, 1)
@@ -106,18 +106,6 @@ def read_keymap(path: str) -> Keymap:
     keymap = Keymap(changed)
     _refuse_clashes(keymap, path)
     return keymap
-
-
-def _read(path: str) -> dict[str, object]:
-    # Few have a file of keys, and the first frame waits for all imports above.
-    import tomllib
-
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # Endless numbers and nesting among them.
-        raise UsageError(f"{path} is not TOML: {str(error)[:160]}") from error
 
 
 def _keys(value: object, where: str) -> tuple[str, ...]:
