@@ -78,6 +78,14 @@ COMPILING: dict[str, str | bytes] = SETTINGS | {
 }
 
 
+PROJECTS: dict[str, str | bytes] = {
+    "probe nan": "probe_seconds = nan",
+    "probe below zero": "probe_seconds = -inf",
+    "probe too long": f"probe_seconds = {'9' * 400}",
+    "no table": "[tool]\ntrtdbg = 3",
+}
+
+
 def _link(target: str) -> Callable[[Path], None]:
     return lambda path: path.symlink_to(target)
 
@@ -178,12 +186,12 @@ def test_keys_are_refused(
     assert name in line
 
 
-@each(COMPILING, {"probe nan": "probe_seconds = nan", "probe inf": "probe_seconds = -inf"})
+@each(COMPILING, PROJECTS)
 def test_a_project_file_is_refused(
     content: str | bytes, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = content.encode() if isinstance(content, str) else content
-    made("pyproject.toml", b"[tool.trtdbg]\n" + text)
+    made("pyproject.toml", text if b"[tool]" in text else b"[tool.trtdbg]\n" + text)
     refused(capsys, "check", model)
 
 
@@ -208,13 +216,34 @@ def made_of(content: str | bytes) -> bytes:
     [b"", b"3", b"null", b"{}", DEEP.encode(), b"\xff\xfe", b'{"key": NaN}', b"\0" * 9,
      b'{"key": "k", "row": 3}', b'{"key": "\\ud800", "row": {}}'],
 )  # fmt: skip
-def test_a_line_of_a_journal_that_is_no_row_is_passed_over(
-    line: bytes, tmp_path: Path
-) -> None:
+def test_a_line_that_is_no_row_is_passed_over(line: bytes, tmp_path: Path) -> None:
     path = tmp_path / "rows"
     path.write_bytes(msgspec.json.encode({"schema": ROWS}) + b"\n" + line + b"\n")
     with Journal(str(path)) as journal:
         assert journal._rows == {}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "--probe-seconds", "nan"],
+        ["report", "--probe-seconds", "inf"],
+        ["report", "--time-limit", "nan"],
+        ["report", "--load-limit", "1e300"],
+        ["report", "--memory-limit", "9" * 400 + "G"],
+        ["report", "--min-block-size", "9" * 30],
+        ["report", "--numerics", "--atol", "nan"],
+        ["report", "--numerics", "--seed", "9" * 30],
+        ["build", "--runs", "9" * 30],
+        ["diff", "--depth", "9" * 30],
+        ["diff", "--layout-seconds", "nan"],
+    ],
+    ids=" ".join,
+)
+def test_a_number_that_cannot_be_meant_is_refused(
+    arguments: list[str], model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(capsys, *arguments, model)
 
 
 def test_what_comes_from_a_pipe_is_read(tmp_path: Path) -> None:
