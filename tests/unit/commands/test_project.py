@@ -136,7 +136,7 @@ def test_select_ignore_and_fail_on_are_read(folder: Path) -> None:
         ('select = ["TD9"]', "select: 'TD9' begins no code"),
         ("ignore = [1]", "ignore: expected a list of codes, got [1]"),
         ('fail-on = "fatal"', "fail-on is one of note, warning, error, got 'fatal'"),
-        ("min-block-size = 0", "min_block_size is 1 to 1000000000, got 0"),
+        ("min-block-size = 0", "min_block_size is at least 1, got 0"),
         ('min-block-size = "2"', "Expected `int`, got `str`"),
         ("probe-seconds = -1", "probe-seconds is 0 to 1000000000, got -1"),
         ("probe-seconds = true", "probe-seconds is 0 to 1000000000, got True"),
