@@ -17,7 +17,14 @@ from trtdbg.commands.options import EXIT_CODES
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-BLOCKS = [block.splitlines() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)]
+GUIDE = {
+    path: path.read_text(encoding="utf-8")
+    for folder in ("guide", "reference")
+    for path in sorted((ROOT / "docs" / folder).glob("*.md"))
+}
+TEXTS = "\n".join((README, *GUIDE.values()))
+
+BLOCKS = [block.splitlines() for block in re.findall(r"```sh\n(.*?)```", TEXTS, re.DOTALL)]
 SET_UP = [line for block in BLOCKS for line in block if "pip install" in line]
 TO_RUN = [block for block in BLOCKS if not any("pip install" in line for line in block)]
 
@@ -53,7 +60,7 @@ def test_constraints_pin_what_the_extras_need() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     # An extra of trtdbg's own extras names them in brackets; all of them are looked at.
-    wanted = ("rtx", "test", "test-unit", "test-browser", "serve", "dask")
+    wanted = ("rtx", "test", "test-unit", "test-browser", "test-docs", "serve", "dask")
     (own,) = extras["test"]
     assert set(wanted[2:]) == set(re.findall(r"[\w-]+", own.removeprefix("trtdbg")))
     needed = project["dependencies"] + [
@@ -113,23 +120,34 @@ def expanded(word: str, folder: Path) -> list[str]:
     return found
 
 
-def test_every_command_and_exit_code_stands_in_the_readme() -> None:
+def test_every_command_stands_in_the_readme_and_every_exit_code_in_its_page() -> None:
     for command in COMMANDS:
         assert f"`trtdbg {command}" in README
+    codes = (ROOT / "docs" / "reference" / "exit-codes.md").read_text(encoding="utf-8")
     for code, _ in EXIT_CODES:
-        assert f"\n| {code.value} | " in README
+        assert f"\n| {code.value} | " in codes
 
 
 def test_pictures_and_linked_files_exist() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+    pages = {ROOT / "README.md": README, **GUIDE}
+    for page, text in pages.items():
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_readme_is_read_in_three_minutes() -> None:
+    assert len(README.splitlines()) <= 130
+    assert (
+        max(len(line) for line in README.splitlines() if not line.startswith(("|", "python")))
+        <= 130
+    )
 
 
 def test_policy_file_of_the_readme_is_understood(tmp_path: Path) -> None:
     from trtdbg.commands.options import make_choices
     from trtdbg.policy import TruncationPolicy
 
-    block = re.search(r"```toml\n# policy.toml\n(.*?)```", README, re.DOTALL)
+    block = re.search(r"```toml\n# policy.toml\n(.*?)```", TEXTS, re.DOTALL)
     assert block is not None
     path = tmp_path / "policy.toml"
     path.write_text(block[1])
@@ -145,7 +163,7 @@ def test_policy_file_of_the_readme_is_understood(tmp_path: Path) -> None:
 def test_keys_file_of_the_readme_is_understood(tmp_path: Path) -> None:
     from trtdbg_ui.keys.keymap import read_keymap
 
-    block = re.search(r"```toml\n# keys.toml\n(.*?)```", README, re.DOTALL)
+    block = re.search(r"```toml\n# keys.toml\n(.*?)```", TEXTS, re.DOTALL)
     assert block is not None
     path = tmp_path / "keys.toml"
     path.write_text(block[1])
@@ -157,10 +175,10 @@ def test_project_table_of_the_readme_is_understood(
 ) -> None:
     from trtdbg.commands.project import PROJECT_KEYS, read_project
 
-    block = re.search(r"```toml\n(\[tool\.trtdbg\].*?)```", README, re.DOTALL)
+    block = re.search(r"```toml\n(\[tool\.trtdbg\].*?)```", TEXTS, re.DOTALL)
     assert block is not None
     (tmp_path / "pyproject.toml").write_text(block[1])
     monkeypatch.chdir(tmp_path)
     assert read_project()["fail_on"] == "error"
     for key in PROJECT_KEYS:
-        assert f"`{key.replace('_', '-')}`" in README
+        assert f"`{key.replace('_', '-')}`" in TEXTS
