@@ -11,6 +11,7 @@ from trtdbg.analysis.findings import (
     failures_5xx,
     numbers_4xx,
     outside_1xx,
+    precision_6xx,
     shapes_7xx,
     verdicts_1xx,
 )
@@ -23,6 +24,7 @@ _ALL: Final = (
     *borders_3xx.ENTRIES,
     *numbers_4xx.ENTRIES,
     *failures_5xx.ENTRIES,
+    *precision_6xx.ENTRIES,
     *shapes_7xx.ENTRIES,
 )
 

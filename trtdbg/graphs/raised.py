@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
+from torch.fx import Node
+
 from trtdbg.graphs.graph import first_line
 
 _EXECUTING = re.compile(r"While executing %(?P<node>\w+) ")
@@ -25,7 +27,19 @@ def raising_node(error: BaseException, known: Container[str]) -> str | None:
         found = [m["node"] for m in _EXECUTING.finditer(str(each)) if m["node"] in known]
         if found:
             return found[0]
-    return None
+    return _handled(error, known)
+
+
+def _handled(error: BaseException, known: Container[str]) -> str | None:
+    """Returns the node that the innermost function with a variable `node` worked on."""
+    found = None
+    trace = error.__traceback__
+    while trace is not None:
+        node = trace.tb_frame.f_locals.get("node")
+        if isinstance(node, Node) and node.name in known:
+            found = str(node.name)
+        trace = trace.tb_next
+    return found
 
 
 def caused_by(error: BaseException) -> str | None:

@@ -11,7 +11,7 @@ from torch.fx import GraphModule
 from trtdbg.analysis.findings import Evidence
 from trtdbg.graphs.graph import Typing
 from trtdbg.graphs.splits import Program
-from trtdbg.policy import Settings
+from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import (
     Binding,
     BoundaryCast,
@@ -19,6 +19,7 @@ from trtdbg.records import (
     Dtype,
     EngineRecord,
     GraphNode,
+    LowDecision,
     NodeRecord,
     PassRecord,
     Subgraph,
@@ -46,6 +47,10 @@ class Context:
     probe_seconds: float
     """Time limit of all questions of one analysis; 0 asks nothing."""
     progress: Callable[..., None]
+    upstream_rules: Callable[[TruncationPolicy], Mapping[str, LowDecision]]
+    """Returns what torch_tensorrt's own rules say of the exported nodes."""
+    autocast_failure: PassRecord | None = None
+    """The pass that raised with torch_tensorrt's low precision; the lowering is without it."""
 
 
 @dataclass

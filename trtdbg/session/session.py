@@ -21,12 +21,20 @@ from trtdbg.analysis.findings import Evidence, find
 from trtdbg.analysis.summary import unasked_line
 from trtdbg.archive.load import LoadedProgram
 from trtdbg.compat import host
+from trtdbg.compat.autocast import upstream_rules
 from trtdbg.compat.patches import absent_patches
 from trtdbg.errors import StageError, UnavailableError, UsageError
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import first_line, recorded_dtype
 from trtdbg.graphs.operator_names import check_operators
-from trtdbg.policy import Settings, TruncationPolicy, VerdictSource, searched
+from trtdbg.policy import (
+    Precision,
+    Settings,
+    TruncationPolicy,
+    VerdictSource,
+    searched,
+    upstream_precision,
+)
 from trtdbg.recordings.folder import recorded_program
 from trtdbg.records import (
     Binding,
@@ -34,7 +42,9 @@ from trtdbg.records import (
     Cause,
     Dtype,
     Front,
+    LowDecision,
     ModelInfo,
+    PassRecord,
     Recorded,
     Report,
     TypingKind,
@@ -56,7 +66,7 @@ from trtdbg.session.rows import last_rows
 from trtdbg.session.runnable import Built
 from trtdbg.session.steps import Steps
 from trtdbg.stages import infer, validate
-from trtdbg.stages.capture import Captured, capture, compilation_settings
+from trtdbg.stages.capture import Captured, capture, compilation_settings, copy_program
 from trtdbg.stages.inputs import program_inputs
 from trtdbg.stages.ranges import see_ranges
 from trtdbg.worker.limits import LOAD_STAGE
@@ -136,7 +146,7 @@ class Session:
         self._builder = Builder(self.environment, self._target, self._capability, emit)
         self._cache = ProbeCache(self.environment, self._target, lessons)
         self._cache.memory.announce = lambda asked: emit(Asking(questions=tuple(asked)))
-        self._lowered: dict[bool, Lowered | FailedLowering] = {}
+        self._lowered: dict[tuple[bool, Precision], Lowered | FailedLowering] = {}
         self._analyses: dict[TruncationPolicy, _Analysis] = {}
         self._ranges: dict[str, Mapping[str, ValueRange]] = {}
         self._trials: tuple[Any, LowTrials] | None = None
@@ -443,7 +453,7 @@ class Session:
             UsageError: there is no such node.
         """
         analysis = self._analysis(policy)
-        lowered = self._lower(policy.timing.is_upstream)
+        lowered, _ = self._lowering_of(policy)
         original = analysis.analysed.captured.module
         if original is None or isinstance(lowered, FailedLowering):
             return msgspec.structs.replace(analysis.report, recipes=())
@@ -550,7 +560,7 @@ class Session:
             raise UnavailableError(f"TensorRT cannot be asked here: {networks.reason}")
 
     def _analyze(self, policy: TruncationPolicy) -> _Analysis:
-        lowered = self._lower(policy.timing.is_upstream)
+        lowered, autocast_failure = self._lowering_of(policy)
         if isinstance(lowered, FailedLowering):
             return self._failed_lowering(policy, lowered.captured)
         context = Context(
@@ -563,6 +573,8 @@ class Session:
             ranges=lambda: self._seen(policy),
             probe_seconds=self._probe_seconds,
             progress=self._progress,
+            upstream_rules=self._upstream_rules,
+            autocast_failure=autocast_failure,
         )
         asked = len(self._cache.memory.answers)
         analysed = Steps(context, policy, lowered).run()
@@ -603,21 +615,71 @@ class Session:
             self._ranges[key] = see_ranges(lowered.inferred.module, inputs, key)
         return self._ranges[key]
 
-    def _lower(self, truncate_double: bool) -> Lowered | FailedLowering:
-        """Captures the program, again for `upstream` if a pass decides by its setting."""
-        other = self._lowered.get(not truncate_double)
+    def _lower(
+        self, truncate_double: bool, precision: Precision = Precision.NONE
+    ) -> Lowered | FailedLowering:
+        """Captures the program, again for `upstream` if a pass decides by its setting.
+
+        Args:
+            truncate_double: of torch_tensorrt's settings.
+            precision: what torch_tensorrt's own pass makes of float32.
+        """
+        other = self._lowered.get((not truncate_double, precision))
         if other is not None and not other.captured.asks_truncate_double:
             return other
-        if truncate_double not in self._lowered:
+        key = (truncate_double, precision)
+        if key not in self._lowered:
             captured = capture(
                 self._loaded.program,
-                self._settings,
+                self._with_autocast(precision),
                 truncate_double=truncate_double,
                 emit=self._progress,
                 front=self._front,
+                calibration=self._calibration(precision),
             )
-            self._lowered[truncate_double] = self._judge_lowered(captured)
-        return self._lowered[truncate_double]
+            self._lowered[key] = self._judge_lowered(captured)
+        return self._lowered[key]
+
+    def _lowering_of(
+        self, policy: TruncationPolicy
+    ) -> tuple[Lowered | FailedLowering, PassRecord | None]:
+        """Returns the lowering of a policy, and the pass that raised for its low precision.
+
+        Where lowering raises with torch_tensorrt's autocast and does not without, it is the
+        one without, so that the rest of the report stands.
+        """
+        precision = upstream_precision(policy, self._settings)
+        lowered = self._lower(policy.timing.is_upstream, precision)
+        if precision is Precision.NONE or isinstance(lowered, Lowered):
+            return lowered, None
+        plain = self._lower(policy.timing.is_upstream)
+        if isinstance(plain, FailedLowering):
+            return plain, None
+        return plain, next(p for p in lowered.captured.passes if p.error is not None)
+
+    def _upstream_rules(self, policy: TruncationPolicy) -> Mapping[str, LowDecision]:
+        """Returns what torch_tensorrt's rules say of the exported nodes, nothing being run."""
+        program = copy_program(self._loaded.program)
+        settings = self._with_autocast(policy.precision)
+        return upstream_rules(program.graph.nodes, settings, {})
+
+    def _with_autocast(self, precision: Precision) -> Settings:
+        if precision is Precision.NONE:
+            return msgspec.structs.replace(self._settings, enable_autocast=False)
+        return msgspec.structs.replace(
+            self._settings, enable_autocast=True, autocast_low_precision_type=precision.value
+        )
+
+    def _calibration(self, precision: Precision) -> tuple[tuple[Any, ...], ...]:
+        """Returns the values of the file that torch_tensorrt's range rule is run on.
+
+        Raises:
+            UsageError: the file cannot be read, or does not hold what the program takes.
+        """
+        path = self._settings.autocast_calibration_file
+        if precision is Precision.NONE or path is None:
+            return ()
+        return (program_inputs(self._loaded.program, None, path).values,)
 
     def _judge_lowered(self, captured: Captured) -> Lowered | FailedLowering:
         if captured.module is None:

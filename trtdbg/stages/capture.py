@@ -7,7 +7,7 @@ import copy
 import inspect
 import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -17,6 +17,12 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from trtdbg.compat import backend
+from trtdbg.compat.autocast import (
+    PASS,
+    autocast_settings,
+    traced_outputs,
+    upstream_rules,
+)
 from trtdbg.compat.host import patched_default_device
 from trtdbg.graphs.graph import (
     Emit,
@@ -32,7 +38,7 @@ from trtdbg.graphs.graph import (
 )
 from trtdbg.graphs.raised import caused_by, raising_node
 from trtdbg.policy import BUILD_SETTINGS, Partitioner, Settings
-from trtdbg.records import Front, GraphNode, PassRecord, Phase, Retyped
+from trtdbg.records import Front, GraphNode, LowDecision, PassRecord, Phase, Retyped
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Captured:
     asks_truncate_double: bool = True
     """Whether a pass may have decided by that setting; if none has, the other value of it
     lowers to the same."""
+    autocast: Mapping[str, LowDecision] = field(default_factory=dict)
+    """What torch_tensorrt's rules decided of each exported node; empty where it was off."""
 
     def last_graph(self) -> tuple[GraphNode, ...]:
         """Returns the nodes of the last good graph."""
@@ -223,6 +231,7 @@ def compilation_settings(settings: Settings, truncate_double: bool) -> Any:
         for name in BUILD_SETTINGS
         if (value := getattr(settings, name)) != getattr(usual, name)
     }
+    wanted |= autocast_settings(settings)
     if isinstance(capability := wanted.get("engine_capability"), str):
         wanted["engine_capability"] = EngineCapability[capability.upper()]
     known = inspect.signature(CompilationSettings).parameters
@@ -274,6 +283,7 @@ def capture(
     emit: Emit,
     recorder: Recorder | None = None,
     front: Front = Front.EXPORT,
+    calibration: tuple[tuple[Any, ...], ...] = (),
 ) -> Captured:
     """Lowers a copy of `program` as torch_tensorrt does, one pass at a time.
 
@@ -284,6 +294,9 @@ def capture(
     torch_tensorrt's own passes are given a `truncate_double` that notices whether they decide
     by it; of a pass that somebody else added it is taken for granted.
 
+    With `enable_autocast` its rules are asked, each alone, on the graph that its pass meets.
+    Their range rule sees what running the program on `calibration` shows.
+
     Args:
         program: what was exported, or a dynamo graph that was recorded.
         settings: compilation settings in force.
@@ -292,6 +305,7 @@ def capture(
         recorder: see above.
         front: which of torch_tensorrt's ways the program goes: that of
             `torch_tensorrt.dynamo.compile`, or that of its backend of `torch.compile`.
+        calibration: a tuple of values for each batch, one value a user input.
 
     Source: torch_tensorrt 2.13 and 2.14, `dynamo/_compiler.py` compile,
     `dynamo/backend/backends.py` _pretraced_backend, and
@@ -332,6 +346,7 @@ def capture(
         step = partial(lowering_pass, module, noticing if own else options)
         return cast(GraphModule, run(phase, lowering_pass.__name__, step, lambda gm: gm.graph))
 
+    autocast: dict[str, LowDecision] = {}
     decompositions = get_decompositions(
         settings.enable_experimental_decompositions,
         settings.decompose_attention,
@@ -339,7 +354,19 @@ def capture(
     )
 
     def exported() -> GraphModule:
+        seen: dict[str, torch.Tensor] = {}
+        if getattr(options, "enable_autocast", False):
+            seen = run(
+                Phase.PRE_EXPORT,
+                "calibrate autocast",
+                lambda: traced_outputs(program, calibration),
+                lambda _: program.graph,
+            )
+            options.autocast_intermediate_node_outputs = seen
+            noticing.autocast_intermediate_node_outputs = seen
         for lowering_pass in ATEN_PRE_LOWERING_PASSES.passes:
+            if lowering_pass.__name__ == PASS and autocast_settings(settings):
+                autocast.update(upstream_rules(program.graph.nodes, settings, seen))
             lower(Phase.PRE_EXPORT, lowering_pass, program.graph_module)
         decomposed = run(
             Phase.DECOMPOSITION,
@@ -391,6 +418,7 @@ def capture(
             failed.name,
             failed.error,
             asks_truncate_double=asked.asked,
+            autocast=autocast,
         )
     finally:
         scope.close()
@@ -399,6 +427,7 @@ def capture(
         tuple(recorder.passes),
         tuple(recorder.pool),
         asks_truncate_double=asked.asked,
+        autocast=autocast,
     )
 
 

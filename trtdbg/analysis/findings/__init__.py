@@ -8,6 +8,7 @@ from trtdbg.analysis.findings import (
     failures_5xx,
     numbers_4xx,
     outside_1xx,
+    precision_6xx,
     shapes_7xx,
     verdicts_1xx,
 )
@@ -35,6 +36,7 @@ def find(report: Report, evidence: Evidence) -> tuple[Finding, ...]:
         *numbers_4xx.scalars(report, evidence, exported),
         *numbers_4xx.float64_needed(report),
         *numbers_4xx.not_finite(report),
+        *precision_6xx.precision(report, evidence),
         *shapes_7xx.shapes(report),
     ]
     found += numbers_4xx.measured(report, found)

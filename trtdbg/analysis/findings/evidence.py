@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from trtdbg.records import Source
+from trtdbg.records import PassRecord, Source
 
 
 @dataclass
@@ -28,6 +28,8 @@ class Evidence:
     """The same for operators of the exported graph, which timing early narrows."""
     dissolved: dict[str, tuple[str, str, Source | None]] = field(default_factory=dict)
     """Refused nodes that narrowing before lowering removed: operator, reason, source."""
+    autocast_failure: PassRecord | None = None
+    """The pass that raised with torch_tensorrt's own low precision, and does not without."""
     narrowed_readers: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """Operators of the PyTorch part that read a value narrower than promised: the value,
     its promised dtype and the one it has."""

@@ -18,6 +18,7 @@ from trtdbg.records import (
     TypingKind,
     Verdict,
 )
+from trtdbg.session import upstream_low
 from trtdbg.session.analysed import Context
 from trtdbg.session.lowered import Lowered
 from trtdbg.session.timings.protocol import Judgements, Repaired
@@ -63,7 +64,8 @@ class Late(OfLowered):
         plain = self.lowered.judged(self.policy, self.options())
         while True:
             typing, decisions = low.lower(truncated, self.policy, ranges, self.learned)
-            self.decisions = decisions.of
+            theirs = self.context.upstream_rules(self.policy)
+            self.decisions = upstream_low.beside(decisions.of, self.lowered, theirs)
             self.judged_low = validate.judge(typing.module, self.options())
             refused = self._refused(decisions.low(self.policy.precision.value), plain)
             if not refused:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from torch.fx import GraphModule
 
+from trtdbg.analysis.findings import Evidence
 from trtdbg.graphs.graph import Typing
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import Counterfactual, TypingKind
+from trtdbg.session import upstream_low
+from trtdbg.session.analysed import Context
+from trtdbg.session.lowered import Lowered
 from trtdbg.session.timings.protocol import Judgements, Repaired
 from trtdbg.session.timings.shared import OfLowered
 from trtdbg.stages import upstream
@@ -20,6 +24,17 @@ class Upstream(OfLowered):
 
     typing_in_force = TypingKind.ORIGINAL
     validators_ask = True
+
+    def __init__(self, context: Context, lowered: Lowered) -> None:
+        super().__init__(context, lowered)
+        self.decisions = upstream_low.decisions(lowered)
+        failed = context.autocast_failure
+        if failed is not None:
+            message = f"lowering pass {failed.name} raised {failed.error}"
+            self.decisions = upstream_low.raised(lowered, message)
+
+    def note(self, evidence: Evidence) -> None:
+        evidence.autocast_failure = self.context.autocast_failure
 
     def narrow(self) -> Typing:
         self.context.progress("infer", "under the policy")
