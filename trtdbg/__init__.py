@@ -47,13 +47,14 @@ __all__ = [
     "recording",
 ]
 
+_AS_TODAY: Final = TruncationPolicy(timing=Timing.UPSTREAM)
 _DEFAULT_POLICY: Final = TruncationPolicy()
 _DEFAULT_SETTINGS: Final = Settings()
 
 
 def open(
     model: Any,
-    policy: TruncationPolicy = _DEFAULT_POLICY,
+    policy: TruncationPolicy = _AS_TODAY,
     *,
     inputs: Sequence[Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
@@ -73,6 +74,7 @@ def open(
         model: path of a .pt2 file, of a recording, or of a report that was saved as .json; or
             a `torch.export.ExportedProgram`; or a `torch.nn.Module`, which is exported.
         policy: which wide dtypes are narrowed, and when; `Model.with_policy` takes another.
+            The default is timing `upstream`: what torch_tensorrt does by itself.
         inputs: positional arguments that a module is exported with.
         kwargs: keyword arguments that a module is exported with.
         dynamic_shapes: of a module's inputs, as `torch.export.export` takes them.

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from trtdbg.analysis import by_place, changes, summary
+from trtdbg.analysis.headline import headline
 from trtdbg.analysis.names import find_node
 from trtdbg.analysis.redaction import redacted
 from trtdbg.cache.client import CachingClient
@@ -27,7 +28,13 @@ from trtdbg.outputs.picture.compare import Pair, PictureChange
 from trtdbg.outputs.picture.dot import dot
 from trtdbg.outputs.picture.picture import Picture, picture
 from trtdbg.outputs.report import encode, is_saved_report, read_report
-from trtdbg.policy import Settings, TruncationPolicy, parse_dtypes
+from trtdbg.policy import (
+    Settings,
+    Timing,
+    TruncationPolicy,
+    VerdictSource,
+    parse_dtypes,
+)
 from trtdbg.recordings import folder
 from trtdbg.records import (
     EngineRecord,
@@ -168,6 +175,8 @@ class Model:
         Args:
             policy: the policy; None changes this model's.
             changes: fields of the policy, as `timing="upstream"` or `constants=["int64"]`.
+                Lists mean nothing under `off` and `upstream`: one without a timing takes
+                `late` in their place, and so does `verdicts="tensorrt"`.
 
         Raises:
             UsageError: the policy makes no sense, or this is a saved report.
@@ -177,6 +186,8 @@ class Model:
             name: sorted(value) if isinstance(value, (tuple, set, list)) else value
             for name, value in changes.items()
         }
+        if _means_late(changes) and not Timing(fields["timing"]).follows_lists:
+            fields["timing"] = Timing.LATE.value
         unknown = sorted(set(changes) - set(TruncationPolicy.__struct_fields__))
         if unknown:
             names = ", ".join(TruncationPolicy.__struct_fields__)
@@ -250,7 +261,7 @@ class Model:
 
     def __repr__(self) -> str:
         """Returns the answer if there is one, and never makes one."""
-        known = summary.headline(self._report) if self._report else "not analysed yet"
+        known = headline(self._report) if self._report else "not analysed yet"
         return f"<trtdbg.Model {self.path}: {known}>"
 
     def _repr_html_(self) -> str:
@@ -270,6 +281,13 @@ class Model:
                 f"the saved report {self.path} holds no program", remedy="open the .pt2 file"
             )
         return self._worker
+
+
+def _means_late(changes: dict[str, Any]) -> bool:
+    """Returns whether changes of a policy have an effect under a timing with lists only."""
+    lists = {"inputs", "constants", "computed"} & set(changes)
+    asks_tensorrt = changes.get("verdicts") == VerdictSource.TENSORRT
+    return "timing" not in changes and (bool(lists) or asks_tensorrt)
 
 
 class Diff:

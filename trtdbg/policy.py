@@ -19,13 +19,13 @@ class Timing(StrEnum):
     EARLY = "early"
     """In the exported graph, before lowering, PyTorch part included."""
     UPSTREAM = "upstream"
-    """As the installed torch_tensorrt does it with `truncate_double=True`."""
+    """As the installed torch_tensorrt does it, with `truncate_double` as the settings say."""
     LATE = "late"
     """After lowering and inside engines alone; validators judge the truncated dtypes."""
 
     @property
     def is_upstream(self) -> bool:
-        """Whether torch_tensorrt itself truncates, and is told so."""
+        """Whether torch_tensorrt itself decides what is truncated."""
         return self is Timing.UPSTREAM
 
     @property
@@ -155,6 +155,8 @@ class Settings(msgspec.Struct, frozen=True):
     gives torch_tensorrt's own defaults.
     """
 
+    truncate_double: bool = True
+    """Whether torch_tensorrt narrows float64 by itself; only timing `upstream` obeys it."""
     min_block_size: int = 1
     partitioner: Partitioner = Partitioner.GLOBAL
     torch_executed_ops: tuple[str, ...] = ()
@@ -202,8 +204,22 @@ class Settings(msgspec.Struct, frozen=True):
 
     @classmethod
     def as_compiled(cls) -> Settings:
-        """Returns the defaults of `torch_tensorrt.compile` (2.13: 5, fast partitioner)."""
-        return cls(min_block_size=5, partitioner=Partitioner.FAST)
+        """Returns the defaults of `torch_tensorrt.compile`.
+
+        In 2.13 these are blocks of 5, the fast partitioner, and no truncation.
+        """
+        return cls(truncate_double=False, min_block_size=5, partitioner=Partitioner.FAST)
+
+
+def unpartitioned(settings: Settings) -> Settings:
+    """Returns settings without what lowering and the verdicts do not depend on."""
+    usual = Settings()
+    return msgspec.structs.replace(
+        settings,
+        min_block_size=usual.min_block_size,
+        partitioner=usual.partitioner,
+        truncate_double=usual.truncate_double,
+    )
 
 
 BUILD_SETTINGS = (
@@ -249,13 +265,18 @@ def parse_dtypes(text: str) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def converters_truncate(policy: TruncationPolicy) -> bool:
+def truncates_double(policy: TruncationPolicy, settings: Settings) -> bool:
+    """Returns whether torch_tensorrt is told to truncate float64 by itself."""
+    return policy.timing.is_upstream and settings.truncate_double
+
+
+def converters_truncate(policy: TruncationPolicy, settings: Settings) -> bool:
     """Returns whether float64 that a converter meets is narrowed rather than refused."""
     match policy.timing:
         case Timing.OFF:
             return False
         case Timing.UPSTREAM:
-            return True
+            return settings.truncate_double
         case Timing.EARLY | Timing.LATE:
             return "float64" in policy.constants
     assert_never(policy.timing)

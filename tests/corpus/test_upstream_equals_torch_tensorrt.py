@@ -125,7 +125,7 @@ def compile_dryrun(
             arg_inputs=list(arguments),
             device=torch_tensorrt.Device(gpu_id=0),
             dryrun=True,
-            truncate_double=True,
+            truncate_double=settings.truncate_double,
             min_block_size=settings.min_block_size,
             use_fast_partitioner=settings.partitioner is Partitioner.FAST,
         )

@@ -45,7 +45,17 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(FakeClient, "closed", 0)
     path = tmp_path / "island.pt2"
     path.write_bytes(b"PK")
-    return trtdbg.open(path)
+    return trtdbg.open(path, trtdbg.TruncationPolicy())
+
+
+def test_the_default_is_what_torch_tensorrt_does_by_itself(model: Any) -> None:
+    today = trtdbg.open(model.path)
+    assert today.policy.timing is Timing.UPSTREAM
+    assert today.with_policy(constants=()).policy.timing is Timing.LATE
+    assert today.with_policy(verdicts="tensorrt").policy.timing is Timing.LATE
+    assert today.with_policy(verdicts="validators").policy.timing is Timing.UPSTREAM
+    named = today.with_policy(timing="upstream", constants=())
+    assert named.policy.timing is Timing.UPSTREAM
 
 
 def test_nothing_is_asked_before_it_is_needed_and_then_once(model: Any) -> None:

@@ -9,6 +9,7 @@ from hashlib import sha256
 import msgspec
 
 from trtdbg.analysis.catalogue import CATALOGUE
+from trtdbg.analysis.headline import headline
 from trtdbg.analysis.summary import base_name, count, model_name
 from trtdbg.plain import one_line
 from trtdbg.policy import Settings, TruncationPolicy
@@ -73,6 +74,8 @@ class CheckedModel(Record, frozen=True, kw_only=True):
     """All causes of the model, whatever findings are selected."""
     built: bool = True
     """Whether TensorRT was asked to build every engine; True where there is none."""
+    headline: str = ""
+    """The answer in one line: engines and operators in PyTorch, today and under `late`."""
 
 
 Result = CheckedModel | FailedReport
@@ -139,6 +142,7 @@ def result(
         fingerprints=tuple(each.fingerprint.digest() for each in (*new, *old)),
         causes=report.causes,
         built=all(e.build.status is not BuildStatus.NOT_BUILT for e in report.engines),
+        headline=headline(report),
     )
 
 

@@ -135,17 +135,24 @@ class PolicyComparison(Record, frozen=True, kw_only=True):
     """Rows that ran at a time on this machine, disturbing each other's times."""
 
 
-def policies(base: TruncationPolicy) -> tuple[TruncationPolicy, ...]:
+def policies(base: TruncationPolicy, *, named: bool = True) -> tuple[TruncationPolicy, ...]:
     """Returns what is compared unless somebody names policies.
 
     Every timing, and the timing of `base` with each of the three paths switched: off where it
     narrows something, else on for float64. Where a timing has no paths, nothing is switched.
+
+    Args:
+        base: what is varied.
+        named: whether somebody chose the timing of `base`; else it is the first row, and the
+            paths of `late` are switched.
     """
-    found = [at(base, timing) for timing in Timing]
-    if base.timing in (Timing.EARLY, Timing.LATE):
+    timings = Timing if named else dict.fromkeys((base.timing, *Timing))
+    found = [at(base, timing) for timing in timings]
+    switching = base if named else at(base, Timing.LATE)
+    if switching.timing in (Timing.EARLY, Timing.LATE):
         for path in _PATHS:
-            switched: tuple[str, ...] = () if getattr(base, path) else ("float64",)
-            found.append(msgspec.structs.replace(base, **{path: switched}))
+            switched: tuple[str, ...] = () if getattr(switching, path) else ("float64",)
+            found.append(msgspec.structs.replace(switching, **{path: switched}))
     return tuple(found)
 
 

@@ -101,20 +101,6 @@ def broken_end(report: Report) -> str | None:
     return None
 
 
-def headline(report: Report) -> str:
-    """Returns the answer: how many engines, what is left to PyTorch, under which timing."""
-    broken = broken_end(report)
-    if broken is not None:
-        return f"no engines: {broken} under {report.policy.timing.value}"
-    engines = count(len(report.engines), "engine")
-    parts = [engines, f"{count(len(report.torch_ops), 'operator')} left to PyTorch"]
-    if len(report.engines) == 1 and not report.torch_ops:
-        parts = ["1 engine holds every operator"]
-    if report.boundary_casts:
-        parts.append(count(len(report.boundary_casts), "boundary cast"))
-    return f"{', '.join(parts)} under {report.policy.timing.value}"
-
-
 def build_line(report: Report) -> str:
     """Returns how the builds of a report's engines ended, in one sentence."""
     if not report.engines:
@@ -127,20 +113,13 @@ def build_line(report: Report) -> str:
     return f"{count(len(report.engines), 'engine')}: {', '.join(words)}"
 
 
-def build_headline(report: Report) -> str:
-    """Returns the answer of a build: how many engines ended how, what is left to PyTorch."""
-    if broken_end(report) is not None or not report.engines:
-        return headline(report)
-    left = f"{count(len(report.torch_ops), 'operator')} left to PyTorch"
-    return f"{build_line(report)}; {left} under {report.policy.timing.value}"
-
-
-def policy_line(policy: TruncationPolicy) -> str:
+def policy_line(policy: TruncationPolicy, settings: Settings) -> str:
     """Returns the policy in force; under `off` and `upstream` the lists have no effect."""
     if policy.timing is Timing.OFF:
         return "timing off (nothing is truncated)"
     if policy.timing is Timing.UPSTREAM:
-        return "timing upstream (as torch_tensorrt does with truncate_double=True)"
+        how = f"truncate_double={settings.truncate_double}"
+        return f"timing upstream (as torch_tensorrt does with {how})"
     lists = ", ".join(
         f"{path} {' and '.join(getattr(policy, path)) or 'none'}"
         for path in ("inputs", "constants", "computed")

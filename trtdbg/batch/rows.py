@@ -102,11 +102,15 @@ def _made(task: Task, worker: Conversation) -> Row:
             report = ask(Build(job=job, policy=task.policy, cache=task.cache))
             totals = build_totals(report)
         except UnavailableError as error:
-            report = ask(Analyze(job=job, policy=task.policy, anew=not task.cache))
+            report = ask(_analysis(task, job))
             totals = no_builds(report, error.message)
     else:
-        report = ask(Analyze(job=job, policy=task.policy, anew=not task.cache))
+        report = ask(_analysis(task, job))
     if task.numbers is not None:
         how = msgspec.structs.asdict(task.numbers)
         report = ask(Measure(job=job, policy=task.policy, **how))
     return row_of(task.model, task.name, report, totals)
+
+
+def _analysis(task: Task, job: Job) -> Analyze:
+    return Analyze(job=job, policy=task.policy, headline=False, anew=not task.cache)

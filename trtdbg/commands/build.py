@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from trtdbg.analysis.codes import Code
-from trtdbg.analysis.summary import base_name, build_headline
+from trtdbg.analysis.headline import build_headline
+from trtdbg.analysis.summary import base_name
 from trtdbg.commands import models as shared
 from trtdbg.commands.access import utf8
 from trtdbg.commands.crew import HERE, Where, crew_options
@@ -17,7 +18,7 @@ from trtdbg.commands.options import (
     MOST,
     Choices,
     SectionedCommand,
-    analysis_options,
+    building_options,
     force_option,
     json_option,
     verbose_option,
@@ -41,7 +42,7 @@ from trtdbg.worker.messages import Build
     required=True,
     callback=of_recordings,
 )
-@analysis_options
+@building_options
 @click.option(
     "--save",
     metavar="DIR",
@@ -74,7 +75,7 @@ def command(
     json_to: str | None,
     force: bool,
 ) -> ExitCode:
-    """Build every engine of each MODEL with TensorRT.
+    """Build every engine of each MODEL with TensorRT, under timing late unless told otherwise.
 
     For each engine the result, seconds and bytes, or TensorRT's own sentence where it refuses.
     TensorRT-RTX builds for another GPU on a machine without one; running needs a GPU.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 from enum import StrEnum
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 import click
+import msgspec
 
 from trtdbg.analysis import checked
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.checked import CheckedModel, Fingerprint, Result
-from trtdbg.analysis.summary import model_place
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
     Choices,
@@ -30,7 +31,8 @@ from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.ci import baseline as baselines
 from trtdbg.outputs.ci import github
 from trtdbg.outputs.report import encode
-from trtdbg.plain import visible, without_commands
+from trtdbg.plain import readable_path, visible, without_commands
+from trtdbg.policy import Timing
 from trtdbg.records import Level, Report
 
 if TYPE_CHECKING:
@@ -230,7 +232,11 @@ def run(
     for path in (file, write_baseline):
         if path is not None:
             refuse_existing(path, force=force)
-    known = baselines.read(baseline) if baseline is not None else frozenset()
+    known: frozenset[Fingerprint] = frozenset()
+    if baseline is not None:
+        kept = baselines.read(baseline)
+        known = frozenset(kept.findings)
+        choices = _as_in(shell, choices, kept.timing, baseline)
     on_stdout = style if file is None else Style.TEXT
     results: list[Result] = []
     codes: list[ExitCode] = []
@@ -263,8 +269,23 @@ def run(
             # It would forget what is known of the models that could not be checked.
             shell.note(f"did not write {write_baseline}: not every model could be checked")
         else:
-            _write(shell, write_baseline, baselines.encode(found), force=force)
+            _write(
+                shell,
+                write_baseline,
+                baselines.encode(found, choices.policy.timing),
+                force=force,
+            )
     return shared.worst(codes)
+
+
+def _as_in(shell: Shell, choices: Choices, timing: Timing, baseline: str) -> Choices:
+    """Returns the choices with the timing of a baseline, unless the user named one."""
+    if choices.timing_named or choices.policy.timing is timing:
+        return choices
+    name = readable_path(baseline)
+    shell.note(f"timing {timing.value}, as in the baseline {name}: --timing names another")
+    policy = msgspec.structs.replace(choices.policy, timing=timing)
+    return dataclasses.replace(choices, policy=policy)
 
 
 def _render(results: list[Result], style: Style, fail_on: Level, baseline: bool) -> str:
@@ -294,20 +315,16 @@ def _write(shell: Shell, path: str, data: bytes, *, force: bool) -> None:
     shell.note(f"wrote {path}")
 
 
-def _lines(result: CheckedModel) -> RenderableType | None:
+def _lines(result: CheckedModel) -> RenderableType:
     # rich is imported here so that --help stays fast.
     from trtdbg.outputs import pages
 
-    return pages.findings(
-        checked.grouped(result), prefix=model_place(result.model), with_code=True
-    )
+    return pages.checked(result)
 
 
 def _show(shell: Shell, result: CheckedModel) -> None:
-    lines = _lines(result)
-    if lines is not None:
-        # One line a finding however narrow the terminal is, for grep and editors.
-        shell.show(lines, wrap=False)
+    # One line a finding however narrow the terminal is, for grep and editors.
+    shell.show(_lines(result), wrap=False)
 
 
 def _plain(results: list[Result]) -> str:
@@ -316,8 +333,7 @@ def _plain(results: list[Result]) -> str:
     text = io.StringIO()
     console = Console(file=text, color_system=None, markup=False, highlight=False)
     for result in results:
-        lines = _lines(result) if isinstance(result, CheckedModel) else None
-        if lines is not None:
-            console.print(lines, soft_wrap=True)
+        if isinstance(result, CheckedModel):
+            console.print(_lines(result), soft_wrap=True)
     console.print(checked.summary(results), soft_wrap=True)
     return without_commands(visible(text.getvalue()))

@@ -97,8 +97,9 @@ def command(
 ) -> ExitCode:
     """Build each MODEL under several policies and show what each costs, side by side.
 
-    POLICY is a timing or a policy in a .toml file. Without one every timing is compared, and
-    the timing of the flags (late) with each of --inputs, --constants, --computed switched.
+    POLICY is a timing or a policy in a .toml file. Without one every timing is compared, the
+    one of the flags (upstream) first, and that of --timing (late) with each of --inputs,
+    --constants, --computed switched.
 
     Every row has a worker process of its own: a crash, or more than --memory-limit or
     --time-limit, costs that row alone. An engine from the cache is shown with the seconds that
@@ -183,7 +184,7 @@ def _sorted_out(given: Sequence[str], choices: Choices) -> tuple[list[str], list
     else:
         found = [
             NamedPolicy(name=compared.policy_name(policy), policy=policy)
-            for policy in compared.policies(choices.policy)
+            for policy in compared.policies(choices.policy, named=choices.timing_named)
         ]
     return models, list({each.policy: each for each in reversed(found)}.values())[::-1]
 

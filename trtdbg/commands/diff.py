@@ -84,7 +84,8 @@ class Drawing:
     "--to",
     "end",
     metavar="SIDE",
-    help="What is after.  [default: the policy given; the last pass where --from is one]",
+    help="What is after.  [default: the policy given, else late; the last pass where --from "
+    "is one]",
 )
 @click.option("--full", is_flag=True, help="Draw every node, unchanged ones too.")
 @click.option("--around", metavar="NODE", help="Draw only what is near NODE.")
@@ -269,6 +270,8 @@ def _two_policies(
             f"the saved report {model} holds one policy alone",
             remedy="give a second report, or two passes with --from and --to",
         )
+    if end is None and not choices.timing_named:
+        end = Timing.LATE.value
     named = start or Timing.UPSTREAM.value, end
     policies = [_policy_of(name, choices.policy) for name in named]
     if policies[0] == policies[1]:

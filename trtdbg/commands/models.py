@@ -85,8 +85,12 @@ def analyse(shell: Shell, model: str, choices: Choices, run: Run | None = None) 
     if not is_saved_report(model):
         work = job(model, choices)
         if run is not None:
-            return ask(shell, run.request(work, choices.policy))
-        return ask(shell, Analyze(job=work, policy=choices.policy, anew=not choices.cache))
+            # First, so that wrong inputs are refused before all else.
+            measured = ask(shell, run.request(work, choices.policy))
+        analysed = ask(shell, Analyze(job=work, policy=choices.policy, anew=not choices.cache))
+        if run is None:
+            return analysed
+        return msgspec.structs.replace(measured, headline=analysed.headline)
     if run is not None:
         raise UsageError(
             f"--numerics does not go with the saved report {model}, which holds no program",
@@ -165,7 +169,9 @@ def try_block_sizes(shell: Shell, model: str, choices: Choices, report: Report) 
         settings = msgspec.structs.replace(choices.settings, min_block_size=size)
         chosen = dataclasses.replace(choices, settings=settings)
         work = job(model, chosen)
-        request = Analyze(job=work, policy=choices.policy, anew=not choices.cache)
+        request = Analyze(
+            job=work, policy=choices.policy, anew=not choices.cache, headline=False
+        )
         rows.append(block_sizes.row(ask(shell, request)))
     return msgspec.structs.replace(report, block_sizes=tuple(rows))
 

@@ -14,6 +14,7 @@ import msgspec
 from trtdbg.commands.access import PLAIN_ACCESS, make_access, utf8
 from trtdbg.commands.project import PROJECT_TABLE, read_project, read_toml
 from trtdbg.errors import ExitCode, UsageError
+from trtdbg.outputs.report import is_saved_report
 from trtdbg.policy import (
     SETTINGS_WITH_FLAG,
     Partitioner,
@@ -51,10 +52,9 @@ _POLICY_FLAGS: Final = tuple(name for name in _POLICY_KEYS if name != "keep_meas
 POLICY_OPTIONS: Final = (*_POLICY_KEYS, "policy_file")
 """The options that say what is truncated, as `Choices.given` names them."""
 
-_COMPILED_FLAGS: Final = ("min_block_size", "partitioner")
-"""What `--as-compiled` sets."""
-
 _SETTINGS_FLAGS: Final = SETTINGS_WITH_FLAG
+
+_MEANS_LATE: Final = "--low, --inputs, --constants, --computed or --verdicts tensorrt"
 
 _TARGET: Final = re.compile(r"(sm_?)?(?P<major>\d{1,2})\.?(?P<minor>\d)", re.IGNORECASE)
 
@@ -89,6 +89,11 @@ class Choices:
         for where, layer in self.overrides:
             recorded = with_settings(recorded, layer, where)
         return recorded
+
+    timing_named: bool = True
+    """Whether a flag or a file decides the timing, and not the command."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about how the choices came about, one line each."""
 
 
 class FiniteRange(click.FloatRange):
@@ -162,11 +167,6 @@ def _setting(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 
 
 _ANALYSIS_OPTIONS: Final = (
-    _policy(
-        "--timing",
-        type=click.Choice([timing.value for timing in Timing], case_sensitive=False),
-        help="When wide dtypes are narrowed.  [default: late]",
-    ),
     _policy(
         "--inputs",
         metavar="LIST",
@@ -243,7 +243,8 @@ _ANALYSIS_OPTIONS: Final = (
     _setting(
         "--as-compiled",
         is_flag=True,
-        help="Start from the defaults of torch_tensorrt.compile: 5 and fast.",
+        help="Start from the settings of torch_tensorrt.compile itself: blocks of 5, the fast "
+        "partitioner, truncate_double off.",
     ),
     _setting(
         "--settings",
@@ -314,15 +315,45 @@ def with_options(command: Command, options: Sequence[Callable[[Any], Any]]) -> C
     return decorated  # type: ignore[no-any-return]
 
 
-def analysis_options(command: Command) -> Command:
-    """Adds the options of policy, settings and target; the command gets them as `choices`."""
+def analysis_options(command: Command, *, timing: Timing = Timing.UPSTREAM) -> Command:
+    """Adds the options of policy, settings and target; the command gets them as `choices`.
+
+    Args:
+        command: what takes them.
+        timing: which one it is where nobody names one.
+    """
 
     @functools.wraps(command)
     def with_choices(*args: Any, **options: Any) -> Any:
         raw = {name: options.pop(name) for name in _ANALYSIS_NAMES}
-        return command(*args, choices=make_choices(raw), **options)
+        choices = make_choices(raw, timing)
+        if _reads_programs(options):
+            for text in choices.notes:
+                click.get_current_context().obj.note(text)
+        return command(*args, choices=choices, **options)
 
-    return with_options(cast("Command", with_choices), _ANALYSIS_OPTIONS)
+    chosen = _timing_option(timing)
+    return with_options(cast("Command", with_choices), (chosen, *_ANALYSIS_OPTIONS))
+
+
+def _reads_programs(options: dict[str, Any]) -> bool:
+    """Returns whether a command is given more than saved reports, whose policy is fixed."""
+    models = (options.get("model"), *(options.get("models") or options.get("words") or ()))
+    return any(model and not is_saved_report(model) for model in models)
+
+
+building_options = functools.partial(analysis_options, timing=Timing.LATE)
+"""The same for a command that builds: what is to be used is built with the best timing."""
+
+
+def _timing_option(default: Timing) -> Callable[[Any], Any]:
+    other = "" if default is Timing.LATE else f"; late where {_MEANS_LATE} is given"
+    return _policy(
+        "--timing",
+        type=click.Choice([timing.value for timing in Timing], case_sensitive=False),
+        help="When wide dtypes are narrowed: never, in the exported graph, as torch_tensorrt "
+        f"does it, or after lowering and in engines only.  [default: {default.value}{other}]",
+    )
 
 
 _ANALYSIS_NAMES: Final = (
@@ -389,17 +420,21 @@ def _be_verbose(ctx: click.Context, parameter: click.Parameter, value: bool) -> 
         ctx.obj.verbose = True
 
 
-def make_choices(raw: dict[str, Any]) -> Choices:
+def make_choices(raw: dict[str, Any], timing: Timing = Timing.UPSTREAM) -> Choices:
     """Makes policy, settings and target of the raw option values; None is "not given".
 
     What is not given comes from `[tool.trtdbg]` of the working directory's pyproject.toml.
+
+    Args:
+        raw: the values by the names of the options.
+        timing: which one it is where nobody names one.
 
     Raises:
         UsageError: a value or a file makes no sense.
     """
     project = read_project()
     given = tuple(name for name, value in raw.items() if value not in (None, False, ()))
-    policy = _make_policy(raw, project)
+    policy, named, notes = _make_policy(raw, project, timing)
     probe_seconds = _make_probe_seconds(raw, project)
     if policy.verdicts is VerdictSource.TENSORRT and not probe_seconds:
         raise UsageError(
@@ -419,10 +454,15 @@ def make_choices(raw: dict[str, Any]) -> Choices:
         given=tuple(name for name in given if name != "no_cache"),
         cache=not raw.get("no_cache"),
         overrides=layers,
+        timing_named=named,
+        notes=notes,
     )
 
 
-def _make_policy(raw: dict[str, Any], project: dict[str, Any]) -> TruncationPolicy:
+def _make_policy(
+    raw: dict[str, Any], project: dict[str, Any], timing: Timing
+) -> tuple[TruncationPolicy, bool, tuple[str, ...]]:
+    """Returns the policy, whether its timing is somebody's choice, and what to say of it."""
     file = raw["policy_file"]
     layers = (
         (PROJECT_TABLE, _only(project, _POLICY_KEYS)),
@@ -432,7 +472,32 @@ def _make_policy(raw: dict[str, Any], project: dict[str, Any]) -> TruncationPoli
     policy = TruncationPolicy()
     for where, layer in layers:
         policy = _changed(policy, layer, where)
-    return policy
+    if any("timing" in layer for _, layer in layers):
+        return policy, True, ()
+    why = _means_late(layers, file)
+    if why is not None:
+        told = f"timing late, which {why} means: under upstream torch_tensorrt decides"
+        return policy, True, (told,) if timing is not Timing.LATE else ()
+    told = f"{PROJECT_TABLE} names no timing: {timing.value}, where older versions took late"
+    notes = (told,) if project and timing is not Timing.LATE else ()
+    return msgspec.structs.replace(policy, timing=timing), False, notes
+
+
+def _means_late(
+    layers: Sequence[tuple[str | None, dict[str, Any]]], file: str | None
+) -> str | None:
+    """Returns what of a policy without timing makes sense under a timing with lists only."""
+    for where, layer in layers:
+        lists: list[str] = [name for name in _PATHS if name in layer]
+        if layer.get("verdicts") == VerdictSource.TENSORRT.value:
+            lists.append("verdicts tensorrt")
+        if layer.get("precision", Precision.NONE.value) != Precision.NONE.value:
+            lists.append("low")
+        if lists:
+            return f"--{lists[0]}" if where == "the policy" else f"{lists[0]} in {where}"
+        if where == file and layer:
+            return f"a policy in {where}"
+    return None
 
 
 def _given_policy(raw: dict[str, Any]) -> dict[str, Any]:
@@ -514,7 +579,7 @@ def _setting_layers(raw: dict[str, Any]) -> tuple[tuple[str, dict[str, Any]], ..
     file = raw["settings_file"]
     compiled = msgspec.to_builtins(Settings.as_compiled()) if raw["as_compiled"] else {}
     layers = (
-        ("--as-compiled", _only(compiled, _COMPILED_FLAGS)),
+        ("--as-compiled", compiled),
         (file, read_toml(file, Settings.__struct_fields__) if file else {}),
         ("the settings", {n: raw[n] for n in _SETTINGS_FLAGS if raw[n] is not None}),
     )

@@ -13,8 +13,8 @@ import msgspec
 
 from trtdbg.analysis import bisect, by_place, trace
 from trtdbg.analysis.changes import what_changed
+from trtdbg.analysis.headline import headline
 from trtdbg.analysis.redaction import redacted, redacted_failure
-from trtdbg.analysis.summary import headline
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
     Choices,
@@ -347,7 +347,7 @@ def run(
     def analyse(model: str, choices: Choices) -> Report:
         report = shared.analyse(shell, model, choices, measured)
         if asked.is_open(report):
-            report = shared.weigh(
+            weighed = shared.weigh(
                 shell,
                 model,
                 choices,
@@ -355,6 +355,7 @@ def run(
                 suggestion=asked.suggestion,
                 cures=asked.cures,
             )
+            report = msgspec.structs.replace(weighed, headline=report.headline)
         if asked.block_sizes:
             report = shared.try_block_sizes(shell, model, choices, report)
         answers[:] = asked.answers(report)

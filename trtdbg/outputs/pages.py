@@ -17,7 +17,9 @@ from trtdbg.analysis.advice import consequence_lines, suggestion_lines
 from trtdbg.analysis.block_sizes import block_size_lines
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.causes import coverage_line, why
+from trtdbg.analysis.checked import CheckedModel, grouped
 from trtdbg.analysis.codes import Explanation
+from trtdbg.analysis.headline import build_headline, headline
 from trtdbg.analysis.levels import by_severity
 from trtdbg.outputs import place_tables, tables
 from trtdbg.plain import one_line, without_controls
@@ -60,7 +62,7 @@ def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
 
     One whose lines or modules were asked for shows these in place of the rest.
     """
-    parts: list[RenderableType] = [header(report, summary.headline(report))]
+    parts: list[RenderableType] = [header(report, headline(report))]
     places = list(place_tables.sections(report, all_rows=all_nodes))
     if places:
         return Group(*parts, *(part for place in places for part in _section(*place)))
@@ -108,7 +110,7 @@ def build(report: Report, *, layers: bool = False) -> RenderableType:
         report: with build records.
         layers: whether every layer of each network is shown.
     """
-    parts: list[RenderableType] = [header(report, summary.build_headline(report))]
+    parts: list[RenderableType] = [header(report, build_headline(report))]
     if not report.engines:
         return Group(*parts)
     parts += [Text(""), tables.build_results(report)]
@@ -125,9 +127,9 @@ def build(report: Report, *, layers: bool = False) -> RenderableType:
     return Group(*parts)
 
 
-def header(report: Report, headline: str) -> RenderableType:
+def header(report: Report, answer: str) -> RenderableType:
     """Returns the headline and what was in force: policy, settings, versions."""
-    title = Text(one_line(f"{summary.model_name(report.model)}: {headline}"), style="bold")
+    title = Text(one_line(f"{summary.model_name(report.model)}: {answer}"), style="bold")
     lines = Table.grid(padding=(0, 2, 0, 0))
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column(overflow="fold")
@@ -137,7 +139,7 @@ def header(report: Report, headline: str) -> RenderableType:
         devices = ", ".join(report.model.moved_from)
         zeros = ", without values: zeros" if "meta" in report.model.moved_from else ""
         lines.add_row("exported on", Text(f"{devices}, read on the CPU{zeros}"))
-    lines.add_row("policy", Text(summary.policy_line(report.policy)))
+    lines.add_row("policy", Text(summary.policy_line(report.policy, report.settings)))
     lines.add_row("settings", Text(summary.settings_line(report.settings)))
     covered = coverage_line(report)
     if covered is not None:
@@ -193,6 +195,14 @@ def findings(
             line.append(f" | {one_line(code)}", style="dim")
         lines.append(line)
     return Group(*lines)
+
+
+def checked(result: CheckedModel) -> RenderableType:
+    """Returns the answer on a model and its findings, those of one cause as one line."""
+    path = one_line(result.model.path)
+    lines = [Text(f"{path}: {one_line(result.headline)}", style="bold")]
+    found = findings(grouped(result), prefix=result.model.path, with_code=True)
+    return Group(*lines, *([found] if found is not None else []))
 
 
 def environment(environment: Environment) -> RenderableType:

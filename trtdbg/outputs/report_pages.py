@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trtdbg.analysis import summary
+from trtdbg.analysis.headline import headline
 from trtdbg.outputs.html import render
 from trtdbg.outputs.report import Entry
 from trtdbg.outputs.sections import Section, facts, sections
@@ -67,7 +68,7 @@ def _title(entry: Entry) -> str:
     name = one_line(summary.model_name(entry.model))
     if isinstance(entry, FailedReport):
         return f"{name}: no report"
-    return f"{name}: {summary.headline(entry)}"
+    return f"{name}: {headline(entry)}"
 
 
 def _table(section: Section) -> str:

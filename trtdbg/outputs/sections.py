@@ -40,7 +40,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
     rows = [
         ("model", f"{summary.model_name(model)}, {summary.count(model.nodes, 'node')}"),
         ("sha256", model.sha256),
-        ("policy", summary.policy_line(report.policy)),
+        ("policy", summary.policy_line(report.policy, report.settings)),
         ("settings", summary.settings_line(report.settings)),
         *(("coverage", line) for line in (coverage_line(report),) if line is not None),
         *_recorded(report),

@@ -138,7 +138,9 @@ class Counts(Record, frozen=True, kw_only=True):
     engines: int | None = None
     """None if the analysis ended before there was a partition."""
     torch_ops: int | None = None
-    """Operators left to PyTorch; None as for `engines`."""
+    """Operators left to PyTorch; None as for `engines`, here and below."""
+    casts: int | None = None
+    """Boundary casts."""
     failed: int = 0
     """Engines whose network TensorRT refuses."""
     error: str | None = None

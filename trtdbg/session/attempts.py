@@ -55,7 +55,7 @@ def attempt(
             part,
             str(call.target),
             options,
-            truncate_double=converters_truncate(request.policy),
+            truncate_double=converters_truncate(request.policy, request.job.settings),
         )
     build, _ = engine.build_engine(defined, target)
     if build.error is not None:

@@ -19,7 +19,7 @@ from torch.utils import _pytree as pytree
 from trtdbg.graphs.deviations import IncomparableError, Tolerance, deviation
 from trtdbg.graphs.graph import first_line
 from trtdbg.graphs.replay import ProgramInputs
-from trtdbg.policy import Timing
+from trtdbg.policy import truncates_double
 from trtdbg.records import Comparison, Contender, EngineRecord, Execution, Report
 from trtdbg.session.analysed import Analysed
 from trtdbg.session.runnable import assembled, engine_device
@@ -74,7 +74,9 @@ def timed(
     with torch.no_grad():
         args, kwargs = arguments(program, given, device)
         module = assembled(analysed, serialized, options)
-        truncates = report.policy.timing is not Timing.OFF
+        truncates = truncates_double(report.policy, report.settings) or (
+            report.policy.timing.follows_lists
+        )
         made = ways(program, module, args, kwargs, options, truncate_double=truncates)
         contenders, comparisons = run(made, args, kwargs, clock, runs)
         ours = next(row for row in contenders if row.name == OURS)

@@ -103,8 +103,11 @@ def _output_names(lowered: GraphModule, report: Report) -> tuple[str, ...]:
 
 
 def _note(report: Report) -> str | None:
-    """Returns what `off` leaves of float64, which TensorRT does not have."""
-    if report.policy.timing is not Timing.OFF:
+    """Returns what is left of float64, which TensorRT does not have, if none is truncated."""
+    off = report.policy.timing is Timing.OFF
+    if not off and not (
+        report.policy.timing.is_upstream and not report.settings.truncate_double
+    ):
         return None
     inside = [node for node in report.nodes if node.engine is not None]
     if any("float64" in dtype_text(node.inferred) for node in inside):

@@ -29,7 +29,7 @@ import msgspec
 
 from trtdbg import errors
 from trtdbg.errors import StageError, TrtdbgError, WorkerBugError, WorkerError
-from trtdbg.policy import Settings
+from trtdbg.policy import unpartitioned
 from trtdbg.worker import safe_path
 from trtdbg.worker.messages import (
     Analyze,
@@ -159,8 +159,8 @@ class Handler:
             match request:
                 case Describe():
                     return host.describe()
-                case Analyze(job=job, policy=policy):
-                    return self._session(job).analyze(policy)
+                case Analyze(job=job, policy=policy, headline=headline):
+                    return self._session(job).analyze(policy, headline=headline)
                 case Build(job=job, policy=policy, engines=engines, save=save):
                     return self._session(job).build(
                         policy, engines, save, cache=request.cache, runs=request.runs
@@ -224,11 +224,7 @@ def _share_lowering(one: tuple[Job, _FileState], other: tuple[Job, _FileState]) 
 
 
 def _unpartitioned(job: Job) -> Job:
-    usual = Settings()
-    settings = msgspec.structs.replace(
-        job.settings, min_block_size=usual.min_block_size, partitioner=usual.partitioner
-    )
-    return msgspec.structs.replace(job, settings=settings)
+    return msgspec.structs.replace(job, settings=unpartitioned(job.settings))
 
 
 _FileState = tuple[int, ...] | None

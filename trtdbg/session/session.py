@@ -33,6 +33,8 @@ from trtdbg.policy import (
     TruncationPolicy,
     VerdictSource,
     searched,
+    truncates_double,
+    unpartitioned,
     upstream_precision,
 )
 from trtdbg.recordings.folder import recorded_program
@@ -57,6 +59,7 @@ from trtdbg.session.attempts import attempt
 from trtdbg.session.builder import Builder
 from trtdbg.session.cures import Trials
 from trtdbg.session.engine_cache import EngineCache
+from trtdbg.session.headlines import Headlines
 from trtdbg.session.low_trials import LowTrials, upstream_settings
 from trtdbg.session.lowered import FailedLowering, Lowered
 from trtdbg.session.measured import measure
@@ -150,6 +153,7 @@ class Session:
         self._analyses: dict[TruncationPolicy, _Analysis] = {}
         self._ranges: dict[str, Mapping[str, ValueRange]] = {}
         self._trials: tuple[Any, LowTrials] | None = None
+        self._headlines = Headlines(self._lower_with)
 
     def sibling(self, job: Job) -> Session:
         """Returns a session of the same program that partitions it in another way.
@@ -163,6 +167,8 @@ class Session:
         other = copy.copy(self)
         other._settings = job.settings
         other._analyses, other._trials = {}, None
+        # What lowers differs by settings; the numbers are kept by settings too.
+        other._headlines = self._headlines
         return other
 
     @property
@@ -190,6 +196,7 @@ class Session:
         other = copy.copy(self)
         other._lowered, other._analyses, other._ranges = {}, {}, {}
         other._trials = None
+        other._headlines = Headlines(other._lower_with)
         if settings is not None:
             other._settings = settings
         if program is not None:
@@ -209,13 +216,25 @@ class Session:
         analysis.report = msgspec.structs.replace(analysis.report, causes=causes)
         return analysis.report
 
-    def analyze(self, policy: TruncationPolicy) -> Report:
+    def analyze(self, policy: TruncationPolicy, *, headline: bool = False) -> Report:
         """Returns the report under a policy, networks defined and nothing built.
+
+        Args:
+            policy: what is truncated, and when.
+            headline: count what `torch_tensorrt.compile` and `late` make of the program too.
 
         Raises:
             UsageError: the policy asks for what this version cannot do.
         """
-        return self._analysis(policy).report
+        analysis = self._analysis(policy)
+        if not headline:
+            return analysis.report
+        own = Settings.as_compiled() if self._recorded is None else self._recorded.settings
+        made = self._headlines.of(
+            analysis.report, analysis.analysed, self._context(policy), own
+        )
+        # Not kept: a later answer shows what was asked for, whatever was asked before.
+        return msgspec.structs.replace(analysis.report, headline=made)
 
     def build(
         self,
@@ -345,8 +364,9 @@ class Session:
 
     def _options(self, policy: TruncationPolicy) -> Any:
         """Returns torch_tensorrt's settings that engines run with."""
-        truncates = policy.timing.is_upstream
-        return compilation_settings(self._settings, truncate_double=truncates)
+        return compilation_settings(
+            self._settings, truncate_double=truncates_double(policy, self._settings)
+        )
 
     def numerics(
         self,
@@ -398,7 +418,7 @@ class Session:
         return advice.weigh_causes(
             report,
             graph,
-            compilation_settings(self._settings, report.policy.timing.is_upstream),
+            self._options(report.policy),
             self._progress,
         )
 
@@ -421,7 +441,7 @@ class Session:
             weighed = advice.weigh_refusals(
                 report,
                 graph,
-                compilation_settings(self._settings, policy.timing.is_upstream),
+                self._options(policy),
                 self._progress,
             )
             report = msgspec.structs.replace(report, consequences=weighed)
@@ -563,21 +583,8 @@ class Session:
         lowered, autocast_failure = self._lowering_of(policy)
         if isinstance(lowered, FailedLowering):
             return self._failed_lowering(policy, lowered.captured)
-        context = Context(
-            program=self._loaded.program,
-            exported=self._exported,
-            settings=self._settings,
-            target=self._target,
-            can_define_networks=self._capability("define networks").possible,
-            memory=self._cache.memory,
-            ranges=lambda: self._seen(policy),
-            probe_seconds=self._probe_seconds,
-            progress=self._progress,
-            upstream_rules=self._upstream_rules,
-            autocast_failure=autocast_failure,
-        )
         asked = len(self._cache.memory.answers)
-        analysed = Steps(context, policy, lowered).run()
+        analysed = Steps(self._context(policy, autocast_failure), policy, lowered).run()
         if len(self._cache.memory.answers) != asked:
             self._cache.save()
         if analysed.captured.module is None:
@@ -599,6 +606,33 @@ class Session:
             self._emit(Log(source="trtdbg", level=LogLevel.WARNING, text=unasked))
         model = msgspec.structs.replace(report.model, outputs=analysed.outputs)
         return _Analysis(msgspec.structs.replace(report, model=model), analysed)
+
+    def _context(
+        self, policy: TruncationPolicy, autocast_failure: PassRecord | None = None
+    ) -> Context:
+        return Context(
+            program=self._loaded.program,
+            exported=self._exported,
+            settings=self._settings,
+            target=self._target,
+            can_define_networks=self._capability("define networks").possible,
+            memory=self._cache.memory,
+            ranges=lambda: self._seen(policy),
+            probe_seconds=self._probe_seconds,
+            progress=self._progress,
+            upstream_rules=self._upstream_rules,
+            autocast_failure=autocast_failure,
+        )
+
+    def _lower_with(
+        self, policy: TruncationPolicy, settings: Settings
+    ) -> Lowered | FailedLowering:
+        """Lowers the program with other settings; anew only if lowering depends on them."""
+        plain = msgspec.structs.replace(unpartitioned(settings), torch_executed_ops=())
+        mine = msgspec.structs.replace(unpartitioned(self._settings), torch_executed_ops=())
+        if plain == mine:
+            return self._lowering_of(policy, settings)[0]
+        return self.variant(settings=settings)._lowering_of(policy)[0]
 
     def _seen(self, policy: TruncationPolicy) -> Mapping[str, ValueRange]:
         """Returns the ranges of the values on the model's example inputs, seen once.
@@ -641,18 +675,20 @@ class Session:
         return self._lowered[key]
 
     def _lowering_of(
-        self, policy: TruncationPolicy
+        self, policy: TruncationPolicy, settings: Settings | None = None
     ) -> tuple[Lowered | FailedLowering, PassRecord | None]:
         """Returns the lowering of a policy, and the pass that raised for its low precision.
 
         Where lowering raises with torch_tensorrt's autocast and does not without, it is the
         one without, so that the rest of the report stands.
         """
-        precision = upstream_precision(policy, self._settings)
-        lowered = self._lower(policy.timing.is_upstream, precision)
+        settings = self._settings if settings is None else settings
+        precision = upstream_precision(policy, settings)
+        truncates = truncates_double(policy, settings)
+        lowered = self._lower(truncates, precision)
         if precision is Precision.NONE or isinstance(lowered, Lowered):
             return lowered, None
-        plain = self._lower(policy.timing.is_upstream)
+        plain = self._lower(truncates)
         if isinstance(plain, FailedLowering):
             return plain, None
         return plain, next(p for p in lowered.captured.passes if p.error is not None)

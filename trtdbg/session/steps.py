@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch.fx import GraphModule
 
 from trtdbg.analysis.conclusions import REFUSED
 from trtdbg.analysis.findings import Evidence
-from trtdbg.graphs.graph import NODE_MARK, Typing, engine_nodes, first_line
+from trtdbg.graphs.graph import (
+    NODE_MARK,
+    Typing,
+    engine_nodes,
+    first_line,
+    recorded_dtype,
+)
 from trtdbg.graphs.splits import Program
 from trtdbg.graphs.subgraphs import subgraphs
-from trtdbg.policy import TruncationPolicy, VerdictSource, converters_truncate
-from trtdbg.records import Phase, Verdict
+from trtdbg.policy import (
+    TruncationPolicy,
+    VerdictSource,
+    converters_truncate,
+    truncates_double,
+)
+from trtdbg.records import Phase, Verdict, dtype_text
 from trtdbg.session import flavours
 from trtdbg.session.analysed import Analysed, Context
 from trtdbg.session.lowered import Lowered
@@ -24,6 +37,28 @@ from trtdbg.session.timings.protocol import Judgements
 from trtdbg.stages import early, network, partition, probe, settle, validate
 from trtdbg.stages.capture import compilation_settings
 from trtdbg.stages.network import Network
+
+EngineKey = tuple[tuple[str, str], ...]
+"""The nodes of an engine with their dtypes: what its network is made of."""
+
+
+def engine_key(module: GraphModule) -> EngineKey:
+    """Returns what tells an engine from others of the same program."""
+    return tuple(
+        (str(node.meta.get(NODE_MARK, node.name)), dtype_text(recorded_dtype(node)))
+        for node in module.graph.nodes
+    )
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A partition in numbers."""
+
+    engines: int
+    torch_ops: int
+    casts: int
+    failed: int
+    """Engines that TensorRT refuses."""
 
 
 class Steps:
@@ -35,7 +70,7 @@ class Steps:
         self.timing = timing_steps(context, policy, lowered)
         self.settings = context.settings
         self.options = compilation_settings(
-            self.settings, truncate_double=policy.timing.is_upstream
+            self.settings, truncate_double=truncates_double(policy, self.settings)
         )
         self.evidence = Evidence()
         self.answers: dict[str, probe.TensorrtAnswer] = {}
@@ -59,6 +94,38 @@ class Steps:
             return self._finish(module, truncated, None, None, [])
         return self._finish(module, truncated, split, program, networks)
 
+    def draft(self, known: Mapping[EngineKey, bool]) -> Draft:
+        """Partitions, repairs and defines networks, for their numbers only.
+
+        Args:
+            known: whether TensorRT refuses engines that were defined before.
+
+        Raises:
+            PartitionFailedError: the partitioner or a validator raised.
+        """
+        truncated = self.timing.narrow()
+        self.judged = self.timing.judge(truncated)
+        split = self._partition(truncated, self.refused)
+        program, inputs = self._repair(split, truncated)
+        engines = [(str(call.target), module) for call, module in engine_nodes(program.module)]
+        new = [each for each in engines if engine_key(each[1]) not in known]
+        if self.policy.timing.follows_lists:
+            # Under `upstream` the same operators, as they are, were asked about before.
+            self._probe([module for _, module in new])
+        failed = sum(known.get(engine_key(module), False) for _, module in engines)
+        failed += sum(self._is_refused(name, module, inputs) for name, module in new)
+        return Draft(len(split.engine_names), len(split.torch_ops), len(program.casts), failed)
+
+    def _is_refused(self, name: str, module: GraphModule, inputs: dict[str, Any]) -> bool:
+        """Returns whether TensorRT refuses an engine, or an operator in it."""
+        marks = {str(node.meta.get(NODE_MARK, node.name)) for node in module.graph.nodes}
+        if any(self.answers[m].verdict in REFUSED for m in marks & self.answers.keys()):
+            return True
+        if not self.context.can_define_networks:
+            return False
+        self.context.progress("network", name)
+        return self._define_network(name, module, inputs).error is not None
+
     def _settle_partition(
         self, truncated: Typing
     ) -> tuple[Typing, partition.Split, Program, list[Network]]:
@@ -80,7 +147,7 @@ class Steps:
                 continue
             program, inputs = self._repair(split, truncated)
             self._judge_inside(program)
-            self._probe(program)
+            self._probe([module for _, module in engine_nodes(program.module)])
             networks = self._define_networks(program, inputs)
             again = self.timing.narrow_again(split, networks)
             if again is not None:
@@ -110,12 +177,11 @@ class Steps:
                     self.answers[culprit] = probe.TensorrtAnswer(Verdict.REJECT, reason)
         return frozenset(refused & set(split.engine_of))
 
-    def _probe(self, program: Program) -> None:
+    def _probe(self, engines: list[GraphModule]) -> None:
         if not self.context.can_define_networks or self.context.probe_seconds <= 0:
             return
         options = copy.copy(self.options)
-        options.truncate_double = converters_truncate(self.policy)
-        engines = [module for _, module in engine_nodes(program.module)]
+        options.truncate_double = converters_truncate(self.policy, self.settings)
         self.answers.update(
             probe.probe(
                 engines,
@@ -174,16 +240,19 @@ class Steps:
         networks = []
         for done, (call, module) in enumerate(engines):
             self.context.progress("network", f"engine {done}", done, len(engines))
-            networks.append(
-                network.define_network(
-                    module,
-                    str(call.target),
-                    self.options,
-                    truncate_double=converters_truncate(self.policy),
-                    inputs=inputs.get(str(call.target)),
-                )
-            )
+            networks.append(self._define_network(str(call.target), module, inputs))
         return networks
+
+    def _define_network(
+        self, name: str, module: GraphModule, inputs: dict[str, Any]
+    ) -> Network:
+        return network.define_network(
+            module,
+            name,
+            self.options,
+            truncate_double=converters_truncate(self.policy, self.settings),
+            inputs=inputs.get(name),
+        )
 
     def _finish(
         self,

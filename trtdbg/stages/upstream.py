@@ -30,6 +30,9 @@ class UpstreamRepair:
 def repair_upstream(split: GraphModule, lowered: GraphModule, options: Any) -> UpstreamRepair:
     """Runs torch_tensorrt's own boundary repair on a split graph, in place, on a CPU.
 
+    Without `options.truncate_double` torch_tensorrt repairs nothing, and engines declare what
+    their metadata say.
+
     In 2.13 and 2.14 that executes each engine's subgraph to learn its output dtypes; later
     versions read them from metadata (pull request #4630). If it raises, compilation ends
     there, and so does this: the engines from `crashed_engine` on have no inputs.
@@ -50,6 +53,8 @@ def repair_upstream(split: GraphModule, lowered: GraphModule, options: Any) -> U
     crash = crashed = None
     for name, engine in list(split.named_children()):
         if not name.startswith(ENGINE_PREFIX) or not isinstance(engine, GraphModule):
+            continue
+        if not options.truncate_double:
             continue
         try:
             specs = partitioning.construct_submodule_inputs(engine)

@@ -73,6 +73,8 @@ class Analyze(Message, frozen=True, kw_only=True):
     policy: TruncationPolicy
     anew: bool = False
     """Do not take an answer that was kept."""
+    headline: bool = True
+    """Whether the report also says what `torch_tensorrt.compile` and `late` make of it."""
 
 
 class Build(Message, frozen=True, kw_only=True):

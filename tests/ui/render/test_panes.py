@@ -37,6 +37,7 @@ from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy, Verdi
 from trtdbg.records import (
     BuildRecord,
     BuildStatus,
+    Change,
     ChangePlace,
     ConstantRecord,
     Counterfactual,
@@ -44,7 +45,6 @@ from trtdbg.records import (
     Gpu,
     Level,
     NodeRecord,
-    PolicySwitch,
     RefusalKind,
     Report,
     Source,
@@ -547,7 +547,7 @@ def test_what_would_turn_a_refusal_stands_in_the_answer_and_in_the_details() -> 
         kind=RefusalKind.FEATURE,
         typing=TypingKind.TRUNCATED,
         changes=(
-            PolicySwitch(
+            Change(
                 place=ChangePlace.ARGUMENT,
                 node="_softmax",
                 name="2",

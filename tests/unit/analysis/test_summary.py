@@ -5,7 +5,8 @@ import pytest
 
 from tests import canned
 from trtdbg.analysis import summary
-from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.analysis.headline import headline
+from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import (
     ConstantRecord,
     Phase,
@@ -35,14 +36,14 @@ replace = msgspec.structs.replace
     ],
 )
 def test_headline_answers_first(report: Report, sentence: str) -> None:
-    assert summary.headline(report) == sentence
+    assert headline(report) == sentence
 
 
 def test_a_crashed_boundary_repair_is_no_failed_lowering() -> None:
     repair = replace(canned.LOWERING_FAILED.passes[-1], phase=Phase.BOUNDARY)
     report = replace(canned.UPSTREAM, passes=(repair,))
     assert summary.failed_pass(report) is None
-    assert summary.headline(report).startswith("2 engines")
+    assert headline(report).startswith("2 engines")
 
 
 def test_nodes_left_to_pytorch_come_first_and_then_the_retyped() -> None:
@@ -59,10 +60,15 @@ def test_what_is_in_force_is_said_with_every_changed_setting() -> None:
         "disable_tf32 true"
     )
     policy = TruncationPolicy(constants=(), computed=("float64", "int64"))
-    assert summary.policy_line(policy) == (
+    assert summary.policy_line(policy, Settings()) == (
         "timing late, narrowed: inputs float64, constants none, computed float64 and int64; "
         "verdicts validators"
     )
+    upstream = TruncationPolicy(timing=Timing.UPSTREAM)
+    assert summary.policy_line(upstream, Settings()).endswith("truncate_double=True)")
+    compiled = Settings.as_compiled()
+    assert summary.policy_line(upstream, compiled).endswith("truncate_double=False)")
+    assert "truncate_double false" in summary.settings_line(compiled)
 
 
 def test_run_time_is_never_a_zero_or_a_guess() -> None:

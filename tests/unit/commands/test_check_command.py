@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from tests import canned
 from trtdbg.commands import check
 from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode, OutputError, UsageError, WorkerError
-from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Finding, Level, Report
-from trtdbg.worker.messages import Build
+from trtdbg.worker.messages import Analyze, Build
 
 CHOICES = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
 
@@ -64,10 +65,16 @@ def test_ignoring_its_finding_does_not_make_a_failed_analysis_clean(model: str) 
     assert check.run(shell, (model,), CHOICES, ignore=("TD501",)) is ExitCode.FAILED
 
 
-def test_text_is_one_line_a_finding_and_a_sum(model: str) -> None:
+ANSWER = (
+    "models/island.pt2: 2 engines, 1 operator left to PyTorch, 1 boundary cast under upstream"
+)
+
+
+def test_text_is_the_answer_one_line_a_finding_and_a_sum(model: str) -> None:
     shell = FakeShell({model: canned.UPSTREAM})
     check.run(shell, (model,), CHOICES)
-    worst, second, total = shell.stdout.splitlines()
+    answer, worst, second, total = shell.stdout.splitlines()
+    assert answer == ANSWER
     assert worst.startswith("models/island.pt2: TD301 error missing-restoring-cast: sin (aten")
     assert "TD101 warning needless-rejection" in second
     assert total == f"2 findings (1 error, 1 warning) in 1 model{UNBUILT}"
@@ -87,11 +94,12 @@ def test_a_model_that_failed_is_not_counted_as_free_of_findings(
 ) -> None:
     shell = FakeShell({model: WorkerError("the worker died"), other: canned.CLEAN})
     check.run(shell, (model, other), CHOICES)
-    assert shell.stdout == f"no findings in 1 model; 1 model could not be checked{UNBUILT}\n"
+    told = f"no findings in 1 model; 1 model could not be checked{UNBUILT}\n"
+    assert shell.stdout.endswith(f"\n{told}")
 
 
 STARTS = {
-    check.Style.TEXT: "models/island.pt2: TD301 error",
+    check.Style.TEXT: ANSWER,
     check.Style.JSON: '{"schema":"trtdbg.check/1"',
     check.Style.GITHUB: "::error file=models/island.py,line=41,",
     check.Style.SARIF: '{\n  "$schema":',
@@ -153,7 +161,7 @@ def test_after_a_baseline_is_written_only_new_findings_fail(
     assert check.run(shell, (model,), CHOICES, write_baseline=path) is ExitCode.CLEAN
     shell = FakeShell({model: old})
     assert check.run(shell, (model,), CHOICES, baseline=path) is ExitCode.CLEAN
-    assert shell.stdout == f"no findings in 1 model; 1 in the baseline{UNBUILT}\n"
+    assert shell.stdout == f"{ANSWER}\nno findings in 1 model; 1 in the baseline{UNBUILT}\n"
     shell = FakeShell({model: canned.UPSTREAM})
     assert check.run(shell, (model,), CHOICES, baseline=path) is ExitCode.FINDINGS
     assert "TD301" in shell.stdout
@@ -184,7 +192,7 @@ def test_a_baseline_of_several_models_tells_them_apart(
     shell = FakeShell({model: canned.UPSTREAM, other: renamed})
     assert check.run(shell, (model, other), CHOICES, baseline=path) is ExitCode.FINDINGS
     assert "models/other.pt2: TD101" in shell.stdout
-    assert "models/island.pt2" not in shell.stdout
+    assert "models/island.pt2: TD" not in shell.stdout
 
 
 @pytest.mark.parametrize("answer", [WorkerError("the worker died"), canned.LOWERING_FAILED])
@@ -197,6 +205,31 @@ def test_no_baseline_is_written_that_would_forget_a_model(
     assert code is ExitCode.FAILED
     assert not path.exists()
     assert shell.notes == [f"did not write {path}: not every model could be checked"]
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_check_without_timing_takes_that_of_its_baseline(
+    model: str, tmp_path: Path, old: bool
+) -> None:
+    path = tmp_path / "baseline.json"
+    by_default = dataclasses.replace(
+        CHOICES, policy=TruncationPolicy(timing=Timing.UPSTREAM), timing_named=False
+    )
+    check.run(FakeShell({model: canned.LATE}), (model,), CHOICES, write_baseline=str(path))
+    if old:
+        # Older versions took late, and wrote no timing down.
+        path.write_text(path.read_text().replace('  "timing": "late",\n', ""))
+    shell = FakeShell({model: canned.LATE})
+    check.run(shell, (model,), by_default, baseline=str(path))
+    (request,) = shell.requests
+    assert isinstance(request, Analyze)
+    assert request.policy.timing is Timing.LATE
+    assert shell.notes == [f"timing late, as in the baseline {path}: --timing names another"]
+    named = dataclasses.replace(by_default, timing_named=True)
+    shell = FakeShell({model: canned.UPSTREAM})
+    check.run(shell, (model,), named, baseline=str(path))
+    assert shell.requests[0].policy.timing is Timing.UPSTREAM  # type: ignore[union-attr]
+    assert not shell.notes
 
 
 def test_a_baseline_that_is_none_is_refused_before_any_work(
@@ -216,7 +249,7 @@ def test_a_message_of_several_lines_is_one_line(model: str) -> None:
     shell = FakeShell({model: report})
     check.run(shell, (model,), CHOICES)
     assert "needless-rejection: one two three | y" in shell.stdout
-    assert len(shell.stdout.splitlines()) == 2
+    assert len(shell.stdout.splitlines()) == 3
 
 
 def test_build_asks_for_engines_and_a_failed_one_fails_the_check(model: str) -> None:

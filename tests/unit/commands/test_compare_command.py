@@ -58,7 +58,8 @@ def test_every_timing_and_late_with_each_path_switched_is_compared(
 ) -> None:
     assert invoke(FakeShell(), model, other) is ExitCode.CLEAN
     switched = ("late, inputs none", "late, constants none", "late, computed none")
-    assert names(crew) == [*TIMINGS, *switched] * 2
+    timings = [name for name in TIMINGS if name != "upstream"]
+    assert names(crew) == ["upstream", *timings, *switched] * 2
     assert [task.model for task in crew.tasks] == [model] * 7 + [other] * 7
     assert all(task.build and task.cache and task.numbers is None for task in crew.tasks)
     assert crew.jobs == 1
@@ -314,7 +315,7 @@ def test_help_says_what_is_compared_built_and_kept() -> None:
     text = " ".join(help_page.output.split())
     assert "Usage: trtdbg compare [OPTIONS] MODEL... [POLICY...]" in text
     for sentence in (
-        "Without one every timing is compared, and the timing of the flags (late) with each",
+        "Without one every timing is compared, the one of the flags (upstream) first, and",
         "Analyse alone",
         "with the seconds that it took then, and marked",
         "Analyse and build anew",

@@ -44,8 +44,46 @@ def toml(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_nothing_given_is_the_default() -> None:
-    assert choose() == Choices(TruncationPolicy(), Settings(), None)
+def test_nothing_given_is_what_torch_tensorrt_does() -> None:
+    upstream = TruncationPolicy(timing=Timing.UPSTREAM)
+    assert choose() == Choices(upstream, Settings(), None, timing_named=False)
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        ("--inputs none", "--inputs"),
+        ("--constants int64", "--constants"),
+        ("--computed float64", "--computed"),
+        ("--verdicts tensorrt", "--verdicts tensorrt"),
+    ],
+)
+def test_what_counts_under_late_means_late_and_a_line_says_so(flags: str, word: str) -> None:
+    choices = choose(*flags.split())
+    assert choices.policy.timing is Timing.LATE
+    (note,) = choices.notes
+    assert note.startswith(f"timing late, which {word} means")
+    named = choose(*flags.split(), "--timing", "early")
+    assert (named.policy.timing, named.notes) == (Timing.EARLY, ())
+
+
+def test_verdicts_of_validators_mean_no_timing() -> None:
+    assert choose("--verdicts", "validators").policy.timing is Timing.UPSTREAM
+
+
+def test_a_policy_file_without_timing_keeps_its_meaning(tmp_path: Path) -> None:
+    choices = choose("--policy", toml(tmp_path, 'constants = "none"\n'))
+    assert choices.policy == TruncationPolicy(constants=())
+    assert "constants in" in choices.notes[0]
+
+
+def test_as_compiled_takes_all_of_torch_tensorrts_own_settings() -> None:
+    kept = ("--torch-executed-ops", "aten.mul.Tensor")
+    assert choose("--as-compiled").settings == Settings.as_compiled()
+    assert choose("--as-compiled").settings.truncate_double is False
+    assert choose("--as-compiled", *kept).settings.torch_executed_ops == (
+        "torch.ops.aten.mul.Tensor",
+    )
 
 
 def test_flags_make_policy_settings_and_target() -> None:
@@ -91,7 +129,10 @@ def test_flags_override_files_and_files_override_as_compiled(tmp_path: Path) -> 
     settings = toml(tmp_path, "min-block-size = 7\noptimization_level = 2\n")
     choices = choose("--as-compiled", "--settings", settings)
     assert choices.settings == Settings(
-        min_block_size=7, partitioner=Partitioner.FAST, optimization_level=2
+        truncate_double=False,
+        min_block_size=7,
+        partitioner=Partitioner.FAST,
+        optimization_level=2,
     )
     choices = choose("--as-compiled", "--settings", settings, "--min-block-size", "2")
     assert choices.settings.min_block_size == 2

@@ -107,8 +107,26 @@ def test_files_given_by_flag_and_as_compiled_override_the_table(folder: Path) ->
     )
     assert request.policy.timing is Timing.UPSTREAM
     assert request.policy.inputs == ()
-    assert request.job.settings.min_block_size == 5
-    assert request.job.settings.torch_executed_ops == ("torch.ops.aten.mul.Tensor",)
+    assert request.job.settings == Settings.as_compiled()
+
+
+def test_a_table_without_timing_is_told_what_is_taken_now(folder: Path) -> None:
+    project(folder, 'select = "TD1"')
+    shell, _ = invoke(check.command, MODEL)
+    assert asked(shell).policy.timing is Timing.UPSTREAM
+    assert shell.notes == [
+        "pyproject.toml [tool.trtdbg] names no timing: upstream, where older versions took "
+        "late"
+    ]
+    project(folder, 'constants = "none"')
+    shell, _ = invoke(report.command, MODEL)
+    assert asked(shell).policy == TruncationPolicy(constants=())
+    assert shell.notes == [
+        "timing late, which constants in pyproject.toml [tool.trtdbg] means: under upstream "
+        "torch_tensorrt decides"
+    ]
+    project(folder, 'timing = "upstream"')
+    assert not invoke(report.command, MODEL)[0].notes
 
 
 def test_select_ignore_and_fail_on_are_read(folder: Path) -> None:
@@ -156,9 +174,10 @@ def test_what_makes_no_sense_is_one_clear_line(folder: Path, text: str, message:
 @pytest.mark.parametrize("text", ["", "[tool]\n", "[project]\nname = 'x'\n", "tool = 1\n"])
 def test_a_file_without_the_table_changes_nothing(folder: Path, text: str) -> None:
     (folder / "pyproject.toml").write_text(text)
-    request = asked(invoke(check.command, MODEL)[0])
-    assert request.policy == TruncationPolicy()
-    assert request.job.settings == Settings()
+    shell, _ = invoke(check.command, MODEL)
+    assert asked(shell).policy == TruncationPolicy(timing=Timing.UPSTREAM)
+    assert asked(shell).job.settings == Settings()
+    assert not shell.notes
 
 
 def test_a_table_that_is_none_is_refused(folder: Path) -> None:

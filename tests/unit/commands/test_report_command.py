@@ -118,7 +118,10 @@ def test_numerics_asks_for_a_run_with_the_tolerance_chosen(model: str) -> None:
     invoke(shell, model, "--numerics", "--seed", "7", "--atol", "0.5", "--timing", "upstream")
     policy = TruncationPolicy(timing=Timing.UPSTREAM)
     job = Job(model=model, settings=Settings())
-    assert shell.requests == [Measure(job=job, policy=policy, seed=7, atol=0.5)]
+    assert shell.requests == [
+        Measure(job=job, policy=policy, seed=7, atol=0.5),
+        Analyze(job=job, policy=policy),
+    ]
 
 
 @pytest.mark.parametrize("spelling", ["--inputs {}", "--inputs={}", "--input-values {}"])
@@ -129,7 +132,7 @@ def test_inputs_means_a_file_by_its_ending_and_else_the_policy(
     shell = FakeShell({model: canned.UPSTREAM})
     words = spelling.format(file).split()
     invoke(shell, model, "--numerics", "--inputs", "float64,int64", *words)
-    (request,) = shell.requests
+    request = shell.requests[0]
     assert isinstance(request, Measure)
     assert request.inputs == file
     assert request.policy.inputs == ("float64", "int64")

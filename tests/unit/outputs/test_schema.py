@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests import canned
-from trtdbg.analysis import summary
+from trtdbg.analysis.headline import headline
 from trtdbg.outputs import pages
 from trtdbg.outputs.report import read_report
 from trtdbg.outputs.report_pages import markdown
@@ -70,5 +70,5 @@ def test_a_report_of_an_earlier_version_opens_fits_and_is_shown(
     assert report.engines
     assert report.suggestion is not None
     assert report.consequences is not None
-    assert summary.headline(report) in markdown([report]).replace("\\", "")
+    assert headline(report) in markdown([report]).replace("\\", "")
     assert pages.report(report) is not None

@@ -44,7 +44,7 @@ class FakeSession:
         other.kin = self
         return other
 
-    def analyze(self, policy):
+    def analyze(self, policy, *, headline=False):
         if FakeSession.failing:
             raise MemoryError
         return ("analysis", self, policy)

@@ -10,14 +10,19 @@ import msgspec
 from trtdbg.analysis.checked import Fingerprint
 from trtdbg.errors import UsageError
 from trtdbg.files import read_bounded
+from trtdbg.policy import Timing
 from trtdbg.records import Record
 
 BASELINE_SCHEMA = "trtdbg.baseline/1"
 _MOST_MIB: Final = 64
 
 
-class _Baseline(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Baseline(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Findings that are known, and the timing under which they were found."""
+
     schema: str
+    timing: Timing = Timing.LATE
+    """What older versions took where nobody named one; they did not write it down."""
     findings: tuple[Fingerprint, ...]
 
 
@@ -25,12 +30,13 @@ class _BaselineHeader(msgspec.Struct):
     schema: str | None = None
 
 
-def encode(fingerprints: Iterable[Fingerprint]) -> bytes:
+def encode(fingerprints: Iterable[Fingerprint], timing: Timing) -> bytes:
     """Returns a baseline with one finding a line, sorted, so that a diff is telling."""
     found = sorted(set(fingerprints), key=_sorting)
     lines = [f"    {msgspec.json.encode(each).decode()}" for each in found]
     body = "\n{}\n  ".format(",\n".join(lines)) if lines else ""
-    return f'{{\n  "schema": "{BASELINE_SCHEMA}",\n  "findings": [{body}]\n}}\n'.encode()
+    head = f'"schema": "{BASELINE_SCHEMA}",\n  "timing": "{timing.value}"'
+    return f'{{\n  {head},\n  "findings": [{body}]\n}}\n'.encode()
 
 
 def _sorting(fingerprint: Fingerprint) -> tuple[str | int, ...]:
@@ -41,7 +47,7 @@ def _sorting(fingerprint: Fingerprint) -> tuple[str | int, ...]:
     )
 
 
-def read(path: str) -> frozenset[Fingerprint]:
+def read(path: str) -> Baseline:
     """Reads a baseline that `--write-baseline` wrote.
 
     Raises:
@@ -57,7 +63,7 @@ def read(path: str) -> frozenset[Fingerprint]:
     try:
         schema = msgspec.json.decode(data, type=_BaselineHeader).schema
         if schema == BASELINE_SCHEMA:
-            return frozenset(msgspec.json.decode(data, type=_Baseline).findings)
+            return msgspec.json.decode(data, type=Baseline)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise UsageError(f"{path} is not a baseline: {error}") from error
     if schema is None:

@@ -313,10 +313,10 @@ def _distinct(texts: Iterator[str]) -> list[str]:
 
 def _named_policies(comparison: PolicyComparison) -> list[tuple[str, str]]:
     """Returns name and meaning of each policy that has a name of its own."""
-    policies = {row.name: row.policy for row in comparison.rows}
+    policies = {row.name: (row.policy, row.settings) for row in comparison.rows}
     return [
-        (one_line(name), policy_line(policy))
-        for name, policy in policies.items()
+        (one_line(name), policy_line(policy, settings))
+        for name, (policy, settings) in policies.items()
         if name != policy_name(policy)
     ]
 

@@ -54,7 +54,7 @@ def script(report: Report, reduced: Reduced, stem: str) -> str:
         graph=[line for text in reduced.graph for line in _folded(text)],
         crashed=reduced.crashed,
         settings=reproducer.changed_settings(report.settings),
-        truncate_double=converters_truncate(report.policy),
+        truncate_double=converters_truncate(report.policy, report.settings),
         substitutions=[(f'r"{p}"', repr(w)) for p, w in SUBSTITUTIONS],
         sentence=[repr(part) for part in _parts(gist(reduced.sentence))],
     )

@@ -1,4 +1,4 @@
-"""Timing `upstream`: what torch_tensorrt does with `truncate_double=True`."""
+"""Timing `upstream`: what torch_tensorrt does, `truncate_double` as the settings say."""
 
 from __future__ import annotations
 
@@ -37,10 +37,14 @@ class Upstream(OfLowered):
         evidence.autocast_failure = self.context.autocast_failure
 
     def narrow(self) -> Typing:
+        if not self.context.settings.truncate_double:
+            return self.lowered.inferred
         self.context.progress("infer", "under the policy")
         return self.lowered.truncated(FLOAT64_ONLY)
 
     def judge(self, truncated: Typing) -> Judgements:
+        # Where torch_tensorrt truncates nothing, still the answers if it did: they say what
+        # truncation before the verdicts would change.
         return self.lowered.judged(FLOAT64_ONLY, self.options())
 
     def deciding(self, judged: Judgements) -> Judgements:
@@ -50,7 +54,7 @@ class Upstream(OfLowered):
         return self.lowered.module
 
     def repair(self, split: GraphModule, truncated: Typing) -> Repaired:
-        options = self.options(truncate_double=True)
+        options = self.options(truncate_double=self.context.settings.truncate_double)
         made = upstream.repair_upstream(split, self.lowered.module, options)
         return Repaired(made.program, made.inputs, made.crashed_engine, made.crash)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trtdbg.analysis.causes import why
+from trtdbg.analysis.headline import headline
 from trtdbg.analysis.summary import count, failed_pass
 from trtdbg.dtypes import NARROWED
 from trtdbg.policy import Timing
@@ -51,6 +52,7 @@ def answer(loaded: Loaded, size: int, *, read_only: bool = False) -> list[Line]:
         return [
             line(("✖ No engines: ", Tone.BAD), (f"{failed.name} raised", Tone.STRONG)),
             line("  ", failed.error or ""),
+            *_beside(report),
         ]
     if report.causes:
         causes_found = cause_lines(loaded, report.causes[0], size)
@@ -60,6 +62,7 @@ def answer(loaded: Loaded, size: int, *, read_only: bool = False) -> list[Line]:
     constants = _constants(loaded, size)
     return [
         _headline(report),
+        *_beside(report),
         *_builds(report),
         *(constants if lost else []),
         *causes_found,
@@ -93,6 +96,11 @@ def _headline(report: Report) -> Line:
     stay = "stays" if ops == 1 else "stay"
     words = f"{ops:,} of {count(total, 'operator')} {stay} in PyTorch"
     return ((many, Tone.BAD), (words, Tone.STRONG), *tail)
+
+
+def _beside(report: Report) -> list[Line]:
+    """Returns what `torch_tensorrt.compile` does today and what `late` would bring."""
+    return [] if report.headline is None else [line(("  " + headline(report), Tone.PLAIN))]
 
 
 def _builds(report: Report) -> list[Line]:

@@ -26,6 +26,7 @@ def kept(old: Report, new: Report) -> Report:
         findings=(*new.findings, *_measured(old, new)) if lost else new.findings,
         consequences=new.consequences or old.consequences,
         suggestion=new.suggestion or old.suggestion,
+        headline=new.headline or old.headline,
     )
 
 

@@ -9,25 +9,28 @@ from tests import canned
 from trtdbg.analysis import checked
 from trtdbg.errors import UsageError
 from trtdbg.outputs.ci import baseline
+from trtdbg.policy import Timing
 
 FOUND = [each.fingerprint for each in checked.check(canned.UPSTREAM, select=(), ignore=())]
 
 
 def test_what_is_written_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
-    path.write_bytes(baseline.encode(FOUND))
-    assert baseline.read(str(path)) == frozenset(FOUND)
+    path.write_bytes(baseline.encode(FOUND, Timing.UPSTREAM))
+    kept = baseline.read(str(path))
+    assert set(kept.findings) == set(FOUND)
+    assert kept.timing is Timing.UPSTREAM
 
 
 def test_an_empty_baseline_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
-    path.write_bytes(baseline.encode([]))
-    assert baseline.read(str(path)) == frozenset()
+    path.write_bytes(baseline.encode([], Timing.LATE))
+    assert baseline.read(str(path)).findings == ()
 
 
 def test_a_baseline_is_json_with_one_finding_a_line_whatever_the_order() -> None:
-    text = baseline.encode(FOUND)
-    assert text == baseline.encode(reversed(FOUND))
+    text = baseline.encode(FOUND, Timing.UPSTREAM)
+    assert text == baseline.encode(reversed(FOUND), Timing.UPSTREAM)
     assert json.loads(text)["schema"] == "trtdbg.baseline/1"
     lines = [line for line in text.decode().splitlines() if "TD" in line]
     assert len(lines) == len(FOUND) == 2
