@@ -199,9 +199,9 @@ def findings(
 
 def checked(result: CheckedModel) -> RenderableType:
     """Returns the answer on a model and its findings, those of one cause as one line."""
-    path = one_line(result.model.path)
-    lines = [Text(f"{path}: {one_line(result.headline)}", style="bold")]
-    found = findings(grouped(result), prefix=result.model.path, with_code=True)
+    place = summary.model_place(result.model)
+    lines = [Text(one_line(f"{place}: {result.headline}"), style="bold")]
+    found = findings(grouped(result), prefix=place, with_code=True)
     return Group(*lines, *([found] if found is not None else []))
 
 
