@@ -94,8 +94,29 @@ def _spelled_as_options(args: list[str]) -> list[str]:
     if args[:1] == ["version"] and len(args) == 1:
         return ["--version"]
     if args[:1] == ["help"] and len(args) <= 2:
+        if args[1:] and args[1] not in COMMANDS:
+            near = get_close_matches(args[1], COMMANDS, 1)
+            raise UsageError(
+                f"there is no command {args[1]!r}",
+                remedy=f"did you mean {near[0]}?" if near else "`trtdbg --help` lists them",
+            )
         return [*args[1:], "--help"]
     return args
+
+
+def _said(error: click.ClickException) -> str:
+    """Returns what click says of wrong usage, with what was probably meant."""
+    if isinstance(error, click.NoSuchOption):
+        # A first word that is no command is taken for a model, whose options are others.
+        own = get_close_matches(error.option_name, ("--version", "--help"), 1, 0.8)
+        error.possibilities = list(dict.fromkeys([*own, *(error.possibilities or ())]))
+    text = error.format_message().rstrip(".")
+    kind = getattr(getattr(error, "param", None), "type", None)
+    given = re.search(r"'([^']*)' is not one of", text)
+    if isinstance(kind, click.Choice) and given is not None:
+        near = get_close_matches(given[1].lower(), list(map(str, kind.choices)), 1)
+        text += f" (did you mean {near[0]}?)" if near else ""
+    return text
 
 
 class Cli(click.Group):
@@ -428,7 +449,8 @@ def _run(terminal: Terminal, arguments: list[str]) -> int:
     except click.ClickException as error:
         context_of = getattr(error, "ctx", None)
         command = context_of.command_path.removesuffix(" open") if context_of else "trtdbg"
-        terminal.error(f"{error.format_message().rstrip('.')}; see `{command} --help`")
+        text = f"{_said(error)}; see `{command} --help`"
+        terminal.error(_with_command_hint(text, arguments))
         return ExitCode.USAGE
     except (KeyboardInterrupt, CancelledError, click.Abort) as error:
         terminated = terminal.terminated or isinstance(error, TerminatedError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Final
 
 from trtdbg.analysis.codes import Explanation
@@ -42,6 +43,8 @@ def explain(name: str) -> Explanation:
     for entry in _ALL:
         if wanted in (entry.code.lower(), entry.name):
             return entry
+    near = get_close_matches(wanted, [entry.name for entry in _ALL], 1)
     raise UsageError(
-        f"there is no finding {name!r}", remedy="`trtdbg explain` lists all of them"
+        f"there is no finding {name!r}",
+        remedy=f"did you mean {near[0]}?" if near else "`trtdbg explain` lists all of them",
     )
