@@ -106,15 +106,16 @@ def _spelled_as_options(args: list[str]) -> list[str]:
 
 def _said(error: click.ClickException) -> str:
     """Returns what click says of wrong usage, with what was probably meant."""
+    text = error.format_message().rstrip(".")
     if isinstance(error, click.NoSuchOption):
         # A first word that is no command is taken for a model, whose options are others.
-        own = get_close_matches(error.option_name, ("--version", "--help"), 1, 0.8)
-        error.possibilities = list(dict.fromkeys([*own, *(error.possibilities or ())]))
-    text = error.format_message().rstrip(".")
+        near = get_close_matches(error.option_name, ("--version", "--help"), 1, 0.8)
+        if near and error.option_name not in near:
+            return f"No such option '{error.option_name}' (did you mean {near[0]}?)"
     kind = getattr(getattr(error, "param", None), "type", None)
     given = re.search(r"'([^']*)' is not one of", text)
     if isinstance(kind, click.Choice) and given is not None:
-        near = get_close_matches(given[1].lower(), list(map(str, kind.choices)), 1)
+        near = get_close_matches(given[1].lower(), list(map(str, kind.choices)), 1, 0.61)
         text += f" (did you mean {near[0]}?)" if near else ""
     return text
 

@@ -182,7 +182,7 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("doctor extra", "Got unexpected extra argument (extra); see `trtdbg doctor --help`"),
     (
         "--verson",
-        "No such option '--verson'. (Did you mean one of: '--verbose', '--verdicts', '--version'?); see `trtdbg --help`",
+        "No such option '--verson' (did you mean --version?); see `trtdbg --help`",
     ),
     ("help nosuch", "there is no command 'nosuch'; `trtdbg --help` lists them"),
     (
