@@ -3,7 +3,7 @@ PYTHON ?= .venv/bin/python
 BIN = $(dir $(PYTHON))
 export PYTHONPATH := $(CURDIR):$(CURDIR)/ui
 
-.PHONY: check quick full deep lint format snapshots mutants
+.PHONY: check quick full deep lint format snapshots mutants wheel
 
 check: quick
 
@@ -32,3 +32,6 @@ snapshots:  ## draw the UI's snapshots anew; look at what changed
 
 mutants:  ## turn one operator of trtdbg/analysis at a time; lists what no test notices
 	$(PYTHON) tests/mutants.py trtdbg/analysis
+
+wheel:  ## build sdist and wheel, try the wheel in a bare environment
+	tests/wheel.sh $(PYTHON)

@@ -59,16 +59,17 @@ def test_without_pandas_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
         Rows.of(canned.UPSTREAM.nodes, sections.node_table(())).to_frame()
 
 
-def test_the_page_of_records_is_up_to_date() -> None:
-    path = ROOT / "docs" / "make_records.py"
-    spec = importlib.util.spec_from_file_location("make_records", path)
+@pytest.mark.parametrize(("maker", "rows"), [("make_records", 200), ("make_versions", 15)])
+def test_pages_that_are_made_from_the_source_are_up_to_date(maker: str, rows: int) -> None:
+    path = ROOT / "docs" / f"{maker}.py"
+    spec = importlib.util.spec_from_file_location(maker, path)
     assert spec is not None
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     page = made.page()
     assert page == made.PAGE.read_text(encoding="utf-8"), "run docs/make_schema.py"
-    assert page.count("| `") > 200
+    assert page.count("| `") > rows
 
 
 @pytest.mark.usefixtures("torch_tensorrt_ready")

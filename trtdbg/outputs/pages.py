@@ -21,6 +21,7 @@ from trtdbg.analysis.checked import CheckedModel, grouped
 from trtdbg.analysis.codes import Explanation
 from trtdbg.analysis.headline import build_headline, headline
 from trtdbg.analysis.levels import by_severity
+from trtdbg.analysis.versions import UNTRIED, unread_line
 from trtdbg.outputs import place_tables, tables
 from trtdbg.plain import one_line, without_controls
 from trtdbg.records import (
@@ -224,6 +225,9 @@ def environment(environment: Environment) -> RenderableType:
                 capability.reason,
             )
         parts += [Text(""), table]
+    unread = unread_line(environment)
+    parts += [Text(""), Text(unread, style="yellow")] if unread is not None else []
+    parts += [Text(""), Text(UNTRIED, style="dim")]
     parts += _section(
         "Printed while torch_tensorrt was imported",
         Group(*(Text(line, style="dim") for line in environment.import_log))

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_unflatten
 from trtdbg.analysis.causes import derive
 from trtdbg.analysis.findings import Evidence, find
 from trtdbg.analysis.summary import unasked_line
+from trtdbg.analysis.versions import unread_line
 from trtdbg.archive.load import LoadedProgram
 from trtdbg.compat import host
 from trtdbg.compat.autocast import upstream_rules
@@ -138,6 +139,9 @@ class Session:
             level = LogLevel.WARNING
             emit(Log(source="trtdbg", level=level, text=text, standing=True))
         self.environment = host.describe()
+        unread = unread_line(self.environment)
+        if unread is not None:
+            emit(Log(source="trtdbg", level=LogLevel.WARNING, text=unread))
         self._target = host.resolve_target(job.target, self.environment)
         self._recorded = recorded_program(native_path(job.model)) if loaded is None else None
         self._loaded = loaded or opened(job)

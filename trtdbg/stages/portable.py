@@ -37,7 +37,7 @@ Assemble = Callable[[Program, Callable[[str, GraphModule], torch.nn.Module]], Gr
 """The stage `assemble`, which the session hands over."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What the script has to know of an engine."""
 
     file: str
@@ -55,7 +55,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """`run.json`: engines in the order of their index, and what they were built with."""
 
     schema: str = "trtdbg.run/1"
-    engines: tuple[Entry, ...]
+    engines: tuple[RunEntry, ...]
     torch: str | None
     torch_tensorrt: str | None
     tensorrt: str | None
@@ -92,7 +92,7 @@ def write(
     return PROGRAM_FILE, TABLE_FILE, SCRIPT_FILE
 
 
-def entry(record: EngineRecord, network: Any, file: str) -> Entry:
+def entry(record: EngineRecord, network: Any, file: str) -> RunEntry:
     """Returns what the script has to know of one engine.
 
     Args:
@@ -101,7 +101,7 @@ def entry(record: EngineRecord, network: Any, file: str) -> Entry:
         file: its file, beside the script.
     """
     interpreter = network.interpreter
-    return Entry(
+    return RunEntry(
         file=file,
         name=record.name,
         inputs=tuple(interpreter._input_names),

@@ -60,7 +60,7 @@ def written(folder: Path, stages: Any, call: tuple[Any, ...], kwargs: Any = None
             each.meta.clear()
         torch.save(bare, folder / name)
         entries.append(
-            portable.Entry(
+            portable.RunEntry(
                 file=name,
                 name=str(node.target),
                 inputs=tuple(f"in{i}" for i in range(len(dtypes))),
