@@ -70,6 +70,7 @@ COMMANDS: Final = {
     "record": "Run a script and record what it hands to torch_tensorrt.",
     "precision": "The fewest operators that must stay in float32.",
     "serve": "The terminal UI in a browser.",
+    "demo": "A model that comes with trtdbg, to look at the tool at once.",
     "explain": "What a finding means, its cause and cure.",
     "cache": "What is kept of earlier analyses and builds: look, bound, clear.",
     "doctor": "Versions, GPU, and what this machine can do.",

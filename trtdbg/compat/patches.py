@@ -94,8 +94,46 @@ RECORDED: Final = (
 )
 """What `trtdbg record` replaces in the process of the script, until the script has ended."""
 
+
+def _on_cpu(module: str, *names: str) -> tuple[Patch, ...]:
+    """Returns the patches of `trtdbg record --device cpu`."""
+    where = "compat/cuda_on_cpu.py patched_cuda"
+    reason = "puts on the CPU what a script puts on a GPU"
+    return tuple(Patch(module, name, where, reason, Absent.UNRECORDED) for name in names)
+
+
+ON_CPU: Final = (
+    *_on_cpu(
+        "torch.cuda",
+        "synchronize",
+        "empty_cache",
+        "set_device",
+        "reset_peak_memory_stats",
+        "manual_seed",
+        "manual_seed_all",
+        "current_device",
+        "memory_allocated",
+        "max_memory_allocated",
+        "memory_reserved",
+        "max_memory_reserved",
+        "get_device_name",
+        "get_device_capability",
+        "get_device_properties",
+        "mem_get_info",
+        "current_stream",
+        "default_stream",
+        "stream",
+        "device",
+        "Event",
+        "Stream",
+    ),
+    *_on_cpu("torch", "Generator", "load", "set_default_device", "autocast"),
+)
+"""What `--device cpu` replaces on top, beside the torch function mode."""
+
 PATCHES: Final = (
     *RECORDED,
+    *ON_CPU,
     Patch(
         "torch.cuda",
         "get_device_capability",

@@ -13,8 +13,10 @@ import importlib.machinery
 import io
 import json
 import os
+import re
 import runpy
 import sys
+import traceback
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,6 +54,7 @@ def main(options: str) -> None:
         except BaseException as error:
             ended.how = f"by {type(error).__name__}: {' '.join(str(error).split())[:300]}"
             _show(error)
+            _hint(recorder, error, asked["device"])
             ended.write()
             interrupted = isinstance(error, KeyboardInterrupt)
             sys.exit(130 if interrupted else 1)
@@ -122,6 +125,27 @@ def _show(error: BaseException) -> None:
     while trace is not None and trace.tb_frame.f_code.co_filename in ours:
         trace = trace.tb_next
     sys.excepthook(type(error), error.with_traceback(trace), trace)
+
+
+_NO_GPU: Final = re.compile(r"CUDA|NVIDIA driver|No GPU", re.IGNORECASE)
+"""In what torch says where it is asked for a GPU that is not there."""
+
+
+def _hint(recorder: Recorder, error: BaseException, device: str | None) -> None:
+    """Says what to do, or where, if the script needs a GPU that this machine lacks."""
+    torch = sys.modules.get("torch")
+    if torch is None or torch.cuda.is_available() or not _NO_GPU.search(str(error)):
+        return
+    if device is None:
+        recorder.say(
+            "there is no GPU: `trtdbg record --device cpu` puts on the CPU what the script "
+            "puts on a GPU"
+        )
+        return
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if os.sep + "site-packages" + os.sep not in f.filename]
+    place = f"{own[-1].filename}:{own[-1].lineno}" if own else "the script"
+    recorder.say(f"{place} asks for a GPU in a way that --device cpu does not put on the CPU")
 
 
 def _watch_imports(

@@ -18,6 +18,7 @@ from trtdbg.records import (
     ConstantRecord,
     Dtype,
     EngineRecord,
+    Front,
     GraphNode,
     LowDecision,
     NodeRecord,
@@ -51,6 +52,8 @@ class Context:
     """Returns what torch_tensorrt's own rules say of the exported nodes."""
     autocast_failure: PassRecord | None = None
     """The pass that raised with torch_tensorrt's low precision; the lowering is without it."""
+    front: Front = Front.EXPORT
+    """Which way of torch_tensorrt the program goes."""
 
 
 @dataclass

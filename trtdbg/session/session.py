@@ -626,6 +626,7 @@ class Session:
             progress=self._progress,
             upstream_rules=self._upstream_rules,
             autocast_failure=autocast_failure,
+            front=self._front,
         )
 
     def _lower_with(

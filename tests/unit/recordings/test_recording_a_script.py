@@ -95,6 +95,27 @@ def test_a_module_is_run_as_python_runs_it_and_ended_after_the_first(tmp_path: P
     assert program.recorded.file == str(package / "__main__.py")
 
 
+def test_a_script_for_a_gpu_is_recorded_on_the_cpu(tmp_path: Path) -> None:
+    ran = record(tmp_path, "--device", "cpu", "-o", "made", str(SCRIPTS / "on_cuda.py"))
+    assert ran.returncode == 0, ran.stderr
+    names = [each.recorded.name for each in folder.read(tmp_path / "made").programs]
+    assert names == ["1-Net", "2-graph"]
+
+
+def test_a_script_that_needs_a_gpu_is_told_of_the_cpu(tmp_path: Path) -> None:
+    (tmp_path / "asks.py").write_text("import torch\ntorch.ones(3).cuda()\n")
+    ran = record(tmp_path, "asks.py")
+    assert ran.returncode == 1
+    assert "`trtdbg record --device cpu` puts on the CPU" in ran.stderr
+
+
+def test_what_is_not_put_on_the_cpu_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "asks.py").write_text("import torch\n\ntorch.cuda.init()\n")
+    ran = record(tmp_path, "--device", "cpu", "asks.py")
+    assert ran.returncode == 1
+    assert "asks.py:3 asks for a GPU in a way that --device cpu" in ran.stderr
+
+
 def test_an_interrupted_script_keeps_what_was_recorded(tmp_path: Path) -> None:
     script = tmp_path / "waits.py"
     script.write_text(

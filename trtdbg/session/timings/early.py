@@ -55,6 +55,7 @@ class Early(OfLowered):
             truncate_double=False,
             emit=self.context.progress,
             recorder=recorder,
+            front=self.context.front,
         )
         self.recorder = Recorder.resume(self.captured)
         return self.captured.module
