@@ -136,7 +136,7 @@ def _say_what_is_there(shell: Shell, recording: Any, target: Path) -> None:
     shell.note(f"recorded {programs} in {target}: open it with `trtdbg {place}`")
 
 
-def _nothing(outcome: process.Outcome, script: process.Script) -> str:
+def _nothing(outcome: process.RecordingOutcome, script: process.Script) -> str:
     if outcome.skipped:
         return f"nothing is recorded: {outcome.skipped[0]['reason']}"
     what = script.module or script.argv[0]
@@ -146,7 +146,7 @@ def _nothing(outcome: process.Outcome, script: process.Script) -> str:
     )
 
 
-def _code(outcome: process.Outcome) -> int:
+def _code(outcome: process.RecordingOutcome) -> int:
     if outcome.interrupted:
         return ExitCode.INTERRUPTED
     if outcome.status < 0:

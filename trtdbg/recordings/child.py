@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from trtdbg.recordings.recorder import EndOfRecording, Recorder
+from trtdbg.recordings.recorder import EndOfRecording, ScriptRecorder
 
 END: Final = "ended.json"
 """In the folder while it is being written: how the script ended."""
@@ -37,7 +37,7 @@ def main(options: str) -> None:
             path that trtdbg itself was found by, or null).
     """
     asked = json.loads(options)
-    recorder = Recorder(
+    recorder = ScriptRecorder(
         Path(asked["scratch"]), _say, compiles=asked["compile"], first=asked["first"]
     )
     ended = _Ended(recorder)
@@ -69,7 +69,7 @@ def _say(text: str) -> None:
 class _Ended:
     """Writes down how the script ended, once."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: ScriptRecorder) -> None:
         self.how = "by itself"
         self._path = recorder.scratch / END
 
@@ -131,7 +131,7 @@ _NO_GPU: Final = re.compile(r"CUDA|NVIDIA driver|No GPU", re.IGNORECASE)
 """In what torch says where it is asked for a GPU that is not there."""
 
 
-def _hint(recorder: Recorder, error: BaseException, device: str | None) -> None:
+def _hint(recorder: ScriptRecorder, error: BaseException, device: str | None) -> None:
     """Says what to do, or where, if the script needs a GPU that this machine lacks."""
     torch = sys.modules.get("torch")
     if torch is None or torch.cuda.is_available() or not _NO_GPU.search(str(error)):
@@ -149,7 +149,7 @@ def _hint(recorder: Recorder, error: BaseException, device: str | None) -> None:
 
 
 def _watch_imports(
-    stack: contextlib.ExitStack, recorder: Recorder, device: str | None
+    stack: contextlib.ExitStack, recorder: ScriptRecorder, device: str | None
 ) -> None:
     """Lets torch_tensorrt be recorded as soon as the script imports it."""
 

@@ -21,7 +21,7 @@ from torch.fx import GraphModule, Node
 
 from trtdbg.graphs.graph import copy_graph
 from trtdbg.recordings import saving
-from trtdbg.recordings.recorder import Call
+from trtdbg.recordings.recorder import ScriptCall
 from trtdbg.records import Front
 
 _OF_A_MODULE: Final = re.compile(r"_(parameters|buffers)\[")
@@ -29,7 +29,7 @@ _PART: Final = re.compile(r"\._(?:modules|parameters|buffers)\['([^']*)'\]")
 
 
 def save(
-    path: Path, gm: GraphModule, sample_inputs: Sequence[Any], options: Any, call: Call
+    path: Path, gm: GraphModule, sample_inputs: Sequence[Any], options: Any, call: ScriptCall
 ) -> tuple[int, str]:
     """Writes a dynamo graph as a program; returns its nodes and its settings file's text.
 

@@ -36,7 +36,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _MOST: Final = 2**53
 
 
-class Program(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedProgram(msgspec.Struct, frozen=True, kw_only=True):
     """One recorded program: what there is to know without opening it."""
 
     path: str
@@ -64,7 +64,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     ended: str
     """How the script ended, in words."""
     versions: dict[str, str]
-    programs: tuple[Program, ...]
+    programs: tuple[RecordedProgram, ...]
     skipped: tuple[Skipped, ...] = ()
 
 
@@ -73,11 +73,11 @@ class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     script: str
     ended: str
     versions: dict[str, str] = {}
-    program: tuple[_Entry, ...] = ()
+    program: tuple[_ProgramEntry, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
 
-class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ProgramEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     call: str
     file: str
@@ -191,7 +191,7 @@ def read(folder: str | Path) -> Recording:
     )
 
 
-def recorded_program(model: str | Path) -> Program | None:
+def recorded_program(model: str | Path) -> RecordedProgram | None:
     """Returns what was recorded with a .pt2 file; None if it is not one of a recording.
 
     Raises:
@@ -225,7 +225,7 @@ def _read_index(folder: Path) -> _Index:
     return index
 
 
-def _program(folder: Path, entry: _Entry) -> Program:
+def _program(folder: Path, entry: _ProgramEntry) -> RecordedProgram:
     model = folder / f"{entry.name}{MODEL_SUFFIX}"
     file = folder / f"{entry.name}{SETTINGS_SUFFIX}"
     _check_stays_inside(model)
@@ -239,7 +239,7 @@ def _program(folder: Path, entry: _Entry) -> Program:
         settings = with_settings(Settings(), said.settings, _shown(file))
     except UsageError as error:
         raise ModelError(error.message, remedy=error.remedy) from error
-    return Program(
+    return RecordedProgram(
         path=str(model),
         recorded=Recorded(
             name=entry.name,

@@ -22,7 +22,7 @@ from trtdbg.compat import host
 from trtdbg.compat.host import replaced
 from trtdbg.compat.patches import RECORDED
 from trtdbg.recordings import compilation, dynamo_graphs, saving
-from trtdbg.recordings.recorder import Call, Recorder
+from trtdbg.recordings.recorder import ScriptCall, ScriptRecorder
 
 _COMPILER: Final = "torch_tensorrt.dynamo._compiler"
 _BACKENDS: Final = "torch_tensorrt.dynamo.backend.backends"
@@ -62,7 +62,7 @@ class _ReachedError(BaseException):
 
 
 @contextlib.contextmanager
-def patched_torch_tensorrt(recorder: Recorder) -> Iterator[None]:
+def patched_torch_tensorrt(recorder: ScriptRecorder) -> Iterator[None]:
     """Records what is handed to torch_tensorrt inside, which must be imported already."""
     with contextlib.ExitStack() as stack:
         for owner, name, original in _found():
@@ -92,7 +92,7 @@ def _found() -> Iterator[tuple[Any, str, Any]]:
     return iter(found)
 
 
-def _replacement(recorder: Recorder, owner: Any, name: str, original: Any) -> Any:
+def _replacement(recorder: ScriptRecorder, owner: Any, name: str, original: Any) -> Any:
     """Returns what takes the place of a name; None leaves it."""
     plain = name.removeprefix("dynamo_")
     module = getattr(owner, "__name__", "")
@@ -141,7 +141,9 @@ def _without_gpu() -> Iterator[None]:
         yield
 
 
-def _call(name: str, arguments: dict[str, Any], model: Any) -> Callable[[str, int], Call]:
+def _call(
+    name: str, arguments: dict[str, Any], model: Any
+) -> Callable[[str, int], ScriptCall]:
     """Returns what makes the record of a call once its place is known."""
     from torch_tensorrt.dynamo import CompilationSettings
 
@@ -150,8 +152,8 @@ def _call(name: str, arguments: dict[str, Any], model: Any) -> Callable[[str, in
     inputs = [*(compilation.inputs_of(described[0]) if described else ())]
     inputs += compilation.inputs_of(arguments.get("kwarg_inputs") or {})
 
-    def make(file: str, line: int) -> Call:
-        return Call(
+    def make(file: str, line: int) -> ScriptCall:
+        return ScriptCall(
             name,
             file,
             line,
@@ -180,7 +182,7 @@ def _arguments(function: Callable[..., Any], args: Any, kwargs: Any) -> dict[str
     return dict(bound)
 
 
-def _compiles(recorder: Recorder, original: Any, name: str) -> Any:
+def _compiles(recorder: ScriptRecorder, original: Any, name: str) -> Any:
     """Returns a function of `torch_tensorrt` that notes who calls, and with what."""
     inner = _unguarded(original)
 
@@ -220,7 +222,7 @@ def _unguarded(function: Any) -> Any:
     return inside[0] if function.__qualname__.startswith("needs_") and inside else function
 
 
-def _unsupported(recorder: Recorder, module: Any, name: str) -> Any:
+def _unsupported(recorder: ScriptRecorder, module: Any, name: str) -> Any:
     if name.endswith("_engine"):
         recorder.end(f"{name} returns the bytes of an engine, and nothing is compiled")
     return module
@@ -236,7 +238,7 @@ def _other_front_end(module: Any, ir: str) -> str | None:
     return _OTHER_FRONT_ENDS.get(ir)
 
 
-def _lowers(recorder: Recorder, original: Any, name: str) -> Any:
+def _lowers(recorder: ScriptRecorder, original: Any, name: str) -> Any:
     """Returns a function of `torch_tensorrt.dynamo` that ends where lowering would begin."""
     inner = _unguarded(original)
 
@@ -260,7 +262,7 @@ def _lowers(recorder: Recorder, original: Any, name: str) -> Any:
     return recorded
 
 
-def _lowering(recorder: Recorder, original: Any) -> Any:
+def _lowering(recorder: ScriptRecorder, original: Any) -> Any:
     """Returns the first step of lowering, which is handed program and settings."""
 
     @functools.wraps(original)
@@ -269,7 +271,9 @@ def _lowering(recorder: Recorder, original: Any) -> Any:
         # A name that the script took before recording began leads here around the others.
         known = call is not None
         if call is None:
-            with recorder.calling(lambda f, n: Call("torch_tensorrt.dynamo", f, n)) as made:
+            with recorder.calling(
+                lambda f, n: ScriptCall("torch_tensorrt.dynamo", f, n)
+            ) as made:
                 call = made
         recorder.take(call, lambda path: saving.save(path, exported_program, settings, call))
         if recorder.compiles or not known:
@@ -279,7 +283,7 @@ def _lowering(recorder: Recorder, original: Any) -> Any:
     return recorded
 
 
-def _saving(recorder: Recorder, original: Any, place: int) -> Any:
+def _saving(recorder: ScriptRecorder, original: Any, place: int) -> Any:
     """Returns a function that writes what was compiled, and that leaves what was not."""
     inner = _unguarded(original)
 
@@ -289,7 +293,7 @@ def _saving(recorder: Recorder, original: Any, place: int) -> Any:
         if recorder.compiles or not saving.is_uncompiled(module):
             return original(*args, **kwargs)
         path = args[place] if len(args) > place else kwargs.get("file_path", "its file")
-        with recorder.calling(lambda f, n: Call(original.__name__, f, n)) as call:
+        with recorder.calling(lambda f, n: ScriptCall(original.__name__, f, n)) as call:
             recorder.say(f"{call.place}: {path} is not written: nothing was compiled")
         return None
 
@@ -307,7 +311,7 @@ def _mutable_init(original: Any) -> Any:
     return recorded
 
 
-def _mutable_compile(recorder: Recorder, original: Any) -> Any:
+def _mutable_compile(recorder: ScriptRecorder, original: Any) -> Any:
     """Returns its `compile`, which moves the model to the GPU first."""
 
     @functools.wraps(original)
@@ -329,7 +333,7 @@ def _mutable_compile(recorder: Recorder, original: Any) -> Any:
     return recorded
 
 
-def _backend(recorder: Recorder, original: Any) -> Any:
+def _backend(recorder: ScriptRecorder, original: Any) -> Any:
     """Returns a backend of `torch.compile` that reads its options without a GPU too."""
 
     @functools.wraps(original)
@@ -337,7 +341,7 @@ def _backend(recorder: Recorder, original: Any) -> Any:
         options = kwargs.get("options", kwargs)
         make = _call(_TORCH_COMPILE, {"kwargs": dict(options)}, None)
 
-        def of_graph(file: str, line: int) -> Call:
+        def of_graph(file: str, line: int) -> ScriptCall:
             return dataclasses.replace(make(file, line), model="graph")
 
         with recorder.calling(of_graph), _without_gpu():
@@ -349,12 +353,14 @@ def _backend(recorder: Recorder, original: Any) -> Any:
 _TORCH_COMPILE: Final = "torch.compile"
 
 
-def _pretraced(recorder: Recorder, original: Any) -> Any:
+def _pretraced(recorder: ScriptRecorder, original: Any) -> Any:
     """Returns the step that every dynamo graph goes through, with its settings."""
 
     @functools.wraps(original)
     def recorded(gm: Any, sample_inputs: Any, settings: Any, engine_cache: Any = None) -> Any:
-        with recorder.calling(lambda f, n: Call(_TORCH_COMPILE, f, n, model="graph")) as call:
+        with recorder.calling(
+            lambda f, n: ScriptCall(_TORCH_COMPILE, f, n, model="graph")
+        ) as call:
             recorder.take(
                 call, lambda path: dynamo_graphs.save(path, gm, sample_inputs, settings, call)
             )

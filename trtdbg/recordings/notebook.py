@@ -18,7 +18,7 @@ from trtdbg.compat import host
 from trtdbg.errors import ModelError, OutputError, UsageError
 from trtdbg.files import refuse_filled_folder
 from trtdbg.recordings import folder, process
-from trtdbg.recordings.recorder import Recorder
+from trtdbg.recordings.recorder import ScriptRecorder
 from trtdbg.whole_folder import whole_folder
 
 
@@ -36,10 +36,9 @@ def recording(target: Path, *, compiles: bool, force: bool) -> Iterator[None]:
     refuse_filled_folder(target, force=force)
     host.prepare()
     raised: BaseException | None = None
-    nothing = _NothingRecordedError()
     try:
         with whole_folder(target, last=beside.INDEX) as scratch:
-            recorder = Recorder(scratch, _say, compiles=compiles, ends_script=False)
+            recorder = ScriptRecorder(scratch, _say, compiles=compiles, ends_script=False)
             try:
                 with patched_torch_tensorrt(recorder):
                     yield
@@ -49,17 +48,13 @@ def recording(target: Path, *, compiles: bool, force: bool) -> Iterator[None]:
             how = "by itself" if raised is None else f"by {type(raised).__name__}"
             programs, _ = process.collected(scratch, "", (how, versions))
             if not programs:
-                raise nothing
-    except _NothingRecordedError:
+                raise process.NothingRecordedError
+    except process.NothingRecordedError:
         _say("nothing is recorded")
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     if raised is not None:
         raise raised
-
-
-class _NothingRecordedError(Exception):
-    pass
 
 
 def _say(text: str) -> None:
@@ -87,7 +82,7 @@ def record(
 
     place = tempfile.TemporaryDirectory(prefix="trtdbg-", ignore_cleanup_errors=True)
     scratch = Path(place.name)
-    recorder = Recorder(scratch, lambda text: None, ends_script=False)
+    recorder = ScriptRecorder(scratch, lambda text: None, ends_script=False)
     with patched_torch_tensorrt(recorder):
         torch_tensorrt.compile(model, inputs=inputs, **settings)
     programs, skipped = process.collected(scratch, "", ("by itself", {}))

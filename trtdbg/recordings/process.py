@@ -52,7 +52,7 @@ class Script:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RecordingOutcome:
     """How recording a script went."""
 
     status: int
@@ -63,7 +63,7 @@ class Outcome:
     interrupted: bool = False
 
 
-def record(script: Script, target: Path) -> Outcome:
+def record(script: Script, target: Path) -> RecordingOutcome:
     """Runs a script in a process of its own and writes what it compiles into a folder.
 
     Raises:
@@ -75,17 +75,17 @@ def record(script: Script, target: Path) -> Outcome:
             status, interrupted = _run(script, scratch)
             programs, skipped = collected(scratch, script.line, _ended(scratch, status))
             if not programs:
-                raise _NothingRecordedError
-    except _NothingRecordedError:
-        return Outcome(status, None, tuple(skipped), interrupted)
+                raise NothingRecordedError
+    except NothingRecordedError:
+        return RecordingOutcome(status, None, tuple(skipped), interrupted)
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     _remove(target, old - _names_in(target))
-    return Outcome(status, folder.read(target), tuple(skipped), interrupted)
+    return RecordingOutcome(status, folder.read(target), tuple(skipped), interrupted)
 
 
-class _NothingRecordedError(Exception):
-    pass
+class NothingRecordedError(Exception):
+    """There is no program, and so no folder is written."""
 
 
 def collected(

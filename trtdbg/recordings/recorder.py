@@ -37,7 +37,7 @@ class EndOfRecording(SystemExit):
 
 
 @dataclass(frozen=True)
-class Call:
+class ScriptCall:
     """A call of the script into torch_tensorrt that has not returned."""
 
     name: str
@@ -57,7 +57,7 @@ class Call:
 
 
 @dataclass
-class Recorder:
+class ScriptRecorder:
     """Writes programs into a folder that nothing reads before the recording ends."""
 
     scratch: Path
@@ -76,12 +76,12 @@ class Recorder:
     _calls: threading.local = field(default_factory=threading.local)
 
     @property
-    def call(self) -> Call | None:
+    def call(self) -> ScriptCall | None:
         """The outermost call that has not returned."""
         return getattr(self._calls, "outermost", None)
 
     @contextlib.contextmanager
-    def calling(self, make: Callable[[str, int], Call]) -> Iterator[Call]:
+    def calling(self, make: Callable[[str, int], ScriptCall]) -> Iterator[ScriptCall]:
         """Remembers a call while it lasts; one inside another changes nothing.
 
         Args:
@@ -97,7 +97,7 @@ class Recorder:
             self._calls.outermost = None
 
     def take(
-        self, call: Call, save: Callable[[Path], tuple[int, str]], settings: str = ""
+        self, call: ScriptCall, save: Callable[[Path], tuple[int, str]], settings: str = ""
     ) -> None:
         """Records a program, or notes why it cannot be.
 
@@ -131,7 +131,7 @@ class Recorder:
         if self.first:
             self.end("the first program is recorded (--first)")
 
-    def skip(self, call: Call, reason: str) -> None:
+    def skip(self, call: ScriptCall, reason: str) -> None:
         """Notes a call that is not recorded."""
         self._log("skipped", call=call.name, file=call.file, line=call.line, reason=reason)
         self.say(f"{call.place}: {call.name}: not recorded: {reason}")

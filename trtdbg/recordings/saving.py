@@ -12,13 +12,15 @@ import torch
 from torch.export import ExportedProgram
 
 from trtdbg.recordings import compilation, folder
-from trtdbg.recordings.recorder import Call
+from trtdbg.recordings.recorder import ScriptCall
 from trtdbg.records import Front, Recorded
 
 _uncompiled: WeakSet[torch.nn.Module] = WeakSet()
 
 
-def save(path: Path, program: ExportedProgram, options: Any, call: Call) -> tuple[int, str]:
+def save(
+    path: Path, program: ExportedProgram, options: Any, call: ScriptCall
+) -> tuple[int, str]:
     """Writes a program and returns its number of nodes and the text of its settings file."""
     return write(path, program, options, call, Front.EXPORT)
 
@@ -27,7 +29,7 @@ def write(
     path: Path,
     program: ExportedProgram,
     options: Any,
-    call: Call,
+    call: ScriptCall,
     front: Front,
     *,
     weights: Sequence[str] = (),
