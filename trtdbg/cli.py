@@ -329,6 +329,16 @@ class Terminal:
         )
         return code
 
+    def choose(self, title: str, options: Sequence[str]) -> int | None:
+        """Shows a list in the terminal and returns the place that was chosen."""
+        if not _can_show_ui():
+            raise UsageError(
+                f"{title}: choosing needs a terminal", remedy="pass --program NAME"
+            )
+        from trtdbg_ui.host.choosing import choose
+
+        return choose(title, options)
+
     def serve(
         self, model: str, arguments: Sequence[str], *, host: str, port: int, token: bool
     ) -> int:

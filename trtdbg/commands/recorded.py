@@ -8,7 +8,9 @@ from typing import Final
 
 import click
 
+from trtdbg.analysis import summary
 from trtdbg.commands.options import Choices
+from trtdbg.commands.shell import Shell
 from trtdbg.errors import ModelError, UsageError
 from trtdbg.policy import Settings
 from trtdbg.recordings import folder as recordings
@@ -61,3 +63,45 @@ def settings_for(model: str, choices: Choices) -> Settings:
     """
     recorded = recordings.recorded_program(model)
     return choices.settings if recorded is None else choices.settings_over(recorded.settings)
+
+
+def chosen(shell: Shell, model: str, program: str | None, *, ask: bool) -> str | None:
+    """Returns the program of a recording to open, or a model that is none as it is.
+
+    Args:
+        shell: lets the user choose where there are several.
+        model: a path.
+        program: name of a program; None lets the user choose.
+        ask: whether there is a user to ask; else the first is taken.
+
+    Returns:
+        None if the user chose none.
+
+    Raises:
+        UsageError: the recording has no program of that name.
+    """
+    place = recordings.folder_of(model)
+    if place is None:
+        return model
+    programs = recordings.read(place).programs
+    if program is not None:
+        named = [each.path for each in programs if each.recorded.name == program]
+        if not named:
+            names = ", ".join(each.recorded.name for each in programs[:_NAMED])
+            raise UsageError(
+                f"the recording {model} has no program {program!r}", remedy=f"it has {names}"
+            )
+        return named[0]
+    if len(programs) == 1 or (programs and not ask):
+        return programs[0].path
+    place_chosen = shell.choose(
+        f"{model} has {len(programs)} programs", [_line(each) for each in programs]
+    )
+    return None if place_chosen is None else programs[place_chosen].path
+
+
+def _line(program: recordings.RecordedProgram) -> str:
+    said = program.recorded
+    place = f"{Path(said.file).name}:{said.line}"
+    settings = summary.settings_line(program.settings)
+    return f"{said.name:<24} {said.call}  {place}  {said.nodes} nodes  {settings}"

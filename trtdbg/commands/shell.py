@@ -58,6 +58,13 @@ class Shell(Protocol):
     ) -> int:
         """Runs the terminal UI until the user leaves it; returns its exit code."""
 
+    def choose(self, title: str, options: Sequence[str]) -> int | None:
+        """Lets the user choose one of some lines; returns its place, None for none of them.
+
+        Raises:
+            UsageError: there is no terminal to choose in.
+        """
+
     def serve(
         self, model: str, arguments: Sequence[str], *, host: str, port: int, token: bool
     ) -> int:

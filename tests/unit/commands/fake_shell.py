@@ -29,6 +29,8 @@ class FakeShell:
         self.viewings: list[Viewing] = []
         self.served: list[tuple[str, list[str], str, int, bool]] = []
         self.verbose = False
+        self.offered: list[str] = []
+        self.chooses: int | None = None
         self._stdout = io.StringIO()
         self._console = Console(file=self._stdout, width=100, markup=False, highlight=False)
 
@@ -82,6 +84,10 @@ class FakeShell:
         self.viewings.append(viewing)
         self.opened.append((model, policy, settings, target))
         return 0
+
+    def choose(self, title: str, options: Sequence[str]) -> int | None:
+        self.offered = [title, *options]
+        return self.chooses
 
     def serve(
         self, model: str, arguments: Sequence[str], *, host: str, port: int, token: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,18 @@ import pytest
 from click.testing import CliRunner
 
 from tests.recording_folders import ENTRY, made
+from tests.unit.commands.fake_shell import FakeShell
 from trtdbg import beside
 from trtdbg.commands import models as shared
+from trtdbg.commands import open as opening
 from trtdbg.commands import recorded
-from trtdbg.commands.options import analysis_options
+from trtdbg.commands.options import Choices, analysis_options
 from trtdbg.errors import ModelError, UsageError
-from trtdbg.policy import Settings
+from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.viewing import Viewing
+from trtdbg.worker.messages import Access
+
+CHOICES = Choices(TruncationPolicy(), Settings(), None)
 
 
 @pytest.fixture
@@ -86,3 +93,34 @@ def test_a_damaged_recording_is_told_when_it_is_opened(recording: Path) -> None:
     assert recorded.programs_of(str(recording)) == [str(recording)]
     with pytest.raises(ModelError, match="no recording that this version"):
         shared.check_readable(str(recording))
+
+
+def test_the_ui_lets_choose_a_program_and_opens_it_under_its_settings(
+    recording: Path,
+) -> None:
+    shell = FakeShell()
+    shell.chooses = 1
+    assert opening.run(shell, str(recording), CHOICES, Viewing()) == 0
+    title, first, second = shell.offered
+    assert title.endswith("has 2 programs")
+    assert first.split()[:4] == ["1-Net", "torch_tensorrt.compile", "a.py:3", "7"]
+    assert second.split()[0] == "2-Head"
+    ((model, _, settings, _),) = shell.opened
+    assert (model, settings.min_block_size) == (str(recording / "2-Head.pt2"), 4)
+
+
+def test_choosing_nothing_opens_nothing(recording: Path) -> None:
+    shell = FakeShell()
+    assert opening.run(shell, str(recording), CHOICES, Viewing()) == 0
+    assert not shell.opened
+
+
+def test_a_program_is_opened_by_its_name(recording: Path) -> None:
+    shell = FakeShell()
+    named = dataclasses.replace(CHOICES, access=Access(program="2-Head"))
+    assert opening.run(shell, str(recording), named, Viewing()) == 0
+    assert shell.opened[0][0] == str(recording / "2-Head.pt2")
+    assert not shell.offered
+    other = dataclasses.replace(CHOICES, access=Access(program="3"))
+    with pytest.raises(UsageError, match="has no program '3'; it has 1-Net, 2-Head"):
+        opening.run(shell, str(recording), other, Viewing())
