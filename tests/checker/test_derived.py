@@ -1,0 +1,189 @@
+"""Reports agree with what plain torch and torch_tensorrt say of the same program."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.worker.messages import Job
+
+pytest.importorskip("hypothesis")
+torch = pytest.importorskip("torch")
+
+from derived import Derived, derive, problems  # noqa: E402
+from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
+
+TESTS = Path(__file__).parents[1]
+SAMPLES = TESTS.parent / "samples"
+
+
+def of_file(path: Path) -> Any:
+    """Returns a module by its file: folders of tests are no packages."""
+    known = sys.modules.get(path.stem)
+    if known is not None and known.__file__ == str(path):
+        return known
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+CORPUS = of_file(TESTS / "corpus" / "corpus_bench.py").CORPUS
+recipes = of_file(TESTS / "property" / "programs.py").recipes
+
+PROFILE = settings(
+    max_examples=20,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    print_blob=False,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.generate),
+)
+
+
+def differences(path: Path) -> Iterator[str]:
+    """Yields in what the reports of a program under late and upstream are wrong."""
+    from trtdbg.session.session import Session
+
+    job = Job(model=str(path), settings=Settings(), probe_seconds=0)
+    session = Session(job, lambda event: None)
+    for timing in (Timing.LATE, Timing.UPSTREAM):
+        report = msgspec.to_builtins(session.analyze(TruncationPolicy(timing=timing)))
+        upstream = timing is Timing.UPSTREAM
+        for problem in problems(report, derive(str(path), upstream), upstream):
+            yield f"{timing.value}: {problem}"
+
+
+Exported = Callable[[str, str], Path]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Returns the exported program of a case of `cases` or of `reports`."""
+
+    def model(folder: str, case: str) -> Path:
+        out = tmp_path_factory.getbasetemp() / f"checked_{folder}"
+        script = CORPUS / folder / f"{case}.py"
+        if "custom_op" in script.read_text():
+            of_file(script)
+        subprocess.run(
+            [sys.executable, str(CORPUS / "export.py"), str(out), case],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "CASES": folder, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        return out / f"{case}.pt2"
+
+    return model
+
+
+def cases(folder: str) -> list[str]:
+    return sorted(path.stem for path in (CORPUS / folder).glob("*.py"))
+
+
+@pytest.mark.parametrize("sample", sorted(path.stem for path in SAMPLES.glob("*.pt2")))
+def test_reports_of_samples_are_what_torch_says(sample: str) -> None:
+    assert list(differences(SAMPLES / f"{sample}.pt2")) == []
+
+
+@pytest.mark.parametrize("case", cases("reports"))
+def test_reports_of_public_bug_reports_are_what_torch_says(
+    case: str, exported: Exported
+) -> None:
+    assert list(differences(exported("reports", case))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cases("cases"))
+def test_reports_of_the_corpus_are_what_torch_says(case: str, exported: Exported) -> None:
+    assert list(differences(exported("cases", case))) == []
+
+
+def check(recipe: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.pt2"
+        torch.export.save(recipe.export(), path)
+        assert list(differences(path)) == []
+
+
+@PROFILE
+@given(recipe=recipes())
+def test_reports_of_random_programs_are_what_torch_says(recipe: Any) -> None:
+    check(recipe)
+
+
+@pytest.mark.deep
+@settings(PROFILE, max_examples=300)
+@given(recipe=recipes(lines=14))
+def test_reports_of_300_random_programs_are_what_torch_says(recipe: Any) -> None:
+    check(recipe)
+
+
+# The checker itself must notice.
+
+
+@pytest.fixture(scope="module")
+def sound() -> tuple[dict[str, Any], Derived]:
+    from trtdbg.session.session import Session
+
+    path = SAMPLES / "boundary_mixed.pt2"
+    job = Job(model=str(path), settings=Settings(), probe_seconds=0)
+    report = Session(job, lambda event: None).analyze(TruncationPolicy(timing=Timing.LATE))
+    return msgspec.to_builtins(report), derive(str(path), upstream=False)
+
+
+def edited(report: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Returns a report whose first operator has other values in its row."""
+    rows = [dict(row) for row in report["nodes"]]
+    first = next(row for row in rows if row["op"] == "call_function" and row["inferred"])
+    first.update(changes)
+    return {**report, "nodes": rows}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"inferred": "int8"},
+        {"recorded": "int8"},
+        {"truncated": "int8"},
+        {"verdict": "crashed"},
+        {"op": "get_attr"},
+    ],
+    ids=str,
+)
+def test_a_false_row_is_noticed(sound: Any, change: dict[str, str]) -> None:
+    report, found = sound
+    assert list(problems(report, found, upstream=False)) == []
+    assert list(problems(edited(report, **change), found, upstream=False))
+
+
+def test_a_false_engine_and_a_false_cast_are_noticed(sound: Any) -> None:
+    report, found = sound
+    assert report["engines"]
+    assert report["boundary_casts"]
+    fewer = {**report, "engines": report["engines"][1:]}
+    assert any(p.startswith("engines") for p in problems(fewer, found, upstream=False))
+    fewer = {**report, "boundary_casts": report["boundary_casts"][1:]}
+    assert any(p.startswith("casts") for p in problems(fewer, found, upstream=False))
+
+
+def test_what_is_compared_with_shares_no_code() -> None:
+    text = Path(__file__).with_name("derived.py").read_text()
+    assert "import trtdbg" not in text
+    assert "from trtdbg" not in text
