@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from trtdbg import foreign
+from trtdbg.archive.beside import LARGE, Beside
 from trtdbg.errors import ModelError
 from trtdbg.foreign import EXPORT, HEAD_BYTES
 
@@ -76,6 +77,7 @@ class Archive:
 
     path: str
     sha256: str
+    """Empty where `beside` reads it."""
     bytes: int
     legacy: bool
     """Written by torch 2.7 or earlier."""
@@ -87,6 +89,8 @@ class Archive:
     """Names of the programs in it, sorted; `model` is what torch.export.save calls its one."""
     compressed: frozenset[str]
     """Those of them that are not stored as they are."""
+    beside: Beside | None = None
+    """Reads the digest of a large file."""
 
 
 def inspect(path: str | Path, *, trust: bool = False, digest: bool = True) -> Archive:
@@ -100,7 +104,8 @@ def inspect(path: str | Path, *, trust: bool = False, digest: bool = True) -> Ar
     Raises:
         ModelError: the file cannot be read, or is not what `torch.export.save` writes.
     """
-    sha256, size, head = _read_through(path, digest=digest)
+    large = digest and _is_large(path)
+    sha256, size, head = _read_through(path, digest=digest and not large)
     if not head:
         raise ModelError(f"{path} is empty", remedy=DAMAGED)
     if not head.startswith(b"PK"):
@@ -136,7 +141,15 @@ def inspect(path: str | Path, *, trust: bool = False, digest: bool = True) -> Ar
         entries=entries,
         programs=programs,
         compressed=compressed,
+        beside=Beside(path) if large else None,
     )
+
+
+def _is_large(path: str | Path) -> bool:
+    try:
+        return os.stat(path).st_size >= LARGE
+    except (OSError, ValueError):
+        return False
 
 
 def _check_byte_order(path: str | Path, root: str, entries: frozenset[str]) -> None:

@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from trtdbg.archive import container as archives
 from trtdbg.archive import operators, payloads, tensors, vetting
+from trtdbg.archive.beside import Beside
 from trtdbg.archive.container import Archive
 from trtdbg.archive.custom import how_to_register
 from trtdbg.archive.entries import Entries, opened
@@ -43,6 +44,7 @@ class LoadedProgram:
     """The program's name in the file; `model` where torch.export.save wrote it."""
     path: str
     sha256: str
+    """Empty where `beside` reads it."""
     bytes: int
     """Size of the file."""
     example_inputs: ExampleInputs | None
@@ -51,6 +53,16 @@ class LoadedProgram:
     """Names of all programs in the file; () where its format holds one only."""
     moved_from: tuple[str, ...] = ()
     """Devices such as `cuda:0` whose tensors are on the CPU now; () if none was moved."""
+    beside: Beside | None = None
+    """Reads the digest of a large file."""
+
+    def digest(self) -> str:
+        """Returns SHA-256 of the file, once a large one is read.
+
+        Raises:
+            ModelError: it cannot be read any more.
+        """
+        return self.sha256 if self.beside is None else self.beside.result()
 
 
 def load(
@@ -90,6 +102,7 @@ def load(
         name=name,
         path=archive.path,
         sha256=archive.sha256,
+        beside=archive.beside,
         bytes=archive.bytes,
         example_inputs=example_inputs,
         programs=archive.programs,

@@ -779,7 +779,7 @@ class Session:
         )
         model = ModelInfo(
             path=self._loaded.path,
-            sha256=self._loaded.sha256,
+            sha256=self._loaded.digest(),
             nodes=len(program.graph.nodes),
             inputs=inputs,
             bytes=self._loaded.bytes,
