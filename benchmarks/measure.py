@@ -22,7 +22,7 @@ class Sides:
     ours: Side
     reference: Side
     unit: str = "s"
-    """`s` or `MiB`."""
+    """`s`, `MiB` or `bytes`."""
 
 
 @dataclass(frozen=True)

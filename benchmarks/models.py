@@ -10,7 +10,11 @@ FOLDER = ROOT / "build" / "benchmarks"
 
 
 def model(subject: str) -> Path:
-    """Returns the `.pt2` of a subject: `12 layers` of a decoder, or a `1000 nodes` chain."""
+    """Returns the `.pt2` of a subject.
+
+    `12 layers` of a decoder (`changed`: with one line edited), a chain of `1000 nodes`, or a
+    few operators with weights of `1024 MiB`.
+    """
     stamp = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     path = FOLDER / f"{subject.replace(' ', '_')}-{stamp}.pt2"
     if not path.exists():
@@ -51,8 +55,9 @@ def _export(subject: str, path: Path) -> None:
     class Decoder(nn.Module):
         """Token ids to logits."""
 
-        def __init__(self, layers: int, width: int = 256) -> None:
+        def __init__(self, layers: int, changed: bool, width: int = 256) -> None:
             super().__init__()
+            self.changed = changed
             self.tokens = nn.Embedding(1000, width)
             self.layers = nn.ModuleList(Layer(width, 4) for _ in range(layers))
             self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 1000)
@@ -63,6 +68,8 @@ def _export(subject: str, path: Path) -> None:
             mask = torch.ones(size, size, dtype=torch.bool).triu(1)
             for layer in self.layers:
                 x = layer(x, mask)
+            if self.changed:
+                x = x.tanh()
             return self.head(self.norm(x))
 
     class Chain(nn.Module):
@@ -81,10 +88,14 @@ def _export(subject: str, path: Path) -> None:
 
     torch.manual_seed(0)
     number = int(subject.split()[0])
-    if subject.endswith("layers"):
-        program = torch.export.export(
-            Decoder(number).eval(), (torch.randint(0, 1000, (2, 16)),)
-        )
+    if "layers" in subject:
+        decoder = Decoder(number, "changed" in subject).eval()
+        program = torch.export.export(decoder, (torch.randint(0, 1000, (2, 16)),))
+    elif subject.endswith("MiB"):
+        table = nn.Embedding(1, 1)
+        table.weight = nn.Parameter(torch.zeros(number << 8, 1024))
+        whole = nn.Sequential(table, nn.LayerNorm(1024), nn.Linear(1024, 8)).eval()
+        program = torch.export.export(whole, (torch.zeros(4, dtype=torch.int64),))
     else:
         program = torch.export.export(Chain(number).eval(), (torch.randn(4, 8),))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import analysis, imports, reports, ui
+from benchmarks import analysis, imports, reports, terminal, ui, work
 from benchmarks.measure import Sides
 
 
@@ -127,5 +127,94 @@ ROWS = (
         0.1,
         ("full", "as drawn", "as drawn, scattered changes"),
         reports.dot_text,
+    ),
+    Row(
+        "second-command",
+        "report of a model seen before",
+        "the first report",
+        0.15,
+        ("boundary_mixed", "12 layers"),
+        work.second_command,
+        warm_up=True,
+    ),
+    Row(
+        "second-opening",
+        "the UI's answer on a model seen before",
+        "the first time",
+        0.15,
+        ("boundary_mixed", "12 layers"),
+        work.second_opening,
+    ),
+    Row(
+        "alike",
+        "an analysis and the consequences of refusals alike",
+        "the analysis",
+        1.3,
+        ("24 layers",),
+        work.alike,
+        warm_up=False,
+    ),
+    Row(
+        "large",
+        "full analysis of 10,000 nodes",
+        "load, plain lowering and partition",
+        0.36,
+        ("10000 nodes",),
+        analysis.full_analysis,
+        warm_up=False,
+    ),
+    Row(
+        "changed",
+        "a model with a line changed, TensorRT's answers known",
+        "the first analysis",
+        0.7,
+        ("12 layers",),
+        work.changed,
+    ),
+    Row(
+        "many",
+        "check of 100 small models",
+        "100 single runs",
+        0.10,
+        ("100 models",),
+        work.many,
+        warm_up=False,
+    ),
+    Row(
+        "many-jobs",
+        "the same with --jobs 2",
+        "100 single runs",
+        0.06,
+        ("100 models, two jobs",),
+        work.many,
+        warm_up=False,
+    ),
+    Row(
+        "weights",
+        "full analysis with 1 GiB of weights",
+        "with 1 MiB",
+        1.3,
+        ("1024",),
+        work.weights,
+    ),
+    Row(
+        "wrong-file",
+        "a damaged archive to its line",
+        "the help",
+        1.5,
+        ("process",),
+        work.wrong_file,
+    ),
+    *(
+        Row(
+            f"bytes-{name.rpartition(' ')[2]}",
+            f"bytes to the terminal: {name}",
+            "a kilobyte",
+            goal,
+            (name,),
+            terminal.bytes_sent,
+            warm_up=False,
+        )
+        for name, goal in (("a move", 2.0), ("a page", 8.0), ("help", 20.0))
     ),
 )

@@ -26,6 +26,18 @@ ISSUE = {
     "table-key": 2.0,
     "open": 3.0,
     "dot": 0.1,
+    "second-command": 0.15,
+    "second-opening": 0.15,
+    "alike": 1.3,
+    "large": 0.36,
+    "changed": 0.7,
+    "many": 0.10,
+    "many-jobs": 0.06,
+    "weights": 1.3,
+    "wrong-file": 1.5,
+    "bytes-move": 2.0,
+    "bytes-page": 8.0,
+    "bytes-help": 20.0,
 }
 
 

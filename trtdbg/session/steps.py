@@ -12,6 +12,7 @@ from torch.fx import GraphModule
 
 from trtdbg.analysis.conclusions import REFUSED
 from trtdbg.analysis.findings import Evidence
+from trtdbg.compat.registry import patched_registry_check
 from trtdbg.graphs.graph import (
     NODE_MARK,
     Typing,
@@ -79,7 +80,14 @@ class Steps:
         self.inside: dict[str, validate.Judgement] = {}
 
     def run(self) -> Analysed:
-        """Runs truncation, verdicts, partition, boundary repair and network definition."""
+        """Runs truncation, verdicts, partition, boundary repair and network definition.
+
+        The registry checks itself once for all of them: each converter that runs asks it.
+        """
+        with patched_registry_check():
+            return self._run()
+
+    def _run(self) -> Analysed:
         module = self.timing.lower()
         if module is None:
             return Analysed(self.timing.captured)

@@ -1,0 +1,173 @@
+"""The rows about how people work: the same model again, many models, a changed or a wrong one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import analysis
+from benchmarks.children import Ended, run
+from benchmarks.measure import Sides, seconds
+from benchmarks.models import FOLDER, ROOT, model
+from trtdbg.policy import Timing, TruncationPolicy
+
+SINGLE_RUNS = 4
+"""Single runs that stand for all of `MANY`: each costs the same imports."""
+MANY = 100
+
+
+def _path(subject: str) -> Path:
+    return ROOT / "samples" / f"{subject}.pt2" if "layers" not in subject else model(subject)
+
+
+def _command(*arguments: str, code: int = 0) -> Ended:
+    """Runs trtdbg to its end; `check` ends with 1 where it finds something."""
+    program = (
+        f"import sys; from trtdbg.cli import main; code = main(); "
+        f"sys.exit(0 if code in (0, {code}) else code or 9)"
+    )
+    return run([sys.executable, "-c", program, *arguments])
+
+
+def second_command(subject: str) -> Sides:
+    """`report` on a model that was analysed before, against the first time."""
+    path = str(_path(subject))
+
+    def first() -> float:
+        return _command("report", path, "--no-cache").seconds
+
+    return Sides(lambda: _command("report", path).seconds, first)
+
+
+def second_opening(subject: str) -> Sides:
+    """From the start of the UI to its answer, with the answer kept, against without."""
+    path = str(_path(subject))
+
+    def opened(read: str) -> float:
+        code = "import sys; from benchmarks.work import open_once; open_once(*sys.argv[1:])"
+        return run([sys.executable, "-c", code, path, read]).seconds
+
+    return Sides(lambda: opened("kept"), lambda: opened("anew"))
+
+
+def open_once(path: str, read: str) -> None:
+    """Opens the UI without a terminal and ends, without a farewell, when it shows a report."""
+    import asyncio
+
+    from trtdbg_ui.app import TrtdbgApp
+
+    from trtdbg.cache.client import CachingClient
+    from trtdbg.policy import Settings
+
+    async def until_shown() -> None:
+        made: list[CachingClient] = []
+
+        def client(heard: Any) -> CachingClient:
+            made.append(CachingClient(heard, read=read == "kept"))
+            return made[0]
+
+        app = TrtdbgApp(
+            path, settings=Settings(), policy=TruncationPolicy(), make_worker=client
+        )
+        async with app.run_test(size=(160, 50)) as pilot:
+            while app.state.loaded is None:
+                await pilot.pause(0.02)
+            # The worker, which is starting behind, is nobody's business any more.
+            os._exit(0)
+
+    asyncio.run(until_shown())
+
+
+def alike(subject: str) -> Sides:
+    """An analysis and what each of many refusals that are alike costs, against it alone."""
+    path = model(subject)
+    analysis.options()
+    policy = TruncationPolicy(timing=Timing.UPSTREAM)
+    alone: list[float] = []
+
+    def reference() -> float:
+        alone[:] = [seconds(lambda: analysis.session(path, networks=False).analyze(policy))()]
+        return alone[0]
+
+    def ours() -> float:
+        made = analysis.session(path, networks=False)
+        made.analyze(policy)
+        weigh = seconds(lambda: made.weigh(policy, consequences=True, suggestion=False))()
+        return alone[0] + weigh
+
+    return Sides(ours, reference)
+
+
+def changed(subject: str) -> Sides:
+    """A model with one line changed, in a worker that knows the old one, against the first."""
+    first, second = model(subject), model(f"{subject} changed")
+    analysis.options()
+
+    def reference() -> float:
+        shutil.rmtree(Path(os.environ["XDG_CACHE_HOME"]), ignore_errors=True)
+        return _asking(first)
+
+    return Sides(lambda: _asking(second), reference)
+
+
+def _asking(path: Path) -> float:
+    def work() -> None:
+        made = analysis.session(path, networks=True)
+        made._probe_seconds = 60.0
+        made.analyze(TruncationPolicy())
+
+    return seconds(work)()
+
+
+def many(subject: str) -> Sides:
+    """`check` of many small models, against as many single runs."""
+    folder = FOLDER / "many"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"model{number}.pt2" for number in range(MANY)]
+    for path in paths:
+        shutil.copy(ROOT / "samples" / "boundary_mixed.pt2", path)
+    names = [str(path) for path in paths]
+    jobs = ("--jobs", "2") if "jobs" in subject else ()
+
+    def single() -> float:
+        some = [
+            _command("check", name, "--no-cache", code=1).seconds
+            for name in names[:SINGLE_RUNS]
+        ]
+        return sum(some) * MANY / SINGLE_RUNS
+
+    return Sides(
+        lambda: _command("check", *names, *jobs, "--no-cache", code=1).seconds, single
+    )
+
+
+def wrong_file(subject: str) -> Sides:
+    """A damaged archive to its line, against the help."""
+    del subject
+    whole = (ROOT / "samples" / "boundary_mixed.pt2").read_bytes()
+    path = Path(tempfile.gettempdir()) / f"wrong-{os.getpid()}.pt2"
+    path.write_bytes(whole[: len(whole) // 2])
+
+    def ours() -> float:
+        start = time.perf_counter()
+        _command("report", str(path), code=2)
+        return time.perf_counter() - start
+
+    return Sides(ours, lambda: _command("--help").seconds)
+
+
+def weights(subject: str) -> Sides:
+    """The analysis of a model with large weights, against the same graph with small ones."""
+    large, small = model(f"{subject} MiB"), model("1 MiB")
+    analysis.options()
+
+    def first(path: Path) -> float:
+        shutil.rmtree(Path(os.environ["XDG_CACHE_HOME"]), ignore_errors=True)
+        return seconds(lambda: analysis.analyse(path))()
+
+    return Sides(lambda: first(large), lambda: first(small))
