@@ -1,4 +1,4 @@
-"""The rows about how people work: the same model again, many models, a changed or a wrong one."""
+"""The rows about how people work: again, on many models, on a changed or a wrong one."""
 
 from __future__ import annotations
 
