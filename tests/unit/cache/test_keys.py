@@ -174,6 +174,7 @@ def test_an_edited_file_of_a_package_is_in_it(
     (package / "__init__.py").write_text("")
     (package / "converters.py").write_text("accepts = False\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "torch_tensorrt", raising=False)
     first = installed.digests()
     status = os.stat(package / "converters.py")
     (package / "converters.py").write_text("accepts = True \n")
