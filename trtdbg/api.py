@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from trtdbg import __version__, prebuilt
 from trtdbg.analysis import by_place, changes, summary
 from trtdbg.analysis.headline import headline
 from trtdbg.analysis.names import find_node
@@ -380,6 +381,9 @@ def open_model(
         )
     if is_saved_report(name):
         report = read_report(name)
+        return Model(name, report.policy, report.settings, None, report)
+    if prebuilt.is_compiled(name):
+        report = prebuilt.read(name, __version__)
         return Model(name, report.policy, report.settings, None, report)
     if folder.folder_of(name) is not None:
         name = _program(name, program)

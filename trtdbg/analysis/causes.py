@@ -89,7 +89,7 @@ def operators_outside(report: Report) -> tuple[NodeRecord, ...]:
 
 def coverage_line(report: Report) -> str | None:
     """Returns how many operators engines hold; None if there is no partition."""
-    if broken_end(report) is not None:
+    if broken_end(report) is not None or report.model.prebuilt is not None:
         return None
     total = sum(map(is_operator, report.nodes))
     if not total:
@@ -109,7 +109,12 @@ def why(report: Report, node: NodeRecord) -> str:
 def reasons(report: Report, node: NodeRecord) -> tuple[Reason, ...]:
     """Returns why a node is outside an engine or refused in it, the first reason first."""
     found = tuple(reason for rule in _RULES for reason in rule(report, node))
-    unknown = Reason(kind=CauseKind.NOT_JUDGED, text="no verdict is known")
+    text = "no verdict is known"
+    if report.model.prebuilt is not None:
+        text = (
+            "it was left to PyTorch when the program was compiled; the file does not say why"
+        )
+    unknown = Reason(kind=CauseKind.NOT_JUDGED, text=text)
     return found or (unknown,)
 
 

@@ -22,6 +22,8 @@ def headline(report: Report) -> str:
 def lines(report: Report) -> tuple[str, ...]:
     """Returns the parts of the answer: today, under these settings if that differs, late."""
     made, here = report.headline, counts(report)
+    if report.model.prebuilt is not None:
+        return (f"{_words(here, ', ', 'in PyTorch')}, {report.model.prebuilt}",)
     if made is None:
         colon = ": " if here.error is not None else ", "
         return (f"{_words(here, colon, 'left to PyTorch')} under {here.timing.value}",)

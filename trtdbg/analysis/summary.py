@@ -40,6 +40,12 @@ VERDICT_WORDS = {
 
 Number = TypeVar("Number", int, float)
 
+PREBUILT = (
+    "its engines, their bindings and the operators around them; verdicts and passes are not "
+    "in it, and layers need TensorRT and a GPU"
+)
+"""What is known of a program whose engines were built before."""
+
 _UNASKED_NAMED = 3
 """How many nodes a line about unasked ones names."""
 

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 
 import msgspec
 
-from trtdbg import foreign
+from trtdbg import __version__, foreign, prebuilt
 from trtdbg.analysis import block_sizes
 from trtdbg.analysis.summary import broken_end, model_place
 from trtdbg.commands.options import Choices
@@ -83,6 +83,8 @@ def analyse(shell: Shell, model: str, choices: Choices, run: Run | None = None) 
         TrtdbgError: there is none; a class of `trtdbg.errors` says why.
     """
     if not is_saved_report(model):
+        if prebuilt.is_compiled(model):
+            return _compiled(model, choices, run)
         work = job(model, choices)
         if run is not None:
             # First, so that wrong inputs are refused before all else.
@@ -104,6 +106,18 @@ def analyse(shell: Shell, model: str, choices: Choices, run: Run | None = None) 
         )
     check_readable(model)
     return read_report(model)
+
+
+def _compiled(model: str, choices: Choices, run: Run | None) -> Report:
+    """Returns what is known of a program whose engines are built already."""
+    given = ["numerics"] if run is not None else [*choices.given]
+    if given:
+        flag = given[0].removesuffix("_file").replace("_", "-")
+        raise UsageError(
+            f"--{flag} does not go with {model}, which is {prebuilt.KIND} already",
+            remedy="give the .pt2 that it was compiled from",
+        )
+    return prebuilt.read(model, __version__)
 
 
 def build(shell: Shell, model: str, choices: Choices) -> Report:

@@ -57,9 +57,9 @@ def _near(name: str, graph: Graph | None) -> list[str]:
         for node in (graph.nodes if graph is not None else ())
         if isinstance(node.target, torch._ops.OpOverload)
     }
-    near = get_close_matches(name, sorted(used), 2)
-    if near:
-        return near
+    near = get_close_matches(name, sorted(used), 2, cutoff=0.85)
+    if near or name.rpartition(".")[0] in {each.rpartition(".")[0] for each in used}:
+        return near or get_close_matches(name, sorted(used), 2)
     known = []
     for registered in torch._C._dispatch_get_all_op_names():
         qualified, _, overload = registered.partition(".")

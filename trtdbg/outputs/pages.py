@@ -140,8 +140,11 @@ def header(report: Report, answer: str) -> RenderableType:
         devices = ", ".join(report.model.moved_from)
         zeros = ", without values: zeros" if "meta" in report.model.moved_from else ""
         lines.add_row("exported on", Text(f"{devices}, read on the CPU{zeros}"))
-    lines.add_row("policy", Text(summary.policy_line(report.policy, report.settings)))
-    lines.add_row("settings", Text(summary.settings_line(report.settings)))
+    if report.model.prebuilt is not None:
+        lines.add_row("opened as", Text(f"{report.model.prebuilt}: {summary.PREBUILT}"))
+    else:
+        lines.add_row("policy", Text(summary.policy_line(report.policy, report.settings)))
+        lines.add_row("settings", Text(summary.settings_line(report.settings)))
     covered = coverage_line(report)
     if covered is not None:
         lines.add_row("coverage", Text(covered))

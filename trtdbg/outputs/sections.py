@@ -40,8 +40,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
     rows = [
         ("model", f"{summary.model_name(model)}, {summary.count(model.nodes, 'node')}"),
         ("sha256", model.sha256),
-        ("policy", summary.policy_line(report.policy, report.settings)),
-        ("settings", summary.settings_line(report.settings)),
+        *_in_force(report),
         *(("coverage", line) for line in (coverage_line(report),) if line is not None),
         *_recorded(report),
         (
@@ -61,6 +60,15 @@ def facts(report: Report) -> list[tuple[str, str]]:
 def _recorded(report: Report) -> list[tuple[str, str]]:
     recorded = report.model.recorded
     return [] if recorded is None else [("recorded", summary.recorded_line(recorded))]
+
+
+def _in_force(report: Report) -> list[tuple[str, str]]:
+    if report.model.prebuilt is not None:
+        return [("opened as", f"{report.model.prebuilt}: {summary.PREBUILT}")]
+    return [
+        ("policy", summary.policy_line(report.policy, report.settings)),
+        ("settings", summary.settings_line(report.settings)),
+    ]
 
 
 def sections(report: Report, *, all_nodes: bool) -> list[Section]:

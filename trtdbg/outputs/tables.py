@@ -210,7 +210,8 @@ def _engine_line(engine: EngineRecord) -> str:
     if made.status is BuildStatus.BUILT:
         target = f" for {made.target}" if made.target else ""
         size = summary.bytes_text(made.bytes)
-        state = f"built in {summary.seconds_text(made.seconds)}, {size}{target}"
+        took = f" in {summary.seconds_text(made.seconds)}" if made.seconds is not None else ""
+        state = f"built{took}, {size}{target}"
     elif made.error:
         state = f"{state}: {made.error}"
     nodes = summary.count(len(engine.nodes), "node")

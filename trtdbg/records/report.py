@@ -120,6 +120,9 @@ class ModelInfo(Record, frozen=True, kw_only=True):
     """Devices of the export that this machine lacks; their tensors are on the CPU."""
     trusted: bool = False
     """The file was allowed to run code."""
+    prebuilt: str | None = None
+    """What the file is, if its engines were built before; verdicts and passes are then not
+    known, and policy and settings mean nothing."""
     program: str | None = None
     """Its name, where the file holds several programs; None where it is the only one."""
     recorded: Recorded | None = None
