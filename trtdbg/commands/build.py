@@ -78,7 +78,8 @@ def command(
     """Build every engine of each MODEL with TensorRT, under timing late unless told otherwise.
 
     For each engine the result, seconds and bytes, or TensorRT's own sentence where it refuses.
-    TensorRT-RTX builds for another GPU on a machine without one; running needs a GPU.
+    TensorRT-RTX builds for another GPU on a machine without one; running needs a GPU,
+    which is not yet run by its authors, nor is standard TensorRT.
     """
     return run(
         shell,

@@ -319,3 +319,20 @@ def test_a_layout_that_takes_too_long_is_drawn_coarser(
 )
 def test_a_text_is_quoted_as_the_graphviz_package_would(text: str) -> None:
     assert word(text) == quote(graphviz.nohtml(text.replace("\\", "\\\\")))
+
+
+def test_what_the_model_computes_wide_and_no_side_runs_wide_is_a_box_of_its_own() -> None:
+    cast = node("cast", "x", dtype="float64")
+    inside = [
+        node(name, above, declared="float64")
+        for name, above in (("a", "cast"), ("b", "a"), ("c", "b"))
+    ]
+    rest = [node("d", "c"), node("e", "d")]
+    before = side(node("x"), cast, *inside, *rest)
+    after = side(node("x"), msgspec.structs.replace(cast, dtype="float32"), *inside, *rest)
+    drawn = picture(compare(before, after), "m")
+    island = next(box for box in drawn.boxes if "a" in box.members)
+    assert island.members == ("a", "b", "c")
+    assert island.lines[0] == "3 nodes: float64 in the model"
+    assert "run in float32" in island.lines
+    assert next(box for box in drawn.boxes if "d" in box.members).members == ("d", "e")

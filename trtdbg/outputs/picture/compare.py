@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from trtdbg.dtypes import NARROWED, SIZE_BYTES
 from trtdbg.outputs.picture.sides import Side, SideNode
-from trtdbg.records import BoundaryCast, Direction, Dtype, Record, Verdict
+from trtdbg.records import BoundaryCast, Direction, Dtype, Record, Verdict, dtype_text
 
 
 class PictureChange(StrEnum):
@@ -54,6 +54,18 @@ class Pair(Record, frozen=True, kw_only=True):
         """Whether the operator is left to PyTorch on either side."""
         before, after = self.before, self.after
         return bool((before and before.left) or (after and after.left))
+
+    @property
+    def declared(self) -> str | None:
+        """The dtype of the model that neither side computes in; None if one of them does.
+
+        Such nodes are the island around a cast: they are the same on both sides, and not what
+        the model says.
+        """
+        if self.before is None or self.after is None or self.change is not PictureChange.SAME:
+            return None
+        declared = self.before.declared, self.after.declared
+        return dtype_text(declared[1]) if None not in declared else None
 
     @property
     def engines(self) -> tuple[int | None, int | None]:

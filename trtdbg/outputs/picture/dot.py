@@ -262,7 +262,8 @@ def _cast_text(number: int, cast: CastBox) -> str:
 
 def _write_link(out: list[str], link: Link, picture: Picture, drawn: set[int]) -> None:
     start, end = f"\tn{link.source} -> ", f"n{link.target}"
-    label = word("\n".join(link.words))
+    # Graphviz sets a name right on its edge, which would cross it out.
+    label = word("\n".join(f"   {each}" for each in link.words))
     if not link.casts:
         out.append(f"{start}{end} [label={label} {_link_look(link.change)}]\n")
         return

@@ -323,6 +323,14 @@ def _region_lines(
     if len(modules) > 1:
         span = f"{modules[0]} … {modules[-1]}"
     if set(changes) == {PictureChange.SAME} and not any(pair.breaks for pair, _ in alike):
+        declared = {pair.declared for pair, _ in alike}
+        if len(declared) == 1 and None not in declared:
+            computed = ", ".join(sorted({dtype_text(pair.shown.dtype) for pair, _ in alike}))
+            return [
+                f"{nodes} nodes: {declared.pop()} in the model",
+                span,
+                f"run in {computed}",
+            ]
         return [f"{nodes} unchanged nodes", span]
     kinds, left, was = Counter[str](), Counter[str](), Counter[str]()
     for pair, times in alike:

@@ -78,6 +78,8 @@ class Kinds:
                 after.verdict,
                 before.left,
                 after.left,
+                before.declared,
+                after.declared,
             )
             kind = known.setdefault(said, len(known))
             if kind == len(samples):
@@ -256,7 +258,7 @@ def _shared(pair: Pair, detail: Detail) -> _Key | None:
     if pair.shown.op in BORDER:
         return None
     if pair.change is PictureChange.SAME and not pair.breaks:
-        return _SAME, pair.engines
+        return _SAME, pair.engines, pair.declared
     if detail is Detail.FOCUS:
         return None
     return (pair.change, *_dtypes(pair), pair.turned, pair.breaks, pair.engines)

@@ -17,6 +17,7 @@ from trtdbg.records import (
     Shape,
     Source,
     Verdict,
+    dtype_text,
 )
 
 
@@ -28,6 +29,8 @@ class SideNode(Record, frozen=True, kw_only=True):
     target: str
     dtype: Dtype = None
     """The dtype that the value has there, not the one that a validator was asked about."""
+    declared: Dtype = None
+    """What the model computes it in with nothing truncated; None if that is `dtype`."""
     shape: Shape = None
     operands: tuple[str, ...] = ()
     from_node: str | None = None
@@ -72,6 +75,7 @@ def of_report(report: Report, label: str) -> Side:
             op=node.op,
             target=node.target,
             dtype=dtype_in_force(report, node),
+            declared=_declared(report, node),
             shape=node.shape,
             operands=node.operands,
             from_node=node.from_node,
@@ -132,6 +136,12 @@ def find_pass(report: Report, text: str) -> PassRecord | None:
 def pass_label(record: PassRecord) -> str:
     """Returns `pass 4 run_decompositions`."""
     return f"pass {record.index} {record.name}"
+
+
+def _declared(report: Report, node: NodeRecord) -> Dtype:
+    declared = node.inferred or node.original
+    same = dtype_text(declared) == dtype_text(dtype_in_force(report, node))
+    return None if same or not node.op.startswith("call_") else declared
 
 
 def dtype_in_force(report: Report, node: NodeRecord) -> Dtype:
