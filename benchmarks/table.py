@@ -200,8 +200,8 @@ ROWS = (
     Row(
         "wrong-file",
         "a damaged archive to its line",
-        "the help",
-        1.5,
+        "the first report of the smallest sample",
+        0.09,
         ("process",),
         work.wrong_file,
     ),

@@ -34,7 +34,7 @@ ISSUE = {
     "many": 0.10,
     "many-jobs": 0.06,
     "weights": 1.3,
-    "wrong-file": 1.5,
+    "wrong-file": 0.09,
     "bytes-move": 2.0,
     "bytes-page": 8.0,
     "bytes-help": 20.0,
