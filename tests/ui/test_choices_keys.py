@@ -27,6 +27,7 @@ from tests.ui.fakes import (
     settle,
     text_of,
 )
+from trtdbg.analysis import comparison as compared
 from trtdbg.errors import StageError, WorkerError
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
@@ -249,18 +250,16 @@ async def test_what_a_switch_changed_flashes_and_stops_to() -> None:
 # The matrix.
 
 
-def test_the_matrix_holds_every_timing_and_the_policy_in_force() -> None:
-    odd = TruncationPolicy(inputs=(), verdicts=VerdictSource.TENSORRT)
+def test_the_matrix_holds_what_compare_compares_and_the_policy_in_force() -> None:
+    odd = TruncationPolicy(timing=Timing.LATE, inputs=(), verdicts=VerdictSource.TENSORRT)
     found = policies(odd)
+    assert found == compared.policies(odd)
     assert odd in found
     assert {policy.timing for policy in found} == set(Timing)
-    assert sum(policy.timing is Timing.UPSTREAM for policy in found) == 1
-    assert all(
-        (policy.verdicts is VerdictSource.VALIDATORS) is (policy.timing is Timing.UPSTREAM)
-        for policy in found
-    )
-    assert len(found) == len(set(found)) == 16
-    assert len(policies(TruncationPolicy())) == 14
+    today = TruncationPolicy(timing=Timing.UPSTREAM)
+    assert policies(today) == compared.policies(today, named=False)
+    assert policies(today)[0] == today
+    assert len(policies(today)) == len(set(policies(today))) == 7
 
 
 async def test_the_matrix_analyses_row_by_row_and_one_is_chosen() -> None:
@@ -268,13 +267,13 @@ async def test_the_matrix_analyses_row_by_row_and_one_is_chosen() -> None:
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
         await press(pilot, "m")
-        assert matrix_text(stage.app).count("waits") == 11
+        assert matrix_text(stage.app).count("waits") == 4
         assert "… analysing" in matrix_text(stage.app)
         asked = stage.worker.requests[0]
         assert isinstance(asked, Analyze)
         stage.worker.answer(under(asked.policy))
         await settle(pilot)
-        assert matrix_text(stage.app).count("waits") == 10
+        assert matrix_text(stage.app).count("waits") == 3
         assert stage.app.state.loaded.report.policy.timing is Timing.LATE
         stage.worker.fail(StageError("the partitioner raised"))
         await settle(pilot)

@@ -5,30 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
+from trtdbg.analysis import comparison
 from trtdbg.analysis.summary import bytes_text, total_text
-from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
+from trtdbg.policy import Timing, TruncationPolicy
 from trtdbg.records import BuildStatus, Report
 from trtdbg_ui.model.activity import Activity
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.questions import choice_of
 from trtdbg_ui.model.state import State
-from trtdbg_ui.model.switching import TIMINGS, paths_count
+from trtdbg_ui.model.switching import paths_count
 from trtdbg_ui.render.activity import elapsed, stage_text
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line, title_line
 from trtdbg_ui.requests.desk import Desk
 from trtdbg_ui.text import Line, Span, Tone
-
-_SETS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
-    (("float64",), ("float64",), ("float64",)),
-    (("float64", "int64"), ("float64", "int64"), ("float64", "int64")),
-    (("int64",), ("int64",), ("int64",)),
-    (("float64",), (), ()),
-    ((), ("float64",), ()),
-    ((), (), ("float64",)),
-)
-"""What is narrowed in inputs, constants and computed values: everywhere, and each alone."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +32,8 @@ class MatrixRow:
 
 
 def policies(policy: TruncationPolicy) -> tuple[TruncationPolicy, ...]:
-    """Returns the policies that are compared: every timing, with what has an effect in it.
-
-    The policy in force is among them; all have its judge where the timing allows one.
-    """
-    found: dict[TruncationPolicy, None] = {}
-    for timing in TIMINGS:
-        other = replace(policy, timing=timing)
-        if timing is Timing.UPSTREAM:
-            other = replace(other, verdicts=VerdictSource.VALIDATORS)
-        found[other] = None
-        if paths_count(other):
-            for inputs, constants, computed in _SETS:
-                one = replace(other, inputs=inputs, constants=constants, computed=computed)
-                found[one] = None
-    return tuple(found)
+    """Returns the policies that `trtdbg compare` compares too, the one in force among them."""
+    return comparison.policies(policy, named=policy.timing in (Timing.EARLY, Timing.LATE))
 
 
 def matrix_rows(desk: Desk, state: State, now: float) -> tuple[MatrixRow, ...]:
