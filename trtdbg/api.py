@@ -402,7 +402,8 @@ def record(model: Any, inputs: Iterable[Any], settings: Mapping[str, Any]) -> Mo
     recorded = folder.recorded_program(path)
     assert recorded is not None
     worker = SharedWorker(Access(), file=place)
-    return Model(path, TruncationPolicy(), recorded.settings, worker)
+    policy = TruncationPolicy(timing=Timing.UPSTREAM)
+    return Model(path, policy, recorded.settings, worker)
 
 
 def _program(path: str, name: str | None) -> str:

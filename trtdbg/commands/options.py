@@ -84,16 +84,16 @@ class Choices:
     overrides: tuple[tuple[str, dict[str, Any]], ...] = ()
     """Settings that files and flags name, over those that a program was recorded with."""
 
+    timing_named: bool = True
+    """Whether a flag or a file decides the timing, and not the command."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about how the choices came about, one line each."""
+
     def settings_over(self, recorded: Settings) -> Settings:
         """Returns a recorded program's settings, with what files and flags say instead."""
         for where, layer in self.overrides:
             recorded = with_settings(recorded, layer, where)
         return recorded
-
-    timing_named: bool = True
-    """Whether a flag or a file decides the timing, and not the command."""
-    notes: tuple[str, ...] = ()
-    """What the user should know about how the choices came about, one line each."""
 
 
 class FiniteRange(click.FloatRange):

@@ -11,7 +11,7 @@ import pytest
 import trtdbg
 from tests.recording_folders import ENTRY, made
 from trtdbg.errors import ModelError, UsageError
-from trtdbg.policy import Partitioner, Settings
+from trtdbg.policy import Partitioner, Settings, Timing
 
 torch = pytest.importorskip("torch")
 
@@ -74,6 +74,8 @@ def test_record_takes_what_torch_tensorrt_takes_and_keeps_its_settings() -> None
     assert report.model.recorded.call == "torch_tensorrt.compile"
     assert report.model.recorded.file == __file__
     assert report.settings == model.settings
+    assert not report.settings.truncate_double
+    assert report.policy.timing is Timing.UPSTREAM
 
 
 def test_record_says_what_it_does_not_support() -> None:

@@ -62,6 +62,7 @@ def test_compile_is_recorded_with_the_settings_of_the_call(tmp_path: Path) -> No
     assert program.settings.min_block_size == 2
     assert program.settings.partitioner is Partitioner.GLOBAL
     assert program.settings.torch_executed_ops == ("torch.ops.aten.relu.default",)
+    assert program.settings.truncate_double
     noted = dict(program.recorded.noted)
     assert noted["timing_cache_path"] == "cache.bin"
     assert noted["enabled_precisions"] == "torch.float32"
@@ -73,6 +74,7 @@ def test_settings_that_the_call_is_silent_about_are_torch_tensorrts_own(
     recording = recorded("nested.py", tmp_path)
     (program,) = recording.programs
     assert program.settings.partitioner is Partitioner.FAST
+    assert not program.settings.truncate_double
     assert program.recorded.inputs == (
         "0: float32 (2, 3)",
         "offsets.first: float32 (3,)",

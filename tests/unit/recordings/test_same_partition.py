@@ -105,6 +105,7 @@ def reported(path: Path) -> list[Partition]:
         report = Session(job, none).analyze(TruncationPolicy(timing=Timing.UPSTREAM))
         assert report.model.recorded is not None
         assert not report.model.recorded.overridden
+        assert report.settings == program.settings
         targets = {node.name: node.target for node in report.nodes}
         engines = [
             sorted(t for n in each.nodes if is_operator(t := targets[n]))
