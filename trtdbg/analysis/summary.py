@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -9,12 +10,14 @@ from trtdbg.analysis.codes import Code
 from trtdbg.analysis.conclusions import PROBE, REFUSED
 from trtdbg.policy import Settings, Timing, TruncationPolicy, changed_settings
 from trtdbg.records import (
+    KEPT_RULES,
     BuildStatus,
     Comparison,
     ConstantRecord,
     EngineRecord,
     Environment,
     GraphNode,
+    LowRule,
     ModelInfo,
     ModelPath,
     NodeRecord,
@@ -125,12 +128,58 @@ def policy_line(policy: TruncationPolicy, settings: Settings) -> str:
         return "timing off (nothing is truncated)"
     if policy.timing is Timing.UPSTREAM:
         how = f"truncate_double={settings.truncate_double}"
-        return f"timing upstream (as torch_tensorrt does with {how})"
+        low = f" and enable_autocast, {policy.precision.value}" if policy.is_low else ""
+        return f"timing upstream (as torch_tensorrt does with {how}{low})"
     lists = ", ".join(
         f"{path} {' and '.join(getattr(policy, path)) or 'none'}"
         for path in ("inputs", "constants", "computed")
     )
-    return f"timing {policy.timing.value}, narrowed: {lists}; verdicts {policy.verdicts.value}"
+    told = f"timing {policy.timing.value}, narrowed: {lists}; verdicts {policy.verdicts.value}"
+    return f"{told}; {low_words(policy)}" if policy.is_low else told
+
+
+def low_words(policy: TruncationPolicy) -> str:
+    """Returns what a low precision makes of float32, and what it keeps."""
+    kept = [each.value for each in policy.keep_rules]
+    words = f"low {policy.precision.value}, kept by {' and '.join(kept) or 'no'} rules"
+    named = {*policy.keep_nodes, *policy.keep_measured}
+    more = (
+        (len(named), "node"),
+        (len(policy.keep_modules), "module pattern"),
+        (len(policy.keep_operators), "operator"),
+    )
+    listed = ", ".join(count(number, noun) for number, noun in more if number)
+    return f"{words} and by name: {listed}" if listed else words
+
+
+def low_line(report: Report) -> str | None:
+    """Returns how many operators are low, and why others are not; None without any."""
+    decided = [n.low for n in report.nodes if n.op == "call_function" and n.low is not None]
+    if not decided:
+        return None
+    low = sum(each.rule is LowRule.LOW for each in decided)
+    kept = Counter(
+        each.rule.value.replace("_", " ") for each in decided if each.rule in KEPT_RULES
+    )
+    raised = sum(each.rule is LowRule.PASS_RAISED for each in decided)
+    if raised:
+        return "0 operators are low: torch_tensorrt's own pass raised"
+    line = f"{count(low, 'operator')} in {report.policy.precision.value}"
+    if kept:
+        reasons = ", ".join(f"{number} {word}" for word, number in kept.most_common())
+        line += f", {sum(kept.values())} kept in float32: {reasons}"
+    return line
+
+
+def low_text(node: NodeRecord) -> str:
+    """Returns what a node computes in under a low precision, and the rule if it is kept."""
+    low = node.low
+    if low is None:
+        return "-"
+    word = low.rule.value.replace("_", " ")
+    if low.dtype is None or low.rule is LowRule.LOW:
+        return low.dtype or "-"
+    return f"{low.dtype}: {word}"
 
 
 def settings_line(settings: Settings) -> str:
@@ -203,6 +252,13 @@ def unasked_line(report: Report) -> str | None:
     return f"TensorRT was not asked about {nodes}: {why}"
 
 
+def is_kept(node: NodeRecord) -> bool:
+    """Returns whether a node stays in float32 under a low precision, by a rule or by name."""
+    low = node.low
+    moved = (LowRule.FOLLOWS, LowRule.IN_PYTORCH)
+    return low is not None and low.rule in KEPT_RULES and low.rule not in moved
+
+
 def is_retyped(node: NodeRecord) -> bool:
     """Returns whether the three dtypes of a node disagree."""
     known = [d for d in (node.original, node.inferred, node.truncated) if d is not None]
@@ -213,13 +269,17 @@ def is_retyped(node: NodeRecord) -> bool:
 def nodes_that_matter(report: Report) -> tuple[NodeRecord, ...]:
     """Returns nodes refused or left to PyTorch first, then those whose dtypes disagree.
 
+    Those that a rule or a name keeps from a low precision are among the latter.
+
     Constants are left out where they have a row of their own in the report.
     """
     left = {node.name for node in left_to_pytorch(report)}
     first = [n for n in report.nodes if n.verdict in REFUSED or n.name in left]
     names = {node.name for node in first}
     retyped = [
-        n for n in report.nodes if is_retyped(n) and n.name not in names and n.op != "get_attr"
+        n
+        for n in report.nodes
+        if (is_retyped(n) or is_kept(n)) and n.name not in names and n.op != "get_attr"
     ]
     return (*first, *retyped)
 

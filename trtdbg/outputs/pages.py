@@ -148,6 +148,9 @@ def header(report: Report, answer: str) -> RenderableType:
     covered = coverage_line(report)
     if covered is not None:
         lines.add_row("coverage", Text(covered))
+    low = summary.low_line(report)
+    if low is not None:
+        lines.add_row("low", Text(low))
     if report.model.recorded is not None:
         lines.add_row("recorded", Text(summary.recorded_line(report.model.recorded)))
     lines.add_row("made with", Text(summary.environment_line(report.environment)))

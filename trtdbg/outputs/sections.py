@@ -42,6 +42,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("sha256", model.sha256),
         *_in_force(report),
         *(("coverage", line) for line in (coverage_line(report),) if line is not None),
+        *(("low", line) for line in (summary.low_line(report),) if line is not None),
         *_recorded(report),
         (
             "made with",
@@ -228,12 +229,19 @@ def node_table(nodes: Sequence[NodeRecord], title: str = "Nodes") -> Section:
     """Returns nodes with their dtypes side by side."""
     columns = ("node", "operator", "shape", "original", "inferred", "truncated", "TensorRT")
     more = ("verdict", "engine", "source")
-    return _section(title, (*columns, *more), map(_node, nodes))
+    if not any(node.low is not None for node in nodes):
+        return _section(title, (*columns, *more), map(_node, nodes))
+    rows = ((*_node(node), *_low(node)) for node in nodes)
+    return _section(title, (*columns, *more, "low", "why"), rows)
 
 
 def _section(title: str, columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Section:
     cleaned = tuple(tuple(one_line(cell) for cell in row) for row in rows)
     return Section(title=title, columns=columns, rows=cleaned)
+
+
+def _low(node: NodeRecord) -> tuple[str, str]:
+    return summary.low_text(node), node.low.reason if node.low is not None else ""
 
 
 def _lines(lines: Sequence[str]) -> Iterator[tuple[str, ...]]:

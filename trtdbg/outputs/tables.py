@@ -68,7 +68,9 @@ class _Nodes:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         stacked = options.max_width < _STACK_BELOW
         names = ["node, operator"] if stacked else ["node", "operator"]
-        table = make_table(*names, "original", "inferred", "truncated", "TensorRT", "verdict")
+        low = ["low"] if any(node.low is not None for node in self._nodes) else []
+        dtypes = ("original", "inferred", "truncated")
+        table = make_table(*names, *dtypes, *low, "TensorRT", "verdict")
         table.add_column("engine", justify="right", no_wrap=True)
         for column in table.columns[len(names) : -2]:
             column.min_width = 7
@@ -84,6 +86,7 @@ class _Nodes:
             table.add_row(
                 *label,
                 *(_dtype(d) for d in (node.original, node.inferred, node.truncated)),
+                *([Text(summary.low_text(node))] if low else []),
                 Text(_tensorrt(node.tensorrt)),
                 _verdict(node.verdict if called else Verdict.NOT_CHECKED),
                 _index(node.engine),
@@ -146,7 +149,8 @@ def nodes(report: Report, *, all_nodes: bool) -> Section:
     if not telling:
         return "Nodes", Text(f"none of {total} refused or retyped; --all-nodes shows all")
     shown = telling[:NODE_ROWS]
-    which = f"{len(telling)} refused or retyped"
+    kept = any(node.low is not None for node in report.nodes)
+    which = f"{len(telling)} refused{', kept' if kept else ''} or retyped"
     if len(shown) < len(telling):
         which = f"first {len(shown)} of {which}"
     return f"Nodes ({which}; --all-nodes shows all {total})", _Nodes(shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -12,10 +13,11 @@ from torch.fx import GraphModule, Node
 from trtdbg.analysis.findings import Evidence
 from trtdbg.graphs.graph import Typing, origin_name, source_of, target_name
 from trtdbg.graphs.splits import Program, placeholders
-from trtdbg.policy import TruncationPolicy
-from trtdbg.records import ConstantRecord, Counterfactual, Phase, RefusalKind
+from trtdbg.policy import KeepRule, TruncationPolicy
+from trtdbg.records import ConstantRecord, Counterfactual, LowDecision, Phase, RefusalKind
 from trtdbg.session.analysed import Context
 from trtdbg.session.lowered import Lowered
+from trtdbg.session.timings import early_low
 from trtdbg.session.timings.protocol import Judgements, Repaired
 from trtdbg.session.timings.shared import OfLowered
 from trtdbg.stages import boundary, early, infer, validate
@@ -36,6 +38,8 @@ class Early(OfLowered):
         self.policy = policy
         self.narrowed: early.NarrowedProgram | None = None
         """The narrowed program; None until it is lowered."""
+        self.decided: Mapping[str, LowDecision] = {}
+        """What was decided of each exported node under a low precision."""
 
     def lower(self) -> GraphModule | None:
         recorder = Recorder()
@@ -46,6 +50,8 @@ class Early(OfLowered):
         self.narrowed = early.narrow_program(
             copy_program(program), self.policy, self.lowered.narrowings
         )
+        if self.policy.is_low:
+            self.narrowed = self._lower_precision(self.narrowed)
         seconds = time.perf_counter() - start
         graph = self.narrowed.program.graph
         recorder.snapshot(Phase.TRUNCATION, "truncate (early)", graph, seconds)
@@ -58,7 +64,19 @@ class Early(OfLowered):
             front=self.context.front,
         )
         self.recorder = Recorder.resume(self.captured)
+        if self.captured.module is not None:
+            nodes = self.captured.module.graph.nodes
+            origins = {n.name: origin_name(n) for n in nodes if n.op == "call_function"}
+            self.decisions = early_low.told(self.decided, origins)
         return self.captured.module
+
+    def _lower_precision(self, narrowed: early.NarrowedProgram) -> early.NarrowedProgram:
+        wanted = KeepRule.RANGE in self.policy.keep_rules
+        ranges = self.context.ranges() if wanted else {}
+        program, self.decided = early_low.lower_program(
+            narrowed.program, self.policy, early_low.exported_ranges(self.lowered, ranges)
+        )
+        return replace(narrowed, program=program)
 
     def narrow(self) -> Typing:
         assert self.captured.module is not None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from math import prod
 
+from trtdbg.analysis.summary import low_text
 from trtdbg.records import (
     Finding,
     NodeError,
@@ -41,6 +42,7 @@ def result_key(
         "inferred": lambda node: natural(dtype_text(node.inferred)),
         "truncated": lambda node: natural(dtype_text(node.truncated)),
         "dtype": lambda node: natural(dtype_text(node.original)),
+        "low": lambda node: (node.low is None, low_text(node)),
         "on_original": lambda node: (not judged(node), overall(node, "original").value),
         "on_truncated": lambda node: (not judged(node), overall(node, "truncated").value),
         "tensorrt": lambda node: natural(dtype_text(node.tensorrt)),

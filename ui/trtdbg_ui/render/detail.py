@@ -58,6 +58,7 @@ def node_detail(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
         *_recorded(node),
         _dtype_line("inferred", dtype_span(node.inferred), "nothing truncated"),
         _dtype_line("truncated", dtype_span(node.truncated), _change(node)),
+        *_low(node, size),
         _dtype_line("TensorRT", tensorrt_span(node.tensorrt), ""),
         _dtype_line("shape", (shape_text(node.shape), Tone.PLAIN), ""),
         *_whence(node),
@@ -175,6 +176,18 @@ def _recorded(node: NodeRecord) -> list[Line]:
     if node.recorded == node.inferred:
         return []
     return [_dtype_line("recorded", dtype_span(node.recorded), "▲ stale")]
+
+
+def _low(node: NodeRecord, size: int) -> list[Line]:
+    """Returns what the node computes in under a low precision, and why."""
+    low = node.low
+    if low is None:
+        return []
+    lines = [_dtype_line("low", dtype_span(low.dtype), low.rule.value.replace("_", " "))]
+    lines += indented(low.reason, size)
+    if low.upstream is not None:
+        lines += indented(f"torch_tensorrt would say {low.upstream}", size)
+    return lines
 
 
 def _change(node: NodeRecord) -> str:

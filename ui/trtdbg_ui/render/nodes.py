@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from weakref import WeakKeyDictionary
 
-from trtdbg.records import Agreement, Level, NodeRecord, Verdict, dtype_text, shape_text
+from trtdbg.analysis.summary import low_text
+from trtdbg.records import (
+    KEPT_RULES,
+    Agreement,
+    Level,
+    NodeRecord,
+    Verdict,
+    dtype_text,
+    shape_text,
+)
 from trtdbg_ui.model.judged import judged, late_would_accept, overall, saved_by_truncation
 from trtdbg_ui.model.loaded import ResultRows
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
@@ -23,6 +32,7 @@ COLUMNS = (
     Column("recorded", ("recorded", "rec."), least=7, most=15, goes=4),
     Column("inferred", ("inferred", "infer."), least=7, most=15, goes=3),
     Column("truncated", ("truncated", "trunc."), least=7, most=15),
+    Column("low", ("low",), least=7, most=24),
     Column("dtype", ("dtype",), least=7, most=26),
     Column("tensorrt", ("TensorRT", "TRT"), least=5, most=10, goes=2),
     Column("verdict", ("verdict",), least=11, most=14),
@@ -43,6 +53,7 @@ USUAL = tuple(
         "fold",
         "recorded",
         "dtype",
+        "low",
         "on_original",
         "on_truncated",
         "error",
@@ -78,10 +89,20 @@ def usual(size: int) -> tuple[str, ...]:
     return WIDEST if size >= _ROOM_FOR_VERDICTS else USUAL
 
 
+def _usual(rows: ResultRows, size: int) -> tuple[str, ...]:
+    """Returns the usual columns, with that of a low precision where there is one."""
+    keys = usual(size)
+    if not rows.loaded.report.policy.is_low:
+        return keys
+    before = "truncated" if "truncated" in keys else "dtype"
+    place = keys.index(before) + 1
+    return (*keys[:place], "low", *keys[place:])
+
+
 def layout(rows: ResultRows, size: int) -> Layout:
     """Returns the columns for a table of `size` cells."""
     chosen = rows.view.columns
-    shown = columns(COLUMNS, chosen or usual(size), chosen=bool(chosen))
+    shown = columns(COLUMNS, chosen or _usual(rows, size), chosen=bool(chosen))
     if not rows.view.fold:
         shown = tuple(column for column in shown if column.key != "fold")
     shown = with_arrow(shown, rows.view.sort, rows.view.descending)
@@ -149,8 +170,13 @@ def _changes(rows: ResultRows) -> Extent:
     return Extent.whole(len(_dtype(rows, node)[0]) for node in found.values())
 
 
+def _lows(rows: ResultRows) -> Extent:
+    return Extent.of(len(low_text(node)) for node in rows.nodes)
+
+
 _EXTENTS: Mapping[str, Callable[[ResultRows], Extent]] = {
     "dtype": _changes,
+    "low": _lows,
     "name": _names,
     "operator": _targets,
     "original": _dtypes("original"),
@@ -205,6 +231,12 @@ def _dtype(rows: ResultRows, node: NodeRecord) -> Span:
         if dtype != steps[-1]:
             steps.append(dtype)
     return " → ".join(dtype_text(dtype) for dtype in steps), dtype_span(node.original)[1]
+
+
+def _low(rows: ResultRows, node: NodeRecord) -> Span:
+    low = node.low
+    kept = low is not None and low.rule in KEPT_RULES
+    return low_text(node), Tone.WARN if kept else Tone.PLAIN
 
 
 def _on(typing: str) -> Callable[[ResultRows, NodeRecord], Span]:
@@ -264,6 +296,7 @@ _CELLS: Mapping[str, Callable[[ResultRows, NodeRecord], Span]] = {
     "inferred": _inferred,
     "truncated": _truncated,
     "dtype": _dtype,
+    "low": _low,
     "on_original": _on("original"),
     "on_truncated": _on("truncated"),
     "tensorrt": lambda rows, node: tensorrt_span(node.tensorrt),
