@@ -157,9 +157,10 @@ class Steps:
             self._judge_inside(program)
             self._probe([module for _, module in engine_nodes(program.module)])
             networks = self._define_networks(program, inputs)
-            again = self.timing.narrow_again(split, networks)
+            again = self.timing.narrow_again(split, networks, self.answers)
             if again is not None:
                 truncated, self.judged = again, self.timing.judge(again)
+                self.answers.clear()
                 continue
             if self.policy.verdicts is VerdictSource.VALIDATORS:
                 return truncated, split, program, networks

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from torch.fx import GraphModule
 
+from trtdbg.analysis.conclusions import REFUSED
 from trtdbg.graphs.graph import Typing
 from trtdbg.graphs.splits import Program
 from trtdbg.policy import KeepRule, TruncationPolicy
@@ -27,6 +28,7 @@ from trtdbg.stages import boundary, low, validate
 from trtdbg.stages import narrow as narrowing
 from trtdbg.stages.network import Network
 from trtdbg.stages.partition import Split
+from trtdbg.stages.probe import TensorrtAnswer
 
 
 class Late(OfLowered):
@@ -96,7 +98,10 @@ class Late(OfLowered):
         return found
 
     def narrow_again(
-        self, split: Split, networks: Sequence[Network] | None = None
+        self,
+        split: Split,
+        networks: Sequence[Network] | None = None,
+        answers: Mapping[str, TensorrtAnswer] | None = None,
     ) -> Typing | None:
         """Keeps low nodes in float32 that no engine holds, or that TensorRT refuses."""
         if not self.policy.is_low:
@@ -113,6 +118,16 @@ class Late(OfLowered):
                 assert culprit is not None
                 reason = f"TensorRT refuses it: {network.error}"
                 self.learned[culprit] = (LowRule.REFUSED, reason)
+            for name in names & set(network.node_dtypes):
+                kind = network.node_dtypes[name]
+                if isinstance(kind, str) and kind in OTHER_KINDS:
+                    reason = f"its converter makes {kind} of it in TensorRT"
+                    self.learned[name] = (LowRule.REFUSED, reason)
+        for name in names & set(answers or {}):
+            answer = (answers or {})[name]
+            if answer.verdict in REFUSED:
+                reason = f"TensorRT refuses it: {answer.reason}"
+                self.learned[name] = (LowRule.REFUSED, reason)
         if len(self.learned) == before:
             return None
         return self._lower(self.lowered.truncated(self.policy))
@@ -152,5 +167,8 @@ class Late(OfLowered):
     def reasons(self, truncated: Typing, judged: Judgements) -> dict[str, Counterfactual]:
         return self.reasons_in_force(truncated, judged)
 
+
+OTHER_KINDS = ("INT32", "INT64", "INT8", "UINT8", "BOOL")
+"""TensorRT's dtypes that no floating value may have."""
 
 IN_PYTORCH = "it is in no engine, and PyTorch's part stays as exported"

@@ -16,6 +16,7 @@ from trtdbg.session.lowered import Lowered
 from trtdbg.stages.capture import Captured, Recorder
 from trtdbg.stages.network import Network
 from trtdbg.stages.partition import Split
+from trtdbg.stages.probe import TensorrtAnswer
 from trtdbg.stages.validate import Judgement
 
 Judgements = Mapping[str, Judgement]
@@ -63,13 +64,17 @@ class TimingSteps(Protocol):
         """Returns the verdicts on the truncated dtypes."""
 
     def narrow_again(
-        self, split: Split, networks: Sequence[Network] | None = None
+        self,
+        split: Split,
+        networks: Sequence[Network] | None = None,
+        answers: Mapping[str, TensorrtAnswer] | None = None,
     ) -> Typing | None:
         """Returns another typing if the partition, or TensorRT, shows that this one must go.
 
         Args:
             split: the partition of the typing in force.
             networks: of its engines; None before they are defined.
+            answers: what TensorRT said of single nodes.
         """
 
     def listed(

@@ -18,6 +18,7 @@ from trtdbg.stages import narrow as narrowing
 from trtdbg.stages.capture import Captured, Recorder, compilation_settings
 from trtdbg.stages.network import Network
 from trtdbg.stages.partition import Split
+from trtdbg.stages.probe import TensorrtAnswer
 
 
 class OfLowered:
@@ -37,7 +38,10 @@ class OfLowered:
         return self.lowered.module
 
     def narrow_again(
-        self, split: Split, networks: Sequence[Network] | None = None
+        self,
+        split: Split,
+        networks: Sequence[Network] | None = None,
+        answers: Mapping[str, TensorrtAnswer] | None = None,
     ) -> Typing | None:
         return None
 
