@@ -181,7 +181,10 @@ def test_a_bound_is_enough_where_nothing_was_seen() -> None:
     )
     found = of_operator(under.analyze(HALF), "where").low
     assert (found.rule, found.figure) == (LowRule.RANGE, 1e9)
-    assert of_operator(under.analyze(BRAIN), "where").low.rule is LowRule.LOW
+    # In bfloat16 it fits; torch_tensorrt 2.13 converts it to INT32, which is not followed.
+    found = of_operator(under.analyze(BRAIN), "where").low
+    assert found.rule is not LowRule.RANGE
+    assert found.rule is LowRule.LOW or "INT32" in found.reason
 
 
 def test_indices_are_never_cast() -> None:
