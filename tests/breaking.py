@@ -19,6 +19,9 @@ class Breaking:
     def __init__(self, emit):
         self.emit = emit
 
+    def refusal(self, request):
+        return None
+
     def prepare(self):
         pass
 

@@ -12,8 +12,10 @@ import trtdbg
 
 HEAVY = ("torch", "tensorrt", "tensorrt_rtx", "torch_tensorrt")
 
-OWNERS_OF_TORCH = tuple(
-    f"trtdbg.{room}." for room in ("archive", "compat", "graphs", "session", "stages")
+OWNERS_OF_TORCH = (
+    *(f"trtdbg.{room}." for room in ("archive", "compat", "graphs", "session", "stages")),
+    # What runs in the process of the script that is recorded.
+    *(f"trtdbg.recordings.{n}" for n in ("dynamo_graphs", "hooks", "notebook", "saving")),
 )
 """What may import torch; every other module, present or future, must not."""
 
