@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trtdbg.analysis.summary import count
+from trtdbg.policy import Timing, TruncationPolicy
 
 State = tuple[int, int, int, bool]
 """Engines, operators left to PyTorch, engines that TensorRT refuses, whether all is broken."""
@@ -28,6 +29,18 @@ def _changed(before: int, after: int, noun: str) -> str:
     return f"{count(before, noun)} become{'s' if before == 1 else ''} {after or 'none'}"
 
 
-def reproducing(node: str) -> str:
+def reproducing(node: str, policy: TruncationPolicy) -> str:
     """Returns the command that writes a reproducer and a bug report of a node."""
-    return f"trtdbg repro MODEL --node {node} --format issue -o DIR writes the report for it"
+    flags = timing_flags(policy)
+    return (
+        f"trtdbg repro MODEL{flags} --node {node} --format issue -o DIR writes the report for "
+        "it"
+    )
+
+
+def timing_flags(policy: TruncationPolicy) -> str:
+    """Returns the flags of a policy with a space in front, none for `upstream` as it is."""
+    usual = TruncationPolicy(timing=policy.timing)
+    if policy != usual:
+        return f" {policy.flags()}"
+    return "" if policy.timing is Timing.UPSTREAM else f" --timing {policy.timing.value}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from trtdbg.analysis.codes import Code
+from trtdbg.analysis.cure_words import timing_flags
 from trtdbg.analysis.headline import build_headline
 from trtdbg.analysis.summary import base_name
 from trtdbg.commands import models as shared
@@ -170,7 +171,7 @@ def _point_on(shell: Shell, report: Report) -> None:
             path += f" --program {shlex.quote(report.model.program)}"
         shell.note(
             "TensorRT names no operator that it refuses; to find which: "
-            f"trtdbg repro {path} -o DIR --code TD503"
+            f"trtdbg repro {path}{timing_flags(report.policy)} -o DIR --code TD503"
         )
 
 

@@ -22,7 +22,13 @@ from trtdbg.graphs.editing import EditError, Editor
 from trtdbg.graphs.graph import first_line, source_of
 from trtdbg.graphs.replay import ProgramInputs
 from trtdbg.graphs.rewrites import Rewrite, float64_dropped, rewrites
-from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
+from trtdbg.policy import (
+    SETTINGS_WITH_FLAG,
+    Partitioner,
+    Settings,
+    Timing,
+    TruncationPolicy,
+)
 from trtdbg.records import Agreement as NodeAgreement
 from trtdbg.records import (
     BuildStatus,
@@ -178,10 +184,12 @@ class Trials:
             if narrow != self.policy:
                 yield narrow
 
-    def _numbers_under(self, policy: TruncationPolicy) -> OutputAgreement | None:
+    def _numbers_under(
+        self, policy: TruncationPolicy, session: Session | None = None
+    ) -> OutputAgreement | None:
         """Returns how far the program is from itself under a policy, None if too far."""
         try:
-            measured = self.session.numerics(policy).numerics
+            measured = (session or self.session).numerics(policy).numerics
         except TrtdbgError as error:
             return OutputAgreement(True, None, f"numbers not compared: {error}")
         if measured is None or measured.note is not None:
@@ -204,14 +212,20 @@ class Trials:
             if report is None or not self._resolves(one, report):
                 continue
             value = getattr(settings, name)
+            numbers: OutputAgreement | None = OutputAgreement(
+                True, None, "numbers not compared: the program stays the same"
+            )
+            if name == "truncate_double":
+                changed = self.session.variant(settings=settings)
+                numbers = self._numbers_under(self.policy, changed)
+            if numbers is None:
+                continue
             yield self._cure(
                 CureKind.SETTING,
                 f"set {name} to {_value_text(value)}",
                 _setting_text(name, value),
                 report,
-                OutputAgreement(
-                    True, None, "numbers not compared: the program stays the same"
-                ),
+                numbers,
                 settings=settings,
             )
             return
@@ -219,6 +233,8 @@ class Trials:
     def _other_settings(self, one: Cause) -> Iterator[tuple[str, Settings]]:
         now = self.session.settings
         rows = [self.rows[name] for name in one.nodes if name in self.rows]
+        if self.policy.timing.is_upstream and not now.truncate_double and self.now.failing:
+            yield "truncate_double", _with(now, truncate_double=True)
         excluded = [n for n in rows if _is_kind(n, RefusalKind.EXCLUDED)]
         if now.torch_executed_ops and excluded:
             targets = {f"torch.ops.{node.target}" for node in excluded}
@@ -352,7 +368,7 @@ class Trials:
         say = "nothing that was tried helps"
         if one.kind in (CauseKind.NO_CONVERTER, CauseKind.OTHER_OVERLOAD):
             say = "no setting helps: this operator needs a converter"
-        how = reproducing(node) if node is not None else None
+        how = reproducing(node, self.policy) if node is not None else None
         kept = self._kept_out(one) if self.now.failing or self.now.broken else None
         if kept is not None:
             names = ",".join(map(operator_text, kept[1].torch_executed_ops))
@@ -493,8 +509,8 @@ def _setting_text(name: str, value: Any) -> str:
     if name == "partitioner":
         return "torch_tensorrt: use_fast_partitioner=False; trtdbg: --partitioner global"
     flag = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
-        flag = flag if value else f"without {flag}"
+    if name not in SETTINGS_WITH_FLAG:
+        flag = f"{name} = {str(value).lower()} in a --settings file"
     elif isinstance(value, tuple):
         shown = ",".join(map(operator_text, value))
         flag = f"{flag} {shown}" if value else f"without {flag}"

@@ -96,3 +96,32 @@ def test_the_repair_does_nothing_where_torch_tensorrt_truncates_nothing() -> Non
     assert all(node.truncated == node.inferred for node in own.nodes)
     codes = {finding.code for finding in own.findings}
     assert "TD101" in codes, "truncation before the verdicts would still help"
+
+
+def test_truncate_double_is_a_cure_of_engines_that_fail_over_float64() -> None:
+    import torch
+
+    from trtdbg.records import CureKind
+
+    class Scaled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = torch.nn.Linear(4, 4).double()
+
+        def forward(self, x: Any) -> Any:
+            return torch.relu(self.norm(x))
+
+    x = torch.randn(3, 4, dtype=torch.float64)
+    settings = Settings(truncate_double=False)
+    opened = session(Scaled(), x, settings=settings)
+    report = opened.cures(UPSTREAM, 120.0)
+    assert any(engine.build.error for engine in report.engines)
+    cures = [cure for cause in report.causes for cure in cause.cures]
+    (found,) = [cure for cure in cures if cure.kind is CureKind.SETTING]
+    assert found.settings is not None
+    assert found.settings.truncate_double is True
+    assert found.numbers is not None, "what changes the numbers was compared"
+    assert found.type is not None
+    assert "truncate_double = true in a --settings file" in found.type
+    after = opened.variant(settings=found.settings).analyze(UPSTREAM)
+    assert not [engine for engine in after.engines if engine.build.error]
