@@ -45,6 +45,7 @@ from trtdbg.records import (
     Gpu,
     Level,
     NodeRecord,
+    Recorded,
     RefusalKind,
     Report,
     Source,
@@ -594,3 +595,19 @@ def test_bytes_and_seconds_that_are_not_known_are_no_zero() -> None:
     assert build_text(replace(late, engines=engines))[0] == (
         "✓ time unknown, size unknown, not timed"
     )
+
+
+def test_the_header_says_where_settings_were_recorded_and_what_was_changed() -> None:
+    recorded = Recorded(
+        name="1-Net", call="torch_tensorrt.compile", file="/w/train.py", line=21, nodes=9
+    )
+
+    def shown(said: Recorded | None) -> str:
+        late = report(Timing.LATE)
+        loaded = Loaded(replace(late, model=replace(late.model, recorded=said)))
+        return plain(header_line("m.pt2", loaded, False, 220))
+
+    assert "settings recorded at train.py:21" in shown(recorded)
+    changed = replace(recorded, overridden=("min_block_size",))
+    assert "recorded at train.py:21, 1 setting changed" in shown(changed)
+    assert "recorded" not in shown(None)

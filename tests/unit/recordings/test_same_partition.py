@@ -137,3 +137,12 @@ def test_the_engines_are_those_of_torch_tensorrt_itself(
     run(script)
     assert recorded == partitions
     assert any(engines for engines, _ in recorded)
+
+
+def test_with_compile_torch_tensorrt_goes_on_after_it_was_recorded(
+    tmp_path: Path, partitions: list[Partition]
+) -> None:
+    with trtdbg.recording(tmp_path / "made", compile=True):
+        run("compiled.py")
+        run("dynamo_graphs.py")
+    assert len(partitions) == len(folder.read(tmp_path / "made").programs) == 4

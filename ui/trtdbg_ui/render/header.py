@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trtdbg.analysis.summary import FLAVOURS, base_name, count, model_name
+from trtdbg.plain import one_line
 from trtdbg.records import BuildStatus, Environment, Level, Report
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.signs import LEVEL_SIGN
@@ -28,6 +29,7 @@ def header_line(
             (0, numbers(loaded.report)),
             *((0, part) for part in (builds(loaded.report),) if part),
             (1, findings_count(loaded.report)),
+            *((3, part) for part in (recorded_at(loaded.report),) if part),
             (4, machine(loaded.report.environment)),
         ]
     return pack(parts, size, _SEPARATOR)
@@ -35,6 +37,18 @@ def header_line(
 
 def _name(model: str, loaded: Loaded | None) -> str:
     return base_name(model) if loaded is None else model_name(loaded.report.model)
+
+
+def recorded_at(report: Report) -> Line:
+    """Returns where the program was recorded, and whether its settings are in force."""
+    recorded = report.model.recorded
+    if recorded is None:
+        return ()
+    place = one_line(f"{base_name(recorded.file)}:{recorded.line}")
+    if recorded.overridden:
+        words = f"recorded at {place}, {count(len(recorded.overridden), 'setting')} changed"
+        return line((words, Tone.WARN))
+    return line((f"settings recorded at {place}", Tone.DIM))
 
 
 def numbers(report: Report) -> Line:
