@@ -35,7 +35,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     """As msgpack, which keeps what JSON has no number for."""
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that was made before."""
 
     report: Report
@@ -50,7 +50,7 @@ def may_hold(key: Key) -> bool:
     return ANALYSES.limit() != 0 and any(True for _ in ANALYSES.folder.glob(_name(key, "*")))
 
 
-def find(key: Key, tell: Callable[[str], object]) -> Found | None:
+def find(key: Key, tell: Callable[[str], object]) -> KeptAnswer | None:
     """Returns the answer that is kept under a key; None if there is none.
 
     Args:
@@ -78,7 +78,7 @@ def find(key: Key, tell: Callable[[str], object]) -> Found | None:
     used(path)
     model = msgspec.structs.replace(report.model, path=readable_path(key.path))
     report = msgspec.structs.replace(report, model=model)
-    return Found(report=report, made=entry.made, logs=entry.logs)
+    return KeptAnswer(report=report, made=entry.made, logs=entry.logs)
 
 
 def keep(key: Key, report: Report, logs: tuple[Log, ...], asked_ns: int) -> None:

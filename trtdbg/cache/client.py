@@ -13,7 +13,7 @@ import msgspec
 
 from trtdbg.analysis.summary import broken_end, unasked_line
 from trtdbg.cache import analyses
-from trtdbg.cache.contents import State
+from trtdbg.cache.contents import FileState
 from trtdbg.cache.keys import Key, installed_now, key_of
 from trtdbg.cache.places import ANALYSES
 from trtdbg.errors import CancelledError
@@ -77,7 +77,7 @@ class CachingClient:
         self._standing: list[Log] = []
         self._installed: str | None = None
         self._modules: dict[tuple[str, ...], str] = {}
-        self._first_seen: dict[State, int] = {}
+        self._first_seen: dict[FileState, int] = {}
 
     def __enter__(self) -> Self:
         return self

@@ -27,7 +27,7 @@ _TICK_NS: Final = 2_000_000_000
 again and keep its times, so its digest is not remembered."""
 
 
-class State(msgspec.Struct, frozen=True, array_like=True):
+class FileState(msgspec.Struct, frozen=True, array_like=True):
     """What the file system says of a file."""
 
     device: int
@@ -38,11 +38,11 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Known(msgspec.Struct, frozen=True, array_like=True):
-    state: State
+    state: FileState
     sha256: str
 
 
-def state_of(path: str) -> State | None:
+def state_of(path: str) -> FileState | None:
     """Returns the state of a regular file; None if it is none, or cannot be seen."""
     try:
         status = os.stat(path)
@@ -51,7 +51,7 @@ def state_of(path: str) -> State | None:
     return _state(status) if stat.S_ISREG(status.st_mode) else None
 
 
-def sha256(path: str, state: State) -> str | None:
+def sha256(path: str, state: FileState) -> str | None:
     """Returns the digest of a file in a state, read if it is not known; None if it changed."""
     known = known_sha256(state)
     if known is not None:
@@ -70,12 +70,12 @@ def sha256(path: str, state: State) -> str | None:
     return made
 
 
-def known_sha256(state: State) -> str | None:
+def known_sha256(state: FileState) -> str | None:
     """Returns the digest of a file in a state, if it is remembered."""
     return next((each.sha256 for each in _read() if each.state == state), None)
 
 
-def remember(state: State, digest: str, seen_ns: int) -> None:
+def remember(state: FileState, digest: str, seen_ns: int) -> None:
     """Remembers the digest of a file.
 
     Args:
@@ -100,8 +100,8 @@ def _read() -> list[_Known]:
     return []
 
 
-def _state(status: os.stat_result) -> State:
-    return State(
+def _state(status: os.stat_result) -> FileState:
+    return FileState(
         status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
     )
 

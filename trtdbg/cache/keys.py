@@ -10,7 +10,7 @@ import msgspec
 
 from trtdbg import beside
 from trtdbg.cache import contents, imports, installed
-from trtdbg.cache.contents import State
+from trtdbg.cache.contents import FileState
 from trtdbg.worker.messages import Analyze, Ask, Weigh, native_path
 
 Kept = Analyze | Weigh
@@ -22,7 +22,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     """Of the archive, as the operating system knows it."""
-    file: State
+    file: FileState
     installed: str
     """Digest of what is installed, which a worker took in when it began."""
     imports: str

@@ -37,7 +37,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def of(path: str) -> contents.State:
+def of(path: str) -> contents.FileState:
     state = contents.state_of(path)
     assert state is not None
     return state
@@ -94,7 +94,7 @@ def test_a_file_that_changed_just_now_is_not_remembered(
 
 def test_the_oldest_are_forgotten_first(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "MOST", 2)
-    states = [contents.State(1, inode, 9, LONG_AGO, LONG_AGO) for inode in range(3)]
+    states = [contents.FileState(1, inode, 9, LONG_AGO, LONG_AGO) for inode in range(3)]
     for state in states:
         contents.remember(state, "digest", time.time_ns())
     assert [contents.known_sha256(state) for state in states] == [None, "digest", "digest"]
