@@ -36,14 +36,17 @@ _VALUES: Final = "TD4"
 """Findings of these codes quote values."""
 
 
-def redacted(report: Report, *, modules: bool = False) -> Report:
+def redacted(report: Report, *, modules: bool = False, recipes: bool = False) -> Report:
     """Returns a report without source text, paths and values of constants.
 
     Args:
         report: any report.
         modules: whether names of modules and of what they hold are numbers too.
+        recipes: whether recipes are kept, whose scripts need the numbers in their calls.
     """
     plain = _without_the_rest(report)
+    if recipes:
+        plain = msgspec.structs.replace(plain, recipes=report.recipes)
     raw = msgspec.json.decode(msgspec.json.encode(plain))
     words = _Words(raw, modules=modules)
     return msgspec.convert(words.clean(raw), Report)

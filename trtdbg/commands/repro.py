@@ -10,6 +10,7 @@ import click
 from trtdbg.analysis.catalogue import explain
 from trtdbg.analysis.codes import OF_A_NODE, OF_AN_ENGINE, Code
 from trtdbg.analysis.names import find_node
+from trtdbg.analysis.redaction import redacted
 from trtdbg.analysis.summary import broken_end, count
 from trtdbg.commands import models as shared
 from trtdbg.commands import reduction
@@ -57,6 +58,11 @@ REPRODUCIBLE = (*OF_A_NODE, OF_AN_ENGINE)
     help="With issue also a bug report in Markdown beside each script.  [default: script]",
 )
 @click.option(
+    "--redact",
+    is_flag=True,
+    help="Leave out source text and paths. Numbers in calls stay, since they are needed.",
+)
+@click.option(
     "--resume",
     metavar="FILE",
     callback=not_a_model,
@@ -73,6 +79,7 @@ def command(
     nodes: tuple[str, ...],
     codes: tuple[str, ...],
     kind: str,
+    redact: bool,
     resume: str | None,
     force: bool,
 ) -> ExitCode:
@@ -96,6 +103,7 @@ def command(
         nodes,
         codes,
         issue=kind == "issue",
+        redact=redact,
         resume=resume,
         force=force,
     )
@@ -110,6 +118,7 @@ def run(
     codes: tuple[str, ...] = (),
     *,
     issue: bool = False,
+    redact: bool = False,
     resume: str | None = None,
     force: bool = False,
 ) -> ExitCode:
@@ -120,11 +129,18 @@ def run(
             f"the saved report {model} holds no program", remedy="give the .pt2 file"
         )
     chosen = tuple(_code(code) for code in codes)
+    if redact and OF_AN_ENGINE in chosen:
+        raise UsageError(
+            f"--redact does not go with --code {OF_AN_ENGINE}, whose .pt2 holds the model",
+            remedy="leave one of them out",
+        )
     refuse_filled_folder(folder, force=force)
     shell.working_on(model)
     job = shared.job(model, choices)
     request = Reproduce(job=job, policy=choices.policy, nodes=nodes, codes=chosen)
     report = shared.ask(shell, request)
+    if redact:
+        report = redacted(report, recipes=True)
     broken = broken_end(report)
     if broken or not (report.recipes or OF_AN_ENGINE in chosen):
         shell.note(f"{model}: nothing to reproduce{f', {broken}' if broken else ''}")
@@ -139,7 +155,8 @@ def run(
         force=force,
         started=started,
     )
-    engines = _engines(report, nodes, chosen, unlike)
+    # Of a redacted report no engine is cut down: its .pt2 would hold the source lines.
+    engines = () if redact else _engines(report, nodes, chosen, unlike)
     code = reduction.run(shell, report, wanted, engines) if engines else ExitCode.CLEAN
     cut = {name for engine in engines for name in engine.nodes}
     return ExitCode.FAILED if any(r.nodes[0] not in cut for r in unlike) else code

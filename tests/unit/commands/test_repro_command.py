@@ -17,7 +17,7 @@ from trtdbg.errors import ExitCode, OutputError, UsageError
 from trtdbg.outputs.repro import reduced, reproducer
 from trtdbg.outputs.repro.reduced import Reduced
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records import Recipe, RecipeGraph, RecipeKind, Report, Verdict
+from trtdbg.records import Recipe, RecipeGraph, RecipeKind, Report, Source, Verdict
 from trtdbg.worker import trial
 from trtdbg.worker.messages import Access, Reproduce
 
@@ -266,3 +266,21 @@ def test_the_search_is_offered_where_a_model_is_not_written_over(model: str) -> 
         repro.command.main(
             [model, "-o", "x", "--resume", "y.pt2"], obj=FakeShell(), standalone_mode=False
         )
+
+
+def test_a_redacted_issue_names_neither_source_nor_paths(
+    model: str, tmp_path: Path, tried: list[str]
+) -> None:
+    out = tmp_path / "repro"
+    source = Source(file="/home/ada/net.py", line=41, code="y = self.secret(x)")
+    said = "at /home/ada/net.py: y = self.secret(x)"
+    told = msgspec.structs.replace(recipe(), source=source, message=said)
+    shell = FakeShell({model: report(told)})
+    repro.run(shell, model, CHOICES, str(out), issue=True, redact=True)
+    text = "".join(path.read_text() for path in out.iterdir())
+    assert tried == ["td101_to_copy.py"]
+    assert "secret" not in text
+    assert "home" not in text
+    assert "file1.py:41" in text
+    with pytest.raises(UsageError, match="holds the model"):
+        repro.run(shell, model, CHOICES, str(out), codes=("TD503",), redact=True, force=True)
