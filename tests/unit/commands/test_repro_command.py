@@ -281,6 +281,6 @@ def test_a_redacted_issue_names_neither_source_nor_paths(
     assert tried == ["td101_to_copy.py"]
     assert "secret" not in text
     assert "home" not in text
-    assert "file1.py:41" in text
+    assert "at file2.py: <source>" in text
     with pytest.raises(UsageError, match="holds the model"):
         repro.run(shell, model, CHOICES, str(out), codes=("TD503",), redact=True, force=True)
