@@ -79,7 +79,7 @@ def compare_row(task: Task) -> Row:
 
 
 def _caching(heard: Callable[[News], None], handler: str) -> CachingClient:
-    return CachingClient(heard, handler=handler)
+    return CachingClient(heard, handler=None if handler == HANDLER else handler)
 
 
 def failed_row(task: Task, error: TrtdbgError) -> Row:

@@ -64,7 +64,8 @@ class CachingClient:
         Args:
             on_event: takes what the worker tells, and what of the cache is not used.
             read: whether answers are taken from the cache; new ones are kept in any case.
-            handler: what answers in the worker process; None is trtdbg's own.
+            handler: what answers in the worker process; None is trtdbg's own. What another one
+                answers is not kept.
         """
         self._on_event = on_event
         self._read = read
@@ -141,7 +142,7 @@ class CachingClient:
 
     def _key(self, request: Ask) -> Key | None:
         """Returns the key of an answer; None if it is neither kept nor looked up."""
-        if ANALYSES.limit() == 0:
+        if self._handler is not None or ANALYSES.limit() == 0:
             return None
         try:
             return key_of(request)

@@ -373,3 +373,9 @@ def test_other_requests_go_to_the_worker(model: str) -> None:
     (answer,), _, questions = ask(Describe())
     assert answer == canned.ENVIRONMENT
     assert questions == 1
+
+
+def test_what_another_handler_answers_is_not_kept(model: str) -> None:
+    with CachingClient(handler="tests.worker_handlers:Scripted") as client:
+        client.submit(asked(model)).result(10)
+    assert not files()
