@@ -120,3 +120,40 @@ def _named(value: Any) -> str:
 def _without_torch(text: str) -> str:
     """Returns `float16` for `torch.float16`, and an operator's name as it is."""
     return text if text.startswith("torch.ops.") else text.removeprefix("torch.")
+
+
+def registered_by_script() -> Iterator[tuple[str, str]]:
+    """Yields what the script added to torch_tensorrt, which a recording does not carry.
+
+    Source: torch_tensorrt 2.13 and 2.14, `dynamo/conversion/_ConverterRegistry.py`
+    DYNAMO_ATEN_CONVERTERS, `dynamo/lowering/passes/_aten_lowering_pass.py`.
+    """
+    from torch_tensorrt.dynamo.conversion import _ConverterRegistry
+    from torch_tensorrt.dynamo.lowering.passes import _aten_lowering_pass
+
+    tables: Mapping[Any, Any] = getattr(_ConverterRegistry, "DYNAMO_ATEN_CONVERTERS", {})
+    targets = sorted(
+        str(target)
+        for target, candidates in tables.items()
+        if any(map(_is_the_scripts, _implementations(candidates)))
+    )
+    if targets:
+        yield "converters registered by the script", text_of(targets)
+    passes = [
+        each.__name__
+        for name in ("ATEN_PRE_LOWERING_PASSES", "ATEN_POST_LOWERING_PASSES")
+        for each in getattr(getattr(_aten_lowering_pass, name, None), "passes", ())
+        if _is_the_scripts(each)
+    ]
+    if passes:
+        yield "lowering passes registered by the script", text_of(passes)
+
+
+def _implementations(candidates: Any) -> Iterator[Any]:
+    for each in candidates if isinstance(candidates, list | tuple) else [candidates]:
+        yield getattr(each, "converter_implementation", each)
+
+
+def _is_the_scripts(function: Any) -> bool:
+    module = str(getattr(function, "__module__", "torch_tensorrt"))
+    return module.partition(".")[0] not in ("torch_tensorrt", "torch", "functools")

@@ -56,11 +56,18 @@ def write(
         line=call.line,
         nodes=nodes,
         front=front,
-        noted=tuple({**dict(call.noted), **dict(compilation.noted_of(options))}.items()),
+        noted=_noted(call, options),
         weights=tuple(weights),
         graph_break=graph_break,
     )
     return nodes, folder.settings_text(recorded, compilation.settings_of(options), call.inputs)
+
+
+def _noted(call: ScriptCall, options: Any) -> tuple[tuple[str, str], ...]:
+    found = dict(call.noted)
+    found |= compilation.noted_of(options)
+    found |= compilation.registered_by_script()
+    return tuple(found.items())
 
 
 def uncompiled(program: ExportedProgram) -> torch.nn.Module:

@@ -247,3 +247,32 @@ def test_sys_path_and_main_are_as_before(tmp_path: Path) -> None:
     before = list(sys.path), sys.modules["__main__"]
     recorded("nested.py", tmp_path)
     assert (list(sys.path), sys.modules["__main__"]) == before
+
+
+def test_what_the_script_added_to_torch_tensorrt_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    import torch_tensorrt
+    from torch_tensorrt.dynamo.conversion import _ConverterRegistry as registry
+    from torch_tensorrt.dynamo.lowering.passes import _aten_lowering_pass as lowering
+
+    def own(*arguments: Any) -> Any:
+        return arguments[0]
+
+    support = registry.ConverterSupport(converter_implementation=own)
+    target = torch.ops.aten.relu.default
+    monkeypatch.setitem(registry.DYNAMO_ATEN_CONVERTERS, target, [support])
+    monkeypatch.setattr(lowering.ATEN_POST_LOWERING_PASSES, "passes", [own], raising=False)
+    with trtdbg.recording(tmp_path / "made"):
+        torch_tensorrt.compile(torch.nn.ReLU(), inputs=[torch.ones(3)])
+    (program,) = folder.read(tmp_path / "made").programs
+    assert dict(program.recorded.noted) == {
+        "converters registered by the script": "aten.relu.default",
+        "lowering passes registered by the script": "own",
+    }
+
+
+def test_a_script_that_adds_nothing_has_nothing_noted(tmp_path: Path) -> None:
+    (program,) = recorded("nested.py", tmp_path).programs
+    assert program.recorded.noted == ()
