@@ -40,6 +40,8 @@ class Derived:
     """Operators of each engine; None where the partitioner raises."""
     casts: Counter[tuple[str, str, str]] | None = None
     """Value, dtype before and after; None where the repair raises."""
+    lowers: bool = True
+    """False where torch or a lowering pass raises."""
     order: list[tuple[str, str]] = field(default_factory=list)
     """Name and kind of each node, in graph order."""
 
@@ -169,8 +171,9 @@ class _Typing:
                 for part in (node.args, node.kwargs)
             )
         if isinstance(node.target, torch._ops.HigherOrderOperator):
-            # Its graphs run in PyTorch, in the dtypes that they were exported with.
-            return node.meta.get("val")
+            # Its graphs run in PyTorch as they were exported; what comes out is narrowed where
+            # an engine reads it, as any other value.
+            return self._narrowed(node.meta.get("val"))
         args, kwargs = torch.fx.node.map_arg(
             (node.args, node.kwargs), lambda each: self.env[each]
         )
@@ -294,7 +297,10 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 def derive(path: str, upstream: bool) -> Derived:
     """Returns what is true of a program under timing `upstream`, else under `late`."""
     settings = options(truncate_double=upstream)
-    graph = lowered(path, settings)
+    try:
+        graph = lowered(path, settings)
+    except Exception:
+        return Derived(lowers=False)
     wide, narrow = retyped(graph, narrow=False), retyped(graph, narrow=True)
     found = Derived(order=[(node.name, node.op) for node in graph.graph.nodes])
     for node in graph.graph.nodes:
@@ -323,13 +329,19 @@ def derive(path: str, upstream: bool) -> Derived:
 def problems(report: dict[str, Any], found: Derived, upstream: bool) -> Iterator[str]:
     """Yields a sentence for everything in which a report, as JSON has it, differs."""
     rows = {row["name"]: row for row in report["nodes"]}
+    failed = any(p["error"] and p["phase"] != "partition" for p in report["passes"])
+    failed = failed and not report["engines"] and not report["torch_ops"]
+    if failed or not found.lowers:
+        if failed is found.lowers:
+            yield f"lowering: fails {failed}, with torch alone {not found.lowers}"
+        return
     if [row["op"] for row in rows.values()] != [op for _, op in found.order]:
         yield f"nodes: {list(rows)}, not {[name for name, _ in found.order]}"
         return
-    # Torch counts symbols as it meets them, and their numbers are in the names of sizes.
-    found = found.renamed(
-        {own: name for (own, _), name in zip(found.order, rows, strict=True)}
-    )
+    own = [name for name, _ in found.order]
+    if set(own) != set(rows):
+        # Torch counts symbols as it meets them, and their numbers are in the names of sizes.
+        found = found.renamed(dict(zip(own, rows, strict=True)))
     for name, row in rows.items():
         if row["op"] == "output":
             continue

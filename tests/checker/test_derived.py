@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.worker.messages import Job
 
 pytest.importorskip("hypothesis")
@@ -22,6 +22,7 @@ torch = pytest.importorskip("torch")
 
 from derived import Derived, derive, problems  # noqa: E402
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
+from kinds import BUFFERS, KINDS  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
@@ -133,6 +134,59 @@ def test_reports_of_random_programs_are_what_torch_says(recipe: Any) -> None:
 @given(recipe=recipes(lines=14))
 def test_reports_of_300_random_programs_are_what_torch_says(recipe: Any) -> None:
     check(recipe)
+
+
+USUAL = ("uint8", "int64", "float64", "complex64")
+"""Dtypes of buffers that are tried each time."""
+
+
+def kinds() -> Iterator[Any]:
+    for kind in KINDS:
+        rare = kind.split()[-1] in set(BUFFERS) - set(USUAL)
+        yield pytest.param(kind, marks=[pytest.mark.slow] if rare else [])
+
+
+@pytest.fixture(scope="module")
+def of_kind(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Returns the file of a program of a kind; each is exported once."""
+    folder = tmp_path_factory.mktemp("kinds")
+
+    def model(kind: str) -> Path:
+        path = folder / f"{kind.replace(' ', '_')}.pt2"
+        if not path.exists():
+            torch.export.save(KINDS[kind](), path)
+        return path
+
+    return model
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_reports_of_every_kind_are_what_torch_says(
+    kind: str, of_kind: Callable[[str], Path]
+) -> None:
+    assert list(differences(of_kind(kind))) == []
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_asking_tensorrt_ends_and_leaves_no_engine_that_fails(
+    kind: str, of_kind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trtdbg.session.session import Session
+    from trtdbg.session.steps import Steps
+
+    rounds: list[int] = []
+    asked = Steps._partition
+
+    def partition(self: Any, *args: Any) -> Any:
+        rounds.append(1)
+        return asked(self, *args)
+
+    monkeypatch.setattr(Steps, "_partition", partition)
+    job = Job(model=str(of_kind(kind)), settings=Settings(), probe_seconds=60)
+    policy = TruncationPolicy(timing=Timing.LATE, verdicts=VerdictSource.TENSORRT)
+    report = Session(job, lambda event: None).analyze(policy)
+    assert len(rounds) <= 1 + len(report.nodes), "each round refuses one node more"
+    assert [e.build.error for e in report.engines if e.build.error is not None] == []
 
 
 # The checker itself must notice.

@@ -48,7 +48,9 @@ def recording_interpreter() -> Any:
         def run_node(self, n: Node) -> Any:
             mark = n.meta.get(NODE_MARK, n.name)
             # A layer of a cast for a low precision belongs to the node whose value it casts.
-            self.current_mark = n.meta.get(LOW_CAST, mark) if n.op != "output" else None
+            self.current_mark = (
+                n.meta.get(LOW_CAST, mark) if n.op != "output" else self._maker_of_nothing(n)
+            )
             with _kept_module_stack(n):
                 try:
                     result = super().run_node(n)
@@ -64,6 +66,18 @@ def recording_interpreter() -> Any:
                 # A cast added behind a node shares its mark: the cast's dtype is the value's.
                 self.node_dtypes[mark] = dtype
             return result
+
+        def _maker_of_nothing(self, output: Node) -> str | None:
+            """Returns the operator whose converter made no tensor for a value that leaves.
+
+            Converters of normalisations make the first of their outputs only.
+            """
+            for value in output.all_input_nodes:
+                if self.env.get(value, value) is None:
+                    while value.target is operator.getitem and isinstance(value.args[0], Node):
+                        value = value.args[0]
+                    return str(value.meta.get(NODE_MARK, value.name))
+            return None
 
     return RecordingInterpreter
 

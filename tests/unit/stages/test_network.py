@@ -101,3 +101,13 @@ def test_defining_a_network_leaves_every_node_in_its_module() -> None:
     assert names[0] == names[1]
     (relu,) = (n for n in repaired.engine(0).graph.nodes if n.op == "call_function")
     assert source_of(relu).module == "0.0"
+
+
+def test_a_value_that_a_converter_does_not_make_is_laid_at_its_operator() -> None:
+    def norm(self: object, x: object) -> object:
+        return torch.native_layer_norm(x, [4], None, None, 1e-5)
+
+    engine = late(export(module(norm), torch.randn(3, 4))).engine(0)
+    network = define_network(engine, "engine", options(), truncate_double=True)
+    assert network.error is not None
+    assert network.culprit() == "native_layer_norm"
