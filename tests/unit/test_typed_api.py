@@ -89,4 +89,4 @@ def test_a_script_without_a_guard_works_and_runs_once(tmp_path: Path) -> None:
         check=False,
         env={**__import__("os").environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'ui'}"},
     )
-    assert (done.returncode, done.stdout.split()) == (0, ["begins", "1"]), done.stderr
+    assert (done.returncode, done.stdout.split()) == (0, ["begins", "2"]), done.stderr
