@@ -25,6 +25,7 @@ from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.worker.messages import Log
 from trtdbg_ui.keys.actions import ACTIONS
 from trtdbg_ui.keys.keymap import Keymap, use
+from trtdbg_ui.model.navigation import at_pane
 from trtdbg_ui.model.state import VIEWS, Pane, State
 from trtdbg_ui.text import Line
 from trtdbg_ui.widgets.board import Board
@@ -170,8 +171,13 @@ class Panes(App[int]):
         pane = Pane(name)
         if self.state.loaded is None and pane is not Pane.LOG:
             return
-        self.change(pane=pane, main=self._main_with(pane))
+        self._go_to(pane, self._main_with(pane), zoom=self.state.zoom)
         self.focus_pane()
+
+    def _go_to(self, pane: Pane, main: Pane, *, zoom: bool) -> None:
+        """Gives the keyboard to a pane beside or in a view."""
+        place = self.board.place_in_causes
+        self.state = at_pane(self.state.changed(zoom=zoom), pane, main, place)
 
     def _main_with(self, pane: Pane) -> Pane:
         """Returns the view that is shown when a pane has the keyboard."""
@@ -190,7 +196,7 @@ class Panes(App[int]):
         pane = Pane(name)
         if self.state.loaded is None and pane is not Pane.LOG:
             return
-        self.change(pane=pane, main=pane, zoom=False)
+        self._go_to(pane, pane, zoom=False)
         self.focus_pane()
 
     def action_zoom(self) -> None:
@@ -232,7 +238,7 @@ class Panes(App[int]):
         """Notes which pane was given the keyboard by the mouse."""
         pane = self.board.pane_of(event.widget)
         if pane is not None and pane is not self.state.pane:
-            self.change(pane=pane, main=self._main_with(pane))
+            self._go_to(pane, self._main_with(pane), zoom=self.state.zoom)
 
     # Words and colours.
 

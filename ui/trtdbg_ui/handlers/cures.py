@@ -8,7 +8,7 @@ from trtdbg_ui.handlers.files import Files
 from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.handlers.policy import Policy
 from trtdbg_ui.keys.keymap import key
-from trtdbg_ui.model.navigation import at_node
+from trtdbg_ui.model.navigation import at_node, cause_shown
 from trtdbg_ui.model.typed import choice_typed
 from trtdbg_ui.requests.conversation import Requests
 from trtdbg_ui.requests.desk import Desk
@@ -36,13 +36,8 @@ class Cures(ActionHandler):
     @property
     def cause(self) -> Cause | None:
         """The cause of the cursor, or of the selected node, or else the first one."""
-        loaded, state = self.state.loaded, self.state
-        if loaded is None or not loaded.causes:
-            return None
-        if state.cause is not None and state.cause < len(loaded.causes):
-            return loaded.causes[state.cause]
-        own = (cause for cause in loaded.causes if state.node in cause.nodes)
-        return next(own, loaded.causes[0])
+        causes = self.state.loaded.causes if self.state.loaded is not None else ()
+        return cause_shown(self.state) or next(iter(causes), None)
 
     def action_cure(self, index: int) -> None:
         """Does one of the things that help against the cause."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trtdbg.analysis.causes import why
-from trtdbg.records import Cause, CauseKind, NodeRecord, Report, Source
+from trtdbg.analysis.causes import derive
+from trtdbg.records import Cause, CauseKind, Report
 
 CauseKey = tuple[CauseKind, str | None, str]
 """What a cause keeps from one report to the next."""
@@ -17,36 +16,16 @@ def key_of(cause: Cause) -> CauseKey:
     return cause.kind, cause.target, cause.reason
 
 
-def causes_of(report: Report, left: Iterable[NodeRecord]) -> tuple[Cause, ...]:
-    """Returns the causes of a report; those of an older report are grouped by its reasons.
-
-    Args:
-        report: The report.
-        left: The operators left to PyTorch.
-    """
-    if report.causes:
-        return report.causes
-    groups: dict[tuple[str, str], list[NodeRecord]] = {}
-    for node in left:
-        groups.setdefault((node.target, why(report, node)), []).append(node)
-    found = [_grouped(target, reason, nodes) for (target, reason), nodes in groups.items()]
-    return tuple(sorted(found, key=lambda cause: -len(cause.nodes)))
+def causes_of(report: Report) -> tuple[Cause, ...]:
+    """Returns the causes of a report; those of an older report are derived from it."""
+    return report.causes or derive(report)
 
 
-def _grouped(target: str, reason: str, nodes: list[NodeRecord]) -> Cause:
-    lines: dict[tuple[str | None, int | None], Source] = {}
-    for node in nodes:
-        if node.source is not None:
-            lines.setdefault((node.source.file, node.source.line), node.source)
-    modules = (node.source.module for node in nodes if node.source is not None)
-    return Cause(
-        kind=CauseKind.NOT_JUDGED,
-        target=target,
-        reason=reason,
-        nodes=tuple(node.name for node in nodes),
-        sources=tuple(lines.values()),
-        modules=tuple(dict.fromkeys(module for module in modules if module)),
-    )
+def same_cause(causes: tuple[Cause, ...], cause: Cause | None) -> int:
+    """Returns the position of the cause that is the same as one of another report, else 0."""
+    if cause is None:
+        return 0
+    return next((i for i, each in enumerate(causes) if key_of(each) == key_of(cause)), 0)
 
 
 @dataclass(frozen=True)

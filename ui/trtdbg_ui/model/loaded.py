@@ -115,8 +115,12 @@ class Loaded:
     @cached_property
     def causes(self) -> tuple[Cause, ...]:
         """Why the model is not one engine; empty if it is."""
-        left = (node for node in self.report.nodes if node.name in self.left)
-        return causes_of(self.report, left)
+        return causes_of(self.report)
+
+    @cached_property
+    def guilty(self) -> frozenset[str]:
+        """Names of the operators that some cause names, in PyTorch or in an engine."""
+        return self.left.union(*(cause.nodes for cause in self.causes))
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
@@ -132,7 +136,7 @@ class Loaded:
     def failed_engines(self) -> frozenset[int]:
         """Engines that TensorRT refuses."""
         failed = (e.index for e in self.report.engines if e.build.status is BuildStatus.FAILED)
-        named = (index for cause in self.report.causes for index in cause.engines)
+        named = (index for cause in self.causes for index in cause.engines)
         return frozenset((*failed, *named))
 
     @cached_property

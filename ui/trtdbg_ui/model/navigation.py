@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from trtdbg.records import Cause
 from trtdbg_ui.model.activity import Activity
+from trtdbg_ui.model.causes import same_cause
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.pass_steps import neighbour
 from trtdbg_ui.model.state import Find, Pane, State
@@ -44,8 +46,37 @@ def presenting(
 
 def _first_cause(state: State, loaded: Loaded) -> int | None:
     """Returns the cause that the details are about when a report comes."""
-    fresh = state.loaded is None and state.main is Pane.CAUSES
-    return 0 if loaded.causes and (fresh or state.cause is not None) else None
+    if not loaded.causes or (state.main is not Pane.CAUSES and state.cause is None):
+        return None
+    return same_cause(loaded.causes, cause_shown(state))
+
+
+def cause_shown(state: State) -> Cause | None:
+    """Returns the cause that the details are about, or else that of the selected node."""
+    causes = state.loaded.causes if state.loaded is not None else ()
+    if state.cause is not None and state.cause < len(causes):
+        return causes[state.cause]
+    return next((cause for cause in causes if state.node in cause.nodes), None)
+
+
+def at_pane(state: State, pane: Pane, main: Pane, place: str | None) -> State:
+    """Returns the state with the keyboard in a pane; the details follow its cursor.
+
+    Args:
+        state: The state before.
+        pane: The pane.
+        main: The view that is shown.
+        place: The node that the cursor in the causes stands on, None if on a cause.
+    """
+    before, state = state, state.changed(pane=pane, main=main)
+    causes = state.loaded.causes if state.loaded is not None else ()
+    if pane is Pane.DETAIL:
+        return state
+    if pane is not Pane.CAUSES or not causes:
+        return state.changed(cause=None)
+    if before.pane is Pane.CAUSES or (place is not None and place == state.node):
+        return state
+    return state.changed(cause=same_cause(causes, cause_shown(state)))
 
 
 def at_place(state: State, place: int | None) -> State:
@@ -157,7 +188,7 @@ def _at_first(state: State, rows: Iterable[int]) -> State | None:
     table = state.rows
     if row is None or table is None:
         return None
-    return state.changed(node=table.names[row])
+    return state.changed(node=table.names[row], cause=None)
 
 
 def _on_a_row(state: State) -> State:

@@ -166,7 +166,7 @@ def visible(
     return frozenset(shown if pane in shown else {pane})
 
 
-_ROOM_BELOW = 30
+_ROOM_BELOW = 24
 """Lines from which on the graph stands below the causes."""
 _ROOM_BESIDE = 100
 """Columns from which on the graph stands beside the passes, and with details from more on."""

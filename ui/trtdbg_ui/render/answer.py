@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from trtdbg.analysis.causes import why
 from trtdbg.analysis.headline import headline
 from trtdbg.analysis.summary import count, failed_pass
 from trtdbg.dtypes import NARROWED
@@ -15,7 +13,6 @@ from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.judged import (
     REFUSED,
     judged,
-    late_would_accept,
     overall,
     saved_by_truncation,
 )
@@ -27,19 +24,8 @@ from trtdbg_ui.render.signs import short_operator
 from trtdbg_ui.text import Line, Span, Tone, line, pack
 
 
-@dataclass(frozen=True)
-class RefusalGroup:
-    """Operators left to PyTorch for one and the same reason."""
-
-    target: str
-    reason: str
-    wide: str | None
-    """The wide dtype that alone is in the way; None if the reason is another one."""
-    nodes: tuple[NodeRecord, ...]
-
-
 def answer(loaded: Loaded, size: int, *, read_only: bool = False) -> list[Line]:
-    """Returns the headline and one line per cause, the most frequent first.
+    """Returns the headline, the first cause and what can be done about it.
 
     Args:
         loaded: The report.
@@ -54,33 +40,34 @@ def answer(loaded: Loaded, size: int, *, read_only: bool = False) -> list[Line]:
             line("  ", failed.error or ""),
             *_beside(report),
         ]
-    if report.causes:
-        causes_found = cause_lines(loaded, report.causes[0], size)
-    else:
-        causes_found = [_cause_line(report, each, size, read_only) for each in causes(loaded)]
+    first = loaded.causes[:1]
+    told = [found for cause in first for found in cause_lines(loaded, cause, size, read_only)]
     lost = any(constant.overflowed for constant in loaded.narrowed)
     constants = _constants(loaded, size)
     return [
-        _headline(report),
-        *_beside(report),
-        *_builds(report),
+        _headline(loaded),
+        *_builds(loaded),
         *(constants if lost else []),
-        *causes_found,
+        *told,
+        *_beside(report),
         *_saved(loaded, size, read_only),
         *([] if lost else constants),
     ]
 
 
-def _headline(report: Report) -> Line:
+def _headline(loaded: Loaded) -> Line:
+    report, failed = loaded.report, loaded.failed_engines
     engines, ops = len(report.engines), len(report.torch_ops)
     total = sum(judged(node) for node in report.nodes)
     casts = len(report.boundary_casts)
     tail: Line = ((f", {count(casts, 'boundary cast')}", Tone.PLAIN),) if casts else ()
+    if failed and engines > 1:
+        tail = (*tail, (f", TensorRT refuses {count(len(failed), 'engine')}", Tone.BAD))
     if engines == 1 and not ops:
         words = f"holds {'the one operator' if total == 1 else f'all {total:,} operators'}"
-        failed = report.engines[0].build.status is BuildStatus.FAILED
         head = ("✗ One engine ", Tone.BAD) if failed else ("✓ One engine ", Tone.GOOD)
-        return (head, (words, Tone.PLAIN), *tail)
+        refused: Line = ((", and TensorRT refuses it", Tone.BAD),) if failed else ()
+        return (head, (words, Tone.PLAIN), *tail, *refused)
     if not engines:
         words = (
             f"PyTorch runs all {total:,} operators" if total else "the graph has no operators"
@@ -103,36 +90,21 @@ def _beside(report: Report) -> list[Line]:
     return [] if report.headline is None else [line(("  " + headline(report), Tone.PLAIN))]
 
 
-def _builds(report: Report) -> list[Line]:
-    """Returns a line per engine that TensorRT could not build."""
+def _builds(loaded: Loaded) -> list[Line]:
+    """Returns a line for an engine that does not build, unless the first cause names it."""
+    named = frozenset(index for cause in loaded.causes[:1] for index in cause.engines)
+    failed = [
+        engine
+        for engine in loaded.report.engines
+        if engine.build.status is BuildStatus.FAILED and engine.index not in named
+    ]
     return [
         line(
             (f"✖ E{engine.index} does not build: ", Tone.BAD),
             (engine.build.error or "TensorRT gives no reason", Tone.PLAIN),
         )
-        for engine in report.engines
-        if engine.build.status is BuildStatus.FAILED
+        for engine in failed
     ]
-
-
-def _cause_line(report: Report, cause: RefusalGroup, size: int, read_only: bool) -> Line:
-    operators: Span = (f"  {len(cause.nodes)}× {short_operator(cause.target)} ", Tone.STRONG)
-    where = line((_where(cause.nodes), Tone.DIM))
-    if cause.wide is None:
-        return pack([(0, line(operators, cause.reason)), (1, where)], size, _GAP)
-    verdicts = line(
-        operators,
-        ("✗ as ", Tone.BAD),
-        dtype_span(cause.wide),
-        (", ✓ as ", Tone.GOOD),
-        dtype_span(NARROWED[cause.wide]),
-    )
-    parts = [(0, verdicts), (2, line("only the dtype is in the way"))]
-    if report.policy.timing is not Timing.LATE and not read_only:
-        parts.append(
-            (1, line((_keys(report, Timing.LATE), Tone.KEY), " timing late takes it"))
-        )
-    return pack([*parts, (1, where)], size, _GAP)
 
 
 def _keys(report: Report, goal: Timing) -> str:
@@ -149,20 +121,6 @@ def _where(nodes: Sequence[NodeRecord]) -> str:
         return ""
     first, *rest = places
     return first + (f" and {len(rest)} more" if rest else "")
-
-
-def causes(loaded: Loaded) -> tuple[RefusalGroup, ...]:
-    """Returns why operators stay in PyTorch, grouped by operator and reason."""
-    report = loaded.report
-    groups: dict[tuple[str, str, str | None], list[NodeRecord]] = {}
-    for node in report.nodes:
-        if node.name not in loaded.left:
-            continue
-        wide = _wide_of(loaded, node) if late_would_accept(node, report) else None
-        reason = "" if wide else why(report, node)
-        groups.setdefault((node.target, reason, wide), []).append(node)
-    found = [RefusalGroup(t, r, w, tuple(nodes)) for (t, r, w), nodes in groups.items()]
-    return tuple(sorted(found, key=lambda cause: -len(cause.nodes)))
 
 
 def _saved(loaded: Loaded, size: int, read_only: bool) -> list[Line]:

@@ -37,21 +37,25 @@ def cause_row(loaded: Loaded, row: CauseRow, size: int, *, opened: bool) -> Line
     return pack(parts, size, _GAP)
 
 
-def cause_lines(loaded: Loaded, cause: Cause, size: int) -> list[Line]:
+def cause_lines(
+    loaded: Loaded, cause: Cause, size: int, read_only: bool = False
+) -> list[Line]:
     """Returns the first cause: its line of source, the reason, what to do."""
     number = len(loaded.causes)
     of = "one cause" if number == 1 else f"first of {number} causes"
     times = f", {len(cause.nodes)}×" if cause.nodes else ""
-    source = next(iter(cause.sources), None)
-    head = line((f"{of}{times}  ", Tone.STRONG), *_source(source), *_more(cause.sources))
+    where = _source(cause.sources[0]) if cause.sources else _engines(cause)
+    head = line((f"{of}{times}  ", Tone.STRONG), *where, *_more(cause.sources))
     reason = line(f"{_what(cause)}: ", cause.reason)
-    return [crop(head, size), crop(reason, size), crop(cures_line(loaded, cause), size)]
+    return [crop(head, size), crop(reason, size), crop(cures_line(cause, read_only), size)]
 
 
-def cures_line(loaded: Loaded, cause: Cause) -> Line:
+def cures_line(cause: Cause, read_only: bool = False) -> Line:
     """Returns what can be done about a cause, each with its key."""
+    if not cause.cures and read_only:
+        return line(("do  ", Tone.STRONG), (_NOT_TRIED, Tone.DIM))
     if not cause.cures:
-        keys = line((key("cures"), Tone.KEY), " finds out what helps, by trying it here")
+        keys = line((key("first-cure"), Tone.KEY), " finds out what helps, by trying it here")
         return line(("do  ", Tone.STRONG), *keys)
     spans: list[Span] = [("do  ", Tone.STRONG)]
     for index, cure in enumerate(cause.cures[:2]):
@@ -66,7 +70,12 @@ def cures_line(loaded: Loaded, cause: Cause) -> Line:
     return tuple(spans)
 
 
-def cause_detail(loaded: Loaded, cause: Cause, size: int) -> list[Line]:
+_NOT_TRIED = "nothing was tried before this report was saved"
+
+
+def cause_detail(
+    loaded: Loaded, cause: Cause, size: int, read_only: bool = False
+) -> list[Line]:
     """Returns everything known about a cause."""
     lines = wrap(line((_what(cause), Tone.STRONG)), size)
     lines += wrap(line((f"✗ {cause.reason}", Tone.BAD)), size, indent=2)
@@ -85,7 +94,7 @@ def cause_detail(loaded: Loaded, cause: Cause, size: int) -> list[Line]:
             lines += wrap(line("  ", *_source(source)), size, indent=4)
         if len(cause.sources) > 8:
             lines.append(line((f"  and {len(cause.sources) - 8} more", Tone.DIM)))
-    lines += [BLANK, line(("what to do", Tone.HEAD)), *cure_lines(cause, size)]
+    lines += [BLANK, line(("what to do", Tone.HEAD)), *cure_lines(cause, size, read_only)]
     if cause.cost is not None:
         lines += [BLANK, line(("without this cause", Tone.HEAD)), *_cost(loaded, cause, size)]
     if cause.engines:
@@ -103,10 +112,12 @@ def cause_detail(loaded: Loaded, cause: Cause, size: int) -> list[Line]:
 _MOST_PLACES = 12
 
 
-def cure_lines(cause: Cause, size: int) -> list[Line]:
+def cure_lines(cause: Cause, size: int, read_only: bool = False) -> list[Line]:
     """Returns the cures of a cause, each with its letter and what to type."""
+    if not cause.cures and read_only:
+        return wrap(line((f"  {_NOT_TRIED}", Tone.DIM)), size, indent=2)
     if not cause.cures:
-        keys = line("  ", (key("cures"), Tone.KEY), " tries what could help")
+        keys = line("  ", (key("first-cure"), Tone.KEY), " tries what could help")
         return wrap(keys, size, indent=2)
     lines: list[Line] = []
     for letter, cure in zip("abcdefghi", cause.cures, strict=False):
@@ -170,6 +181,12 @@ def _source(source: Source | None) -> Line:
     return line((f"{place}  ", Tone.HEAD), (source.code or "text unknown", Tone.KEY))
 
 
+def _engines(cause: Cause) -> Line:
+    """Returns which engines a cause is about that has no line."""
+    names = ", ".join(f"E{index}" for index in cause.engines)
+    return line((names, Tone.HEAD)) if names else ()
+
+
 def _more(sources: tuple[Source, ...]) -> Line:
     more = len(sources) - 1
     return line((f"  and {count(more, 'line')} more", Tone.DIM)) if more > 0 else ()
@@ -180,7 +197,7 @@ def _place(loaded: Loaded, name: str) -> Line:
     if node is None:
         return line("     ", (name, Tone.LINK))
     module = (node.source.module or "") if node.source else ""
-    where = "PyTorch" if name in loaded.left else f"E{node.engine}"
+    where = f"E{node.engine}" if node.engine is not None else "PyTorch"
     dtypes: list[Span] = [dtype_span(node.original)]
     if node.truncated != node.original:
         dtypes += [(" → ", Tone.DIM), dtype_span(node.truncated)]

@@ -61,6 +61,8 @@ def hints(state: State, read_only: bool) -> tuple[Hint, ...]:
             importance = 0
         if read_only and action.name in _NEEDS_WORKER:
             importance = None
+        if action.name in _CURES and not _curable(state, read_only):
+            importance = None
         if importance is not None and (state.loaded is not None or action.name in _ALWAYS):
             keys, label = (
                 action.footer_keys or action.shown,
@@ -70,6 +72,13 @@ def hints(state: State, read_only: bool) -> tuple[Hint, ...]:
     return tuple(shown)
 
 
+def _curable(state: State, read_only: bool) -> bool:
+    """Returns whether there is a cause that something can be done about, or tried."""
+    causes = state.loaded.causes if state.loaded is not None else ()
+    return any(cause.cures for cause in causes) if read_only else bool(causes)
+
+
+_CURES = ("cure(0)", "cures")
 _ALWAYS = ("help", "quit", "leave", "command_palette")
 """Actions that make sense before there is a report."""
 

@@ -325,16 +325,23 @@ def verdict_span(rows: ResultRows, node: NodeRecord) -> Span:
 
 def _guilty(rows: ResultRows, node: NodeRecord) -> bool:
     """Returns whether a node breaks something although the validators accept it."""
-    if node.name in rows.loaded.left:
+    if node.name in rows.loaded.guilty:
         return True
     found = rows.loaded.findings_of.get(node.name, ())
     return any(finding.level is Level.ERROR for finding in found)
 
 
-def place_span(node: NodeRecord, left: bool) -> Span:
-    """Returns where a node runs: an engine, PyTorch, or nowhere of its own."""
+def place_span(node: NodeRecord, left: bool, failed: frozenset[int] = frozenset()) -> Span:
+    """Returns where a node runs: an engine, PyTorch, or nowhere of its own.
+
+    Args:
+        node: The node.
+        left: Whether it is an operator left to PyTorch.
+        failed: Engines that TensorRT refuses.
+    """
     if node.engine is not None:
-        return f"E{node.engine}", Tone.PLAIN
+        fails = node.engine in failed
+        return f"E{node.engine}{' ✖' if fails else ''}", Tone.BAD if fails else Tone.PLAIN
     return ("PyTorch", Tone.BAD) if left else ("", Tone.DIM)
 
 
@@ -344,8 +351,9 @@ def _engine(rows: ResultRows, node: NodeRecord) -> Span:
     nodes = [rows.loaded.nodes[name] for name in names]
     engines = [each.engine for each in nodes if each.engine is not None]
     if node.engine is None or len({node.engine, *engines}) == 1:
-        return place_span(node, node.name in rows.loaded.left)
-    return f"E{min(engines)}-E{max(engines)}", Tone.PLAIN
+        loaded = rows.loaded
+        return place_span(node, node.name in loaded.left, loaded.failed_engines)
+    return f"{len(set(engines))} engines", Tone.PLAIN
 
 
 def _mark(rows: ResultRows, node: NodeRecord) -> Span:

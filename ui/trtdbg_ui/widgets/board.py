@@ -127,6 +127,13 @@ class Board(Vertical):
         """Returns the widget of a pane."""
         return self._panes[pane]
 
+    @property
+    def place_in_causes(self) -> str | None:
+        """The node that the cursor in the causes stands on; None if it is on a cause."""
+        causes = self._panes[Pane.CAUSES]
+        assert isinstance(causes, CauseList)
+        return causes.node_at(causes.cursor) if causes.stands_for_node() else None
+
     def pane_of(self, widget: object) -> Pane | None:
         """Returns the pane that a widget is."""
         return next((pane for pane, each in self._panes.items() if each is widget), None)
@@ -268,7 +275,7 @@ class Board(Vertical):
             findings.show(state.loaded.alike)
             causes = self._panes[Pane.CAUSES]
             assert isinstance(causes, CauseList)
-            causes.show(state.loaded)
+            causes.show(state.loaded, state.cause)
         self._show_titles()
 
     def _show_table(self, old: State | None, state: State) -> None:
@@ -287,7 +294,11 @@ class Board(Vertical):
         if not same_rows or table.cursor != state.row:
             table.show(rows, state.row, state.hide_unchanged)
         if not same_rows or old is None or (old.row, old.cause) != (state.row, state.cause):
-            view.show(lambda size: _details(state, size), to_top=True)
+            read_only = self._desk.read_only
+            view.show(lambda size: _details(state, size, read_only), to_top=True)
+            causes = self._panes[Pane.CAUSES]
+            if state.cause is not None and isinstance(causes, CauseList):
+                causes.go_to(state.cause)
         if old is None or (old.loaded, old.node) != (loaded, state.node):
             here = loaded.stretch_of.get(state.node or "")
             self._bar("strip").show(
@@ -314,13 +325,13 @@ def _places(state: State) -> tuple[object, ...]:
     return state.pane, state.main, state.zoom, state.loaded is None
 
 
-def _details(state: State, size: int) -> list[Line]:
+def _details(state: State, size: int, read_only: bool) -> list[Line]:
     """Returns what is known about the selected cause, or else about the selected node."""
     loaded, rows = state.loaded, state.rows
     if loaded is None or rows is None:
         return []
     if state.cause is not None and state.cause < len(loaded.causes):
-        return cause_detail(loaded, loaded.causes[state.cause], size)
+        return cause_detail(loaded, loaded.causes[state.cause], size, read_only)
     return detail(rows, state.row, size)
 
 

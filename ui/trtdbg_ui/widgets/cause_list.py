@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from trtdbg.records import Cause
-from trtdbg_ui.model.causes import CauseKey, CauseRow, cause_rows, key_of
+from trtdbg_ui.keys.keymap import key
+from trtdbg_ui.model.causes import CauseKey, CauseRow, cause_rows, key_of, same_cause
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.causes import cause_row
-from trtdbg_ui.text import Line, Tone, line
+from trtdbg_ui.text import Line, Tone, crop, line
 from trtdbg_ui.widgets.cursor_view import CursorView
 
 
@@ -35,14 +36,21 @@ class CauseList(CursorView):
             self._taken = wanted
             self.styles.height = wanted
 
-    def show(self, loaded: Loaded) -> None:
-        """Shows the causes of a report; what was open stays open."""
+    def show(self, loaded: Loaded, cause: int | None) -> None:
+        """Shows the causes of a report; what was open stays open.
+
+        Args:
+            loaded: The report.
+            cause: Position of the cause to go to; None is the one of before.
+        """
         here = self.cause
         self._loaded = loaded
         self._lay_out()
-        keys = [key_of(cause) for cause in loaded.causes]
-        same = keys.index(key_of(here)) if here is not None and key_of(here) in keys else 0
-        rows = (i for i, row in enumerate(self._rows) if row.cause == same)
+        self.go_to(same_cause(loaded.causes, here) if cause is None else cause)
+
+    def go_to(self, cause: int) -> None:
+        """Puts the cursor on a cause."""
+        rows = (i for i, row in enumerate(self._rows) if row.cause == cause)
         self.put_cursor(next(rows, 0))
 
     def toggle(self) -> bool:
@@ -78,7 +86,7 @@ class CauseList(CursorView):
     def line_at(self, index: int, size: int) -> Line:
         """Returns one row."""
         if self._loaded is None or not self._rows:
-            return line((" Nothing keeps an operator out of the engines.", Tone.GOOD))
+            return crop(_nothing(), size)
         row = self._rows[index]
         opened = key_of(self._loaded.causes[row.cause]) in self._opened
         return cause_row(self._loaded, row, size, opened=opened)
@@ -88,3 +96,10 @@ class CauseList(CursorView):
         self._rows = cause_rows(self._loaded.causes, self._opened)
         self.recount(max(len(self._rows), 1))
         self._take_room()
+
+
+def _nothing() -> Line:
+    """Returns what is said where there is no cause, and what can be done next."""
+    words = (" Nothing keeps an operator out of the engines. ", Tone.GOOD)
+    build, graph = (key("build"), Tone.KEY), (key("graph"), Tone.KEY)
+    return line(words, build, " builds them with TensorRT, ", graph, " shows every node")
