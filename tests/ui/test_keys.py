@@ -110,7 +110,7 @@ async def test_the_first_report_selects_the_first_node_left_to_pytorch() -> None
         assert stage.app.focused is stage.app.query_one(NodeTable)
         shown = screen_text(stage.app)
         assert "5 engines, not one: 4 of 56 operators stay in PyTorch" in shown
-        assert "4× _to_copy" in shown
+        assert "one cause, 4×" in shown
         assert "✗ as float64, ✓ as float32" in shown
 
 
@@ -286,9 +286,9 @@ async def test_a_failed_build_names_the_engine_and_tensorrts_sentence() -> None:
         await press(pilot, "b")
         stage.worker.answer(built(report(Timing.UPSTREAM), failing=1))
         await settle(pilot)
-        assert "✖ E1 does not build: IBuilder::buildSerializedNetwork" in screen_text(
-            stage.app
-        )
+        shown = screen_text(stage.app)
+        assert "TensorRT refuses 1 engine" in shown
+        assert "_softmax: TensorRT refuses it: IBuilder::buildSerializedNetwork" in shown
 
 
 async def test_escape_cancels_a_build_and_the_engines_say_so() -> None:
@@ -554,14 +554,15 @@ async def test_copy_takes_the_command_that_shows_this_again() -> None:
 
 
 @pytest.mark.parametrize("pane", VIEWS)
-async def test_on_a_small_screen_each_number_shows_one_pane(pane: Pane) -> None:
+async def test_on_a_small_screen_each_number_shows_its_pane(pane: Pane) -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=NARROW) as pilot:
         await settle(pilot)
         await press(pilot, str(VIEWS.index(pane) + 1))
         board = stage.app.query_one(Board)
         shown = [each for each in Pane if board.pane(each).display]
-        assert shown == [pane]
+        graph = [Pane.NODES] if pane is Pane.CAUSES else []
+        assert shown == [pane, *graph]
         assert stage.app.focused is board.pane(pane)
         assert board.pane(pane).region.width == 80
 

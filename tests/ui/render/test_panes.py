@@ -12,8 +12,14 @@ from trtdbg_ui.model.alike import alike
 from trtdbg_ui.model.failure import Failure
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.state import VIEWS, Pane, State, visible
-from trtdbg_ui.model.switching import PolicySwitch as PolicyChange
-from trtdbg_ui.model.switching import Tally, change, next_path, next_timing, tallies
+from trtdbg_ui.model.switching import (
+    PolicySwitch,
+    Tally,
+    change,
+    next_path,
+    next_timing,
+    tallies,
+)
 from trtdbg_ui.render.activity import activity_line, elapsed, loading_lines
 from trtdbg_ui.render.answer import answer
 from trtdbg_ui.render.command import command
@@ -74,7 +80,8 @@ def test_the_answer_names_the_operator_the_dtype_and_the_line() -> None:
     assert text(answer(Loaded(report(Timing.UPSTREAM)), 120)) == (
         "✗ 5 engines, not one: 4 of 56 operators stay in PyTorch, 4 boundary casts\n"
         "one cause, 4×  attention.py:34  p = torch.softmax(scores.double() / 8, -1)\n"
-        "XX\n"
+        "_to_copy: validate_dtype rejects: _to_copy converter rejected node, dtype "
+        "torch.float64 is not one of the allowed dtypes\n"
         "do  a finds out what helps, by trying it here"
     )
 
@@ -197,11 +204,11 @@ def test_the_policy_bar_fits_eighty_cells_at_its_longest(timing: Timing) -> None
 
 def test_a_change_names_what_changed_and_only_that() -> None:
     before, after = Tally(13, 12, 24, 12), Tally(1, 0, 24, 12)
-    spans = change_line(PolicyChange("late", before, after), 80)
+    spans = change_line(PolicySwitch("late", before, after), 80)
     assert plain(spans) == "late: engines 13 → 1, PyTorch ops 12 → 0  D shows"
     assert spans[1] == ("engines 13 → 1", Tone.GOOD)
-    assert "same engines" in plain(change_line(PolicyChange("late", before, before), 80))
-    worse = change_line(PolicyChange("off", after, before), 80)
+    assert "same engines" in plain(change_line(PolicySwitch("late", before, before), 80))
+    worse = change_line(PolicySwitch("off", after, before), 80)
     assert worse[1] == ("engines 1 → 13", Tone.WARN)
 
 
@@ -488,8 +495,8 @@ def test_help_names_every_key() -> None:
 @pytest.mark.parametrize(
     ("pane", "main", "columns", "lines", "expected"),
     [
-        (Pane.CAUSES, Pane.CAUSES, 80, 24, {Pane.CAUSES}),
-        (Pane.CAUSES, Pane.CAUSES, 120, 24, {Pane.CAUSES, Pane.DETAIL}),
+        (Pane.CAUSES, Pane.CAUSES, 80, 24, {Pane.CAUSES, Pane.NODES}),
+        (Pane.CAUSES, Pane.CAUSES, 120, 22, {Pane.CAUSES, Pane.DETAIL}),
         (Pane.NODES, Pane.CAUSES, 160, 50, {Pane.CAUSES, Pane.NODES, Pane.DETAIL}),
         (Pane.DETAIL, Pane.NODES, 80, 24, {Pane.DETAIL}),
         (Pane.NODES, Pane.NODES, 120, 35, {Pane.NODES, Pane.DETAIL}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from trtdbg_ui.model.folding import FoldedNode, folded
@@ -147,6 +147,7 @@ def test_chosen_columns_stay_where_usual_ones_would_go() -> None:
     assert [c.key for c, _ in nodes.layout(chosen, 70)] == ["name", "shape", "source"]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_highlighting_loses_no_character(text: str) -> None:
     # Lines end as they do for Python, whose lexer makes one of \r\n.
