@@ -56,7 +56,7 @@ def by_module(report: Report) -> tuple[ModuleRow, ...]:
     ledger = _Ledger(report)
     root = _Module("")
     for node in report.nodes:
-        root.at(_module_of(node)).own.append(node)
+        root.at(module_of(node)).own.append(node)
     return tuple(_rows(ledger, root, 0, ledger.strangers))
 
 
@@ -97,7 +97,8 @@ def _line(
     )
 
 
-def _module_of(node: NodeRecord) -> str:
+def module_of(node: NodeRecord) -> str:
+    """Returns the path of the module that a node belongs to, "" for the model itself."""
     if node.op == "get_attr":
         return node.target.rpartition(".")[0]
     source = node.source

@@ -45,6 +45,7 @@ from trtdbg_ui.widgets.find_bar import FindBar
 from trtdbg_ui.widgets.finding_list import FindingList
 from trtdbg_ui.widgets.node_table import NodeTable
 from trtdbg_ui.widgets.pass_list import PassList
+from trtdbg_ui.widgets.place_list import PlaceList
 from trtdbg_ui.widgets.text_view import TextView
 
 if TYPE_CHECKING:
@@ -244,6 +245,8 @@ class TrtdbgApp(Panes):
         view = moved.view
         if isinstance(view, CauseList):
             self._at_cause(view, moved.row)
+        elif isinstance(view, PlaceList):
+            self._at_row_of(view, moved.row)
         elif isinstance(view, PassList):
             self.state = at_place(self.state, view.place_at(moved.row))
         elif isinstance(view, NodeTable) and self.state.rows is not None:
@@ -285,11 +288,22 @@ class TrtdbgApp(Panes):
         cause = None if view.stands_for_node() else loaded.causes.index(view.cause)
         self.state = state.changed(cause=cause, pane=Pane.CAUSES, trail=self.state.trail)
 
+    def _at_row_of(self, view: PlaceList, row: int) -> None:
+        """Shows in the details what of a module or a line is worth a look first."""
+        place, loaded = view.row_at(row), self.state.loaded
+        name = loaded.telling(place.nodes) if loaded is not None and place else None
+        if name is not None:
+            self.state = at_node(self.state, name).changed(trail=self.state.trail)
+
     @on(CursorView.Chosen)
     def _chosen(self, chosen: CursorView.Chosen) -> None:
         view, row = chosen.view, chosen.row
         if isinstance(view, CauseList):
             self.action_pane(Pane.DETAIL.value)
+        elif isinstance(view, PlaceList):
+            place = view.row_at(row)
+            if place is not None:
+                self.tables.show_place(place)
         elif isinstance(view, PassList):
             self.action_pane(Pane.NODES.value)
         elif isinstance(view, NodeTable):

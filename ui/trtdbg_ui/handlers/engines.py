@@ -8,6 +8,7 @@ from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.state import Pane
 from trtdbg_ui.widgets.cause_list import CauseList
 from trtdbg_ui.widgets.engine_list import EngineList
+from trtdbg_ui.widgets.place_list import PlaceList
 
 
 class Engines(ActionHandler):
@@ -36,6 +37,11 @@ class Engines(ActionHandler):
             assert isinstance(causes, CauseList)
             if not causes.toggle():
                 self.app.tell("This cause has no places to list.")
+            return
+        places = self.board.pane(self.state.pane)
+        if isinstance(places, PlaceList):
+            if not places.toggle():
+                self.app.tell("There is nothing below this row.")
             return
         findings = self.findings
         if findings is not None:

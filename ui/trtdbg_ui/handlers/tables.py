@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from trtdbg.records import LineRow
 from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.filters import keeps
@@ -15,9 +16,11 @@ from trtdbg_ui.model.navigation import at_node, back, comparing, viewing
 from trtdbg_ui.model.state import Pane
 from trtdbg_ui.model.view import View
 from trtdbg_ui.render.dtypes import dtype_span
+from trtdbg_ui.render.places import PlaceRow
 from trtdbg_ui.render.view import QUICK
 from trtdbg_ui.text import Tone, line
 from trtdbg_ui.widgets.node_table import NodeTable
+from trtdbg_ui.widgets.place_list import ModuleList
 
 if TYPE_CHECKING:
     from trtdbg_ui.widgets.chooser import Option
@@ -51,6 +54,10 @@ class Tables(ActionHandler):
 
     def action_fold(self) -> None:
         """Folds blocks that repeat, or shows them all again; in the findings those alike."""
+        modules = self.board.pane(Pane.MODULES)
+        if self.state.pane is Pane.MODULES and isinstance(modules, ModuleList):
+            modules.toggle_all()
+            return
         findings = self.findings
         if findings is not None:
             if not findings.toggle_all():
@@ -133,6 +140,20 @@ class Tables(ActionHandler):
         else:
             self.state = state
 
+    def show_place(self, row: PlaceRow) -> None:
+        """Shows the nodes of a module or of a line, and no others, in the graph."""
+        loaded = self.state.loaded
+        first = loaded.telling(row.nodes) if loaded is not None else None
+        if first is None:
+            return
+        view = self.state.view.opened()
+        if isinstance(row, LineRow):
+            view = replace(view, line=(row.file, row.line))
+        elif row.path:
+            view = replace(view, modules=row.stands_for)
+        self.state = viewing(self.state.changed(node=first, cause=None, place=None), view)
+        self.app.action_view(Pane.NODES.value)
+
     def _view_as(self, view: View | None) -> None:
         if view is None or self.state.loaded is None:
             return
@@ -164,10 +185,8 @@ def _filters(loaded: Loaded, view: View) -> list[Option[View]]:
     """Returns each filter with the number of nodes that it keeps."""
     from trtdbg_ui.widgets.chooser import Option, option_text
 
-    report, everything = loaded.report, replace(view, quick=None, engine=None)
-    whole = option_text(
-        f"all {len(report.nodes):,} nodes", here=view.quick is None and view.engine is None
-    )
+    report, everything = loaded.report, view.unfiltered()
+    whole = option_text(f"all {len(report.nodes):,} nodes", here=not view.filtered)
     options = [Option(whole, everything, "a")]
     for quick, (letter, name, meaning) in QUICK.items():
         chosen = replace(everything, quick=quick)

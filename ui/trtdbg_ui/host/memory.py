@@ -47,7 +47,7 @@ class Remembered(msgspec.Struct, frozen=True):
             main=state.main,
             node=state.node,
             hide_unchanged=state.hide_unchanged,
-            view=replace(state.view, engine=None),
+            view=replace(state.view, engine=None, modules=(), line=None),
             theme=theme,
         )
 

@@ -381,6 +381,20 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
             Action("4", "4", "view('engines')", "engines", "Engines, casts, builds."),
             Action("5", "5", "view('log')", "log", "What torch and TensorRT print."),
             Action("6", "6", "view('findings')", "findings", "All findings, by code."),
+            Action(
+                "7",
+                "7",
+                "view('modules')",
+                "modules",
+                "The tree of modules, with refusals and casts; enter shows the nodes of one.",
+            ),
+            Action(
+                "8",
+                "8",
+                "view('lines')",
+                "lines",
+                "The lines of the model with what became of each; enter shows its nodes.",
+            ),
             Action("h,left", "h ←", "side(-1)", "pane left", "Go to the pane at the left."),
             Action("l,right", "l →", "side(1)", "pane right", "Go to the details."),
             Action(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from trtdbg.analysis.by_place import module_of
 from trtdbg.analysis.layers import retold
 from trtdbg.dtypes import is_wide
 from trtdbg.records import Dtype, NodeRecord, Report
@@ -24,9 +25,29 @@ def keeps(report: Report, left: frozenset[str], view: View) -> Keeps:
     tests: list[Keeps] = []
     if view.engine is not None:
         tests.append(lambda node: node.engine == view.engine)
+    if view.modules:
+        tests.append(_inside(frozenset(view.modules)))
+    if view.line is not None:
+        tests.append(lambda node: line_of(node) == view.line)
     if view.quick is not None:
         tests.append(_quick(report, left, view.quick))
     return lambda node: all(test(node) for test in tests)
+
+
+def line_of(node: NodeRecord) -> tuple[str | None, int | None]:
+    """Returns the file and the line that a node comes from; None twice if not known."""
+    source = node.source
+    return (source.file, source.line) if source is not None and source.file else (None, None)
+
+
+def _inside(modules: frozenset[str]) -> Keeps:
+    def inside(node: NodeRecord) -> bool:
+        path = module_of(node)
+        while path and path not in modules:
+            path = path.rpartition(".")[0]
+        return path in modules
+
+    return inside
 
 
 def names_of(dtypes: Iterable[Dtype]) -> Iterator[str]:

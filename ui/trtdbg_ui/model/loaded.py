@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from trtdbg.analysis.by_place import by_line, by_module
 from trtdbg.analysis.layers import LayerRow, layer_rows
 from trtdbg.analysis.summary import constants_that_matter, left_to_pytorch
 from trtdbg.records import (
@@ -18,6 +19,8 @@ from trtdbg.records import (
     EngineRecord,
     Finding,
     Level,
+    LineRow,
+    ModuleRow,
     NodeError,
     NodeRecord,
     Report,
@@ -116,6 +119,23 @@ class Loaded:
     def causes(self) -> tuple[Cause, ...]:
         """Why the model is not one engine; empty if it is."""
         return causes_of(self.report)
+
+    @cached_property
+    def lines(self) -> tuple[LineRow, ...]:
+        """What became of each source line, what costs the most first."""
+        return self.report.lines or by_line(self.report)
+
+    @cached_property
+    def modules(self) -> tuple[ModuleRow, ...]:
+        """What became of each module, from the model down."""
+        return self.report.modules or by_module(self.report)
+
+    def telling(self, names: Iterable[str]) -> str | None:
+        """Returns the one of some nodes that is worth a look first: one of a cause, if any."""
+        found = [self.nodes[name] for name in names if name in self.nodes]
+        guilty = (node.name for node in found if node.name in self.guilty)
+        operators = (node.name for node in found if judged(node))
+        return next(guilty, next(operators, found[0].name if found else None))
 
     @cached_property
     def guilty(self) -> frozenset[str]:
@@ -230,7 +250,7 @@ class ResultRows(RowSequence):
         report = loaded.report
         nodes = report.nodes
         self.total = len(nodes)
-        if view.quick is not None or view.engine is not None:
+        if view.filtered:
             keep = keeps(report, loaded.left, view)
             nodes = tuple(node for node in nodes if keep(node))
         if view.fold:
@@ -303,9 +323,11 @@ class SnapshotRows(RowSequence):
     def _filtered(self, rows: tuple[SnapshotRow, ...]) -> tuple[SnapshotRow, ...]:
         """Returns the rows that a filter keeps; what a pass cannot know the result tells."""
         view, loaded = self.view, self.loaded
-        if view.quick is Quick.WIDE:
-            rows = tuple(row for row in rows if wide(row.before, row.after))
-        elif view.quick not in (None, Quick.CHANGED) or view.engine is not None:
+        if view.quick in (Quick.WIDE, Quick.CHANGED):
+            if view.quick is Quick.WIDE:
+                rows = tuple(row for row in rows if wide(row.before, row.after))
+            view = replace(view, quick=None)
+        if view.filtered:
             keep = keeps(loaded.report, loaded.left, view)
             names = {node.name for node in loaded.report.nodes if keep(node)}
             rows = tuple(row for row in rows if row.node.name in names)

@@ -19,7 +19,7 @@ DEFAULTS = Settings()
 
 
 class Pane(StrEnum):
-    """The panes: the views in the order of their keys 1 to 6, and the details."""
+    """The panes: the views in the order of their keys 1 to 8, and the details."""
 
     CAUSES = "causes"
     NODES = "nodes"
@@ -27,6 +27,8 @@ class Pane(StrEnum):
     ENGINES = "engines"
     LOG = "log"
     FINDINGS = "findings"
+    MODULES = "modules"
+    LINES = "lines"
     DETAIL = "detail"
 
 

@@ -34,17 +34,31 @@ class View:
     quick: Quick | None = None
     engine: int | None = None
     """Shows the nodes of this engine alone."""
+    modules: tuple[str, ...] = ()
+    """Shows the nodes of these modules and of those below them alone."""
+    line: tuple[str | None, int | None] | None = None
+    """Shows the nodes of this line, by file and number, alone."""
     fold: bool = False
     """Shows blocks that repeat once."""
 
     @property
+    def filtered(self) -> bool:
+        """Whether nodes are left out by a filter."""
+        chosen = (self.quick, self.engine, self.line)
+        return bool(self.modules) or any(each is not None for each in chosen)
+
+    def unfiltered(self) -> View:
+        """Returns the view without its filters."""
+        return replace(self, quick=None, engine=None, modules=(), line=None)
+
+    @property
     def whole(self) -> bool:
         """Whether every node has a row."""
-        return self.quick is None and self.engine is None and not self.fold
+        return not self.filtered and not self.fold
 
     def opened(self) -> View:
         """Returns the view with every node in it again."""
-        return replace(self, quick=None, engine=None, fold=False)
+        return replace(self.unfiltered(), fold=False)
 
 
 USUAL = View()

@@ -62,7 +62,7 @@ def _headline(loaded: Loaded) -> Line:
     casts = len(report.boundary_casts)
     tail: Line = ((f", {count(casts, 'boundary cast')}", Tone.PLAIN),) if casts else ()
     if failed and engines > 1:
-        tail = (*tail, (f", TensorRT refuses {count(len(failed), 'engine')}", Tone.BAD))
+        tail = ((f", TensorRT refuses {count(len(failed), 'engine')}", Tone.BAD), *tail)
     if engines == 1 and not ops:
         words = f"holds {'the one operator' if total == 1 else f'all {total:,} operators'}"
         head = ("✗ One engine ", Tone.BAD) if failed else ("✓ One engine ", Tone.GOOD)

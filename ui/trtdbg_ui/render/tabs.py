@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.state import VIEWS, Pane
-from trtdbg_ui.text import Line, Span, Tone, pack, spread
+from trtdbg_ui.text import Line, Span, Tone, pack, spread, width
 
 WORDS = {
     Pane.CAUSES: "Causes",
@@ -15,6 +15,8 @@ WORDS = {
     Pane.ENGINES: "Engines",
     Pane.LOG: "Log",
     Pane.FINDINGS: "Findings",
+    Pane.MODULES: "Modules",
+    Pane.LINES: "Lines",
     Pane.DETAIL: "Details",
 }
 
@@ -28,6 +30,15 @@ def tabs_line(main: Pane, counts: Mapping[Pane, str], zoom: bool, size: int) -> 
         zoom: Whether one pane has the whole screen.
         size: Cells available.
     """
+    word = "shows all panes" if zoom else "zooms"
+    right: Line = ((key("zoom"), Tone.KEY), (f" {word} ", Tone.DIM))
+    views = _views(main, counts)
+    if sum(width(part) + 1 for _, part in views) > size - 1:
+        views = _views(main, {})
+    return spread(((" ", Tone.PLAIN), *pack(views, size - 1, (" ", Tone.PLAIN))), right, size)
+
+
+def _views(main: Pane, counts: Mapping[Pane, str]) -> list[tuple[int, Line]]:
     parts: list[tuple[int, Line]] = []
     for pane in VIEWS:
         number = counts.get(pane, "")
@@ -38,9 +49,7 @@ def tabs_line(main: Pane, counts: Mapping[Pane, str], zoom: bool, size: int) -> 
             Tone.STRONG if shown else Tone.DIM,
         )
         parts.append((0 if shown else 1, ((key(WORDS[pane].lower()), Tone.KEY), text)))
-    word = "shows all panes" if zoom else "zooms"
-    right: Line = ((key("zoom"), Tone.KEY), (f" {word} ", Tone.DIM))
-    return spread(((" ", Tone.PLAIN), *pack(parts, size - 1, (" ", Tone.PLAIN))), right, size)
+    return parts
 
 
 def view_named(word: str) -> Pane | None:

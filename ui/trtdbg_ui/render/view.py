@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from trtdbg.analysis.summary import base_name
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.folding import Folding, Group
 from trtdbg_ui.model.loaded import RowSequence
@@ -67,7 +68,7 @@ def view_line(rows: RowSequence, prefix: str, size: int) -> Line:
         parts.append(
             (0, line((f"{prefix}{len(rows.names):,} of {rows.total:,} nodes", Tone.STRONG)))
         )
-    if view.quick is not None or view.engine is not None:
+    if view.filtered:
         parts.append(
             (
                 0,
@@ -96,6 +97,12 @@ def filter_text(view: View) -> str:
     """Returns the names of the filters in force."""
     names = [QUICK[view.quick][1]] if view.quick is not None else []
     names += [f"engine {view.engine}"] if view.engine is not None else []
+    if view.modules:
+        more = len(view.modules) - 1
+        names.append(f"module {view.modules[0]}{f' and {more} alike' if more else ''}")
+    if view.line is not None:
+        file, number = view.line
+        names.append(f"{base_name(file)}:{number}" if file else "without a line")
     return ", ".join(names)
 
 

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from trtdbg.worker.messages import Log
-from trtdbg_ui.model.state import Pane, State, visible
+from trtdbg_ui.model.state import VIEWS, Pane, State, visible
 from trtdbg_ui.model.switching import PolicySwitch, tallies
 from trtdbg_ui.render.activity import activity_line, failure_note, loading_lines
 from trtdbg_ui.render.answer import answer
@@ -39,6 +39,7 @@ from trtdbg_ui.widgets.lines import LineView
 from trtdbg_ui.widgets.log_list import LogList
 from trtdbg_ui.widgets.node_table import NodeTable
 from trtdbg_ui.widgets.pass_list import PassList
+from trtdbg_ui.widgets.place_list import ModuleList, PlaceList
 from trtdbg_ui.widgets.text_view import TextView
 
 _TALL: Final = 32
@@ -87,6 +88,8 @@ class Board(Vertical):
             Pane.DETAIL: TextView(id="detail", classes="pane"),
             Pane.ENGINES: EngineList(read_only=desk.read_only, id="engines", classes="pane"),
             Pane.FINDINGS: FindingList(id="findings", classes="pane"),
+            Pane.MODULES: ModuleList(id="modules", classes="pane"),
+            Pane.LINES: PlaceList(id="lines", classes="pane"),
             Pane.LOG: LogList(id="log", classes="pane"),
         }
         self._complete = False
@@ -151,6 +154,9 @@ class Board(Vertical):
             self._show_answer(state)
         self._show_bars(state)
         self._show_table(old, state)
+        places = self._panes[state.main]
+        if state.loaded is not None and isinstance(places, PlaceList):
+            places.show(state.loaded, state.node)
         self._show_find(state)
         self.show_clock(now)
         self.query_one(KeyBar).show_hints(hints(state, self._desk.read_only))
@@ -317,7 +323,7 @@ class Board(Vertical):
             bar.show(find_line(state.find, state.hits, state.row))
 
 
-_MIDDLE = (Pane.CAUSES, Pane.NODES, Pane.ENGINES, Pane.LOG, Pane.FINDINGS)
+_MIDDLE = tuple(pane for pane in VIEWS if pane is not Pane.PASSES)
 
 
 def _places(state: State) -> tuple[object, ...]:
