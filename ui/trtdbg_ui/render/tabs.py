@@ -32,20 +32,22 @@ def tabs_line(main: Pane, counts: Mapping[Pane, str], zoom: bool, size: int) -> 
     """
     word = "shows all panes" if zoom else "zooms"
     right: Line = ((key("zoom"), Tone.KEY), (f" {word} ", Tone.DIM))
-    views = _views(main, counts)
-    if sum(width(part) + 1 for _, part in views) > size - 1:
-        views = _views(main, {})
+    engines = {Pane.ENGINES: counts.get(Pane.ENGINES, "")}
+    variants = (_views(main, counts, " "), _views(main, engines, ""), _views(main, {}, ""))
+    fits = (v for v in variants if sum(width(part) + 1 for _, part in v) <= size)
+    views = next(fits, variants[-1])
     return spread(((" ", Tone.PLAIN), *pack(views, size - 1, (" ", Tone.PLAIN))), right, size)
 
 
-def _views(main: Pane, counts: Mapping[Pane, str]) -> list[tuple[int, Line]]:
+def _views(main: Pane, counts: Mapping[Pane, str], end: str) -> list[tuple[int, Line]]:
+    """Returns the views, each with how much there is in it; `end` stands after its word."""
     parts: list[tuple[int, Line]] = []
     for pane in VIEWS:
         number = counts.get(pane, "")
         word = f"{WORDS[pane]}{f' {number}' if number else ''}"
         shown = pane is main
         text: Span = (
-            f"[{word}]" if shown else f" {word} ",
+            f"[{word}]" if shown else f" {word}{end}",
             Tone.STRONG if shown else Tone.DIM,
         )
         parts.append((0 if shown else 1, ((key(WORDS[pane].lower()), Tone.KEY), text)))
