@@ -84,6 +84,17 @@ _PANES = {
         "to the node; the explanation tells cause and cure.",
         ("explain", "layers", "fold-repeats", "reproducer", "next-problem", "export"),
     ),
+    Pane.MODULES: (
+        "The tree of modules, blocks that are alike once, with the operators, engines, "
+        "refusals and casts of each and of all below it. The details show the operator that "
+        "is worth a look first; enter shows the nodes of the module and no others.",
+        ("layers", "fold-repeats", "filter", "explain", "zoom"),
+    ),
+    Pane.LINES: (
+        "The lines of the model's source, what costs the most first, with what became of "
+        "each. Enter shows the nodes of the line and no others.",
+        ("edit-source", "filter", "explain", "zoom"),
+    ),
     Pane.LOG: (
         "What torch, torch_tensorrt and TensorRT print while they work, and tracebacks of "
         "bugs. Nothing of it is written over the screen.",
