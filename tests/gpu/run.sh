@@ -21,11 +21,11 @@ step() {
     [ "$code" -eq 0 ] || failed=1
 }
 
-: >"$report"
 if ! "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
     echo "run.sh: there is no CUDA device for $python, so nothing can be run" >&2
     exit 3
 fi
+: >"$report"
 
 step "versions and GPU" "$python" -m trtdbg doctor
 step "the driver" nvidia-smi

@@ -27,7 +27,7 @@ MOST_SMALLER: Final = 64
 Kept = frozenset[str]
 
 
-class OutOfTimeError(Exception):
+class SearchOverError(Exception):
     """The time of the search is over."""
 
 
@@ -74,7 +74,7 @@ class LowSearch:
 
         Args:
             candidates: the operators, in graph order.
-            evaluate: says how the outputs come out with a set kept; may raise OutOfTimeError.
+            evaluate: says how the outputs come out with a set kept; may raise SearchOverError.
             told: called after each evaluation with the size of the best set, of all, and the
                 number of evaluations.
         """
@@ -91,7 +91,7 @@ class LowSearch:
         try:
             possible = self._search()
             finished = True
-        except OutOfTimeError:
+        except SearchOverError:
             pass
         keep = self._best if self._best is not None else frozenset(self._names)
         return Found(
@@ -206,7 +206,7 @@ def _urgency(candidate: LowCandidate) -> tuple[bool, float, float]:
     return not candidate.leaves, -error, -candidate.largest
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _TrialLine(msgspec.Struct, frozen=True):
     key: str
     keep: tuple[str, ...]
     trial: LowTrial
@@ -229,7 +229,7 @@ class Evaluated:
         about = (asked.policy, asked.rtol, asked.atol)
         self._key = key_of(asked.job, *about, files=files) if path else ""
         self._kept = KeptLines(path, SCHEMA, "precision --resume") if path else None
-        lines = self._kept.read(_Line) if self._kept is not None else ()
+        lines = self._kept.read(_TrialLine) if self._kept is not None else ()
         self._known = {frozenset(e.keep): e.trial for e in lines if e.key == self._key}
 
     def __len__(self) -> int:
@@ -258,4 +258,4 @@ class Evaluated:
             OutputError: it cannot be written.
         """
         if self._kept is not None:
-            self._kept.add(_Line(self._key, tuple(sorted(keep)), trial))
+            self._kept.add(_TrialLine(self._key, tuple(sorted(keep)), trial))

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from trtdbg.analysis.summary import base_name, count
-from trtdbg.batch.low_search import Evaluated, Found, Kept, LowSearch, OutOfTimeError
+from trtdbg.batch.low_search import Evaluated, Found, Kept, LowSearch, SearchOverError
 from trtdbg.commands import models as shared
 from trtdbg.commands.access import utf8
 from trtdbg.commands.options import (
@@ -186,7 +186,7 @@ class _Asked:
                 return trial
             limit = self.choices.access.time_limit
             if limit is not None and time.monotonic() - self.started >= limit:
-                raise OutOfTimeError
+                raise SearchOverError
             answer = self.ask(self.trial(keep))
             assert isinstance(answer, LowTrial)
             known.keep(keep, answer)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trtdbg.batch.low_search import Evaluated, Kept, LowSearch, OutOfTimeError
+from trtdbg.batch.low_search import Evaluated, Kept, LowSearch, SearchOverError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records.precision import LowCandidate, LowTrial
 from trtdbg.worker.messages import Job, TryLow
@@ -95,7 +95,7 @@ def test_the_best_set_so_far_stands_when_the_time_is_over() -> None:
     def limited(keep: Kept) -> LowTrial:
         left[0] -= 1
         if left[0] < 0:
-            raise OutOfTimeError
+            raise SearchOverError
         return evaluate(keep)
 
     found = LowSearch(candidates(64), limited).run()
