@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.state import Pane
+from trtdbg_ui.model.switching import tallies
+from trtdbg_ui.render.policy import policy_line
+from trtdbg_ui.text import plain
 
-from tests.ui.canned import report
+from tests.ui.canned import built, report
 from tests.ui.fakes import loaded_stage, press, screen_text, settle, text_of
 from trtdbg.analysis.summary import left_to_pytorch
 from trtdbg.policy import Timing
@@ -64,3 +67,23 @@ def test_what_is_worth_a_look_first_is_an_operator_of_a_cause() -> None:
     assert loaded.telling(loaded.nodes) in loaded.left
     assert loaded.telling(("x", "linear")) == "linear"
     assert loaded.telling(("gone",)) is None
+
+
+async def test_the_next_telling_pass_shows_the_first_node_it_touched() -> None:
+    stage = loaded_stage(Timing.LATE)
+    async with stage.app.run_test(size=MIDDLE) as pilot:
+        await settle(pilot)
+        await press(pilot, "2", "G", "{")
+        rows, state = stage.app.state.rows, stage.app.state
+        assert rows is not None
+        assert state.place is not None
+        assert state.row == rows.start()
+        assert rows.rows[state.row].mark.value.strip()
+
+
+def test_a_timing_whose_engine_fails_has_no_tick() -> None:
+    failing = built(report(Timing.LATE), failing=0)
+    policy = failing.policy
+    line = plain(policy_line(policy, tallies(policy, [failing]), 100))
+    assert "[late] 1 ✖" in line
+    assert "✓" not in line

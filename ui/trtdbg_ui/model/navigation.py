@@ -90,7 +90,10 @@ def at_neighbour(state: State, step: int, *, telling: bool) -> State:
         return state
     report, hide = state.loaded.report, state.hide_unchanged
     place = neighbour(report, state.place, step, telling=telling, hide_unchanged=hide)
-    return at_place(state, place)
+    found = at_place(state, place)
+    if not telling or place is None or found.rows is None or not found.rows.names:
+        return found
+    return found.changed(node=found.rows.names[found.rows.start()], cause=None)
 
 
 def hiding_unchanged(state: State) -> State:

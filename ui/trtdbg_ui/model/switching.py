@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from trtdbg.analysis.headline import failing_engines
 from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import Report
 
@@ -64,6 +65,8 @@ class Tally:
     boundary_casts: int | None
     """None where the policy was only partitioned, as for `findings`."""
     findings: int | None
+    failed: int = 0
+    """Engines that TensorRT refuses."""
 
     @classmethod
     def of(cls, report: Report) -> Tally:
@@ -73,6 +76,7 @@ class Tally:
             len(report.torch_ops),
             len(report.boundary_casts),
             len(report.findings),
+            len(failing_engines(report)),
         )
 
 
@@ -88,13 +92,13 @@ def tallies(policy: TruncationPolicy, reports: Iterable[Report]) -> dict[Timing,
         ):
             found[timing] = Tally.of(report)
     for report in known:
-        late = report.headline.late if report.headline is not None else None
-        if late is None or late.engines is None or late.torch_ops is None:
-            continue
-        if late.settings != report.settings:
-            continue
-        tally = Tally(late.engines, late.torch_ops, None, None)
-        found.setdefault(late.timing, tally)
+        made = report.headline
+        for each in (made.compiled, made.late) if made is not None else ():
+            if each is None or each.engines is None or each.torch_ops is None:
+                continue
+            if each.settings == report.settings and not each.truncate_double:
+                tally = Tally(each.engines, each.torch_ops, None, None, each.failed)
+                found.setdefault(each.timing, tally)
     return found
 
 

@@ -111,7 +111,9 @@ def _numbers(tally: Tally) -> str:
 
 def _engines(tally: Tally) -> str:
     """Returns the number of engines, with a tick if PyTorch runs nothing beside one."""
-    return f"{tally.engines}{' ✓' if tally.engines == 1 and not tally.torch_ops else ''}"
+    whole = tally.engines == 1 and not tally.torch_ops
+    sign = " ✖" if tally.failed else " ✓" if whole else ""
+    return f"{tally.engines}{sign}"
 
 
 def _paths(policy: TruncationPolicy, words: tuple[str, ...]) -> tuple[Line, ...]:
