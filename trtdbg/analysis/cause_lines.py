@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trtdbg.analysis.summary import count, operator_text
-from trtdbg.records import Cause, Cost, Cure, CureKind, Report, Source
+from trtdbg.records import Cause, CauseKind, Cost, Cure, CureKind, Report, Source
 
 PLACES = 3
 """Lines of the model that are named before the rest is only counted."""
@@ -14,6 +14,9 @@ PLACES = 3
 def heading(cause: Cause) -> str:
     """Returns how often and where: `3x aten.sort.default (model.py:22 and 2 more lines)`."""
     many = f"{len(cause.nodes)}x " if len(cause.nodes) > 1 else ""
+    if cause.kind is CauseKind.LOWERING_FAILED and cause.target is not None:
+        # It raised on one operator; the others only were not analysed.
+        many = ""
     what = operator_text(cause.target) if cause.target is not None else "operators"
     if not cause.nodes:
         what = " and ".join(f"engine {index}" for index in cause.engines) or "the graph"

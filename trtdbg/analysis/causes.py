@@ -32,6 +32,7 @@ from trtdbg.records import (
     Counterfactual,
     EngineRecord,
     NodeRecord,
+    PassRecord,
     Phase,
     Record,
     RefusalKind,
@@ -125,7 +126,7 @@ def derive(report: Report) -> tuple[Cause, ...]:
     places, in graph order.
     """
     kept = {_key(cause): cause for cause in report.causes}
-    made = [*_grouped(report), *_failed_engines(report), *_cuts(report)]
+    made = [*_ended(report), *_grouped(report), *_failed_engines(report), *_cuts(report)]
     order = {_key(cause): index for index, cause in enumerate(made)}
     made.sort(key=lambda c: (_rank(report, c), -len(c.nodes), order[_key(c)]))
     return tuple(_with_what_was_tried(cause, kept.get(_key(cause))) for cause in made)
@@ -166,7 +167,29 @@ def _grouped(report: Report) -> Iterator[Cause]:
         then.setdefault(key, {}).update(dict.fromkeys(each.text for each in more))
     for key, members in groups.items():
         nodes = [node for node, _ in members]
-        yield _cause(key[0], key[1], nodes, tuple(then[key]), members[0][1].fact)
+        made = _cause(key[0], key[1], nodes, tuple(then[key]), members[0][1].fact)
+        at = _raising(report) if key[0] is CauseKind.LOWERING_FAILED else None
+        yield made if at is None else _placed(made, at)
+
+
+def _placed(cause: Cause, node: NodeRecord) -> Cause:
+    """Returns the cause of a pass that failed as that of the node at which it raised."""
+    source = node.source
+    return msgspec.structs.replace(
+        cause,
+        target=node.target,
+        sources=(source,) if source is not None else (),
+        modules=(source.module,) if source is not None and source.module else (),
+    )
+
+
+def _ended(report: Report) -> Iterator[Cause]:
+    """Yields the pass that raised where the last good graph has no operator to say it of."""
+    failed = failed_pass(report)
+    if failed is None or failed.phase is Phase.PARTITION or operators_outside(report):
+        return
+    kind = CauseKind.LOWERING_FAILED
+    yield Cause(kind=kind, code=CODES[kind], reason=_raises(report, failed), nodes=())
 
 
 _WHOLE: Final = (CauseKind.LOWERING_FAILED, CauseKind.PARTITION_FAILED)
@@ -281,8 +304,24 @@ Rule = Callable[[Report, NodeRecord], Iterator[Reason]]
 def _lowering(report: Report, node: NodeRecord) -> Iterator[Reason]:
     failed = failed_pass(report)
     if failed is not None and failed.phase is not Phase.PARTITION:
-        text = f"lowering pass {failed.name} raises {failed.error}"
-        yield Reason(kind=CauseKind.LOWERING_FAILED, text=text)
+        yield Reason(kind=CauseKind.LOWERING_FAILED, text=_raises(report, failed))
+
+
+def _raises(report: Report, failed: PassRecord) -> str:
+    """Returns what a pass raises, of which operator, and on which line of the model."""
+    at = _raising(report)
+    operator = f" on {operator_text(at.target)}" if at is not None else ""
+    place = f" ({at.source})" if at is not None and str(at.source or "") else ""
+    behind = f"; caused by {failed.caused_by}" if failed.caused_by else ""
+    return f"lowering pass {failed.name} raises {failed.error}{operator}{place}{behind}"
+
+
+def _raising(report: Report) -> NodeRecord | None:
+    """Returns the node at which a lowering pass raised, None if the exception names none."""
+    failed = failed_pass(report)
+    if failed is None or failed.phase is Phase.PARTITION or failed.node is None:
+        return None
+    return next((node for node in report.nodes if node.name == failed.node), None)
 
 
 def _excluded(report: Report, node: NodeRecord) -> Iterator[Reason]:

@@ -6,6 +6,7 @@ This is ground for the stages that run what can raise, not a stage.
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Container
 
 from torch.fx import Node
@@ -14,6 +15,37 @@ from trtdbg.graphs.graph import first_line
 
 _EXECUTING = re.compile(r"While executing %(?P<node>\w+) ")
 """torch 2.13, `torch/fx/interpreter.py` run: what an interpreter adds to an exception."""
+
+_DECOMPOSING = re.compile(
+    r"(?:^|/)(?P<path>(?:torch/(?:_decomp|_refs|_prims|_inductor|_meta_registrations)"
+    r"|torch_tensorrt/dynamo/lowering)\b[\w./]*\.py)$"
+)
+"""Files of torch 2.13 and torch_tensorrt 2.13 that decompose operators or lower a graph."""
+
+
+def raising_place(error: BaseException) -> str | None:
+    """Returns the file and line of the decomposition or lowering pass that raised.
+
+    The innermost frame in such a file, like `torch/_refs/__init__.py:4012`; None if the
+    exception passed through none.
+
+    Args:
+        error: what was raised.
+    """
+    for each in reversed(_chain(error)):
+        found = None
+        for frame, line in traceback.walk_tb(each.__traceback__):
+            named = _DECOMPOSING.search(frame.f_code.co_filename.replace("\\", "/"))
+            found = f"{named['path']}:{line}" if named is not None else found
+        if found is not None:
+            return found
+    return None
+
+
+def said_at(error: BaseException) -> str:
+    """Returns the first line of an exception, with where a decomposition raised it."""
+    place = raising_place(error)
+    return first_line(error) + (f" (raised in {place})" if place is not None else "")
 
 
 def raising_node(error: BaseException, known: Container[str]) -> str | None:

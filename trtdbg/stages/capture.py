@@ -29,14 +29,13 @@ from trtdbg.graphs.graph import (
     args_text,
     as_tuple,
     copy_graph,
-    first_line,
     origin_name,
     recorded_dtype,
     source_of,
     target_name,
     value_shape,
 )
-from trtdbg.graphs.raised import caused_by, raising_node
+from trtdbg.graphs.raised import caused_by, raising_node, said_at
 from trtdbg.policy import BUILD_SETTINGS, Partitioner, Settings
 from trtdbg.records import Front, GraphNode, LowDecision, PassRecord, Phase, Retyped
 
@@ -336,7 +335,7 @@ def capture(
         except Exception as error:
             # Whatever a pass raises is the model's or torch_tensorrt's fault: a finding.
             seconds = time.perf_counter() - start
-            raise _PassFailedError(phase, name, seconds, first_line(error)) from error
+            raise _PassFailedError(phase, name, seconds, said_at(error)) from error
         recorder.snapshot(phase, name, graph_of(result), time.perf_counter() - start)
         return result
 

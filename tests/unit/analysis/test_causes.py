@@ -214,3 +214,21 @@ def test_lines_say_where_why_what_it_costs_and_what_helps() -> None:
         "  cost: 2 engines, 1 PyTorch operator less without it",
         "  cure (edit): count from the front; x.sort(dim=1); numbers not compared",
     ]
+
+
+def test_a_pass_that_failed_is_a_cause_even_where_no_operator_is_left_to_say_it_of() -> None:
+    (cause,) = derive(canned.LOWERING_FAILED)
+    assert (cause.kind, cause.nodes) == (CauseKind.LOWERING_FAILED, ())
+    assert "fuse_prims_broadcast raises IndexError: tuple index" in cause.reason
+
+
+def test_a_pass_that_failed_at_a_node_is_told_with_its_operator_and_line() -> None:
+    made = [refused(f"n{i}", "aten.relu.default", i) for i in (1, 2, 3)]
+    failed = replace(canned.LOWERING_FAILED.passes[-1], node="n2", caused_by="KeyError: 'a'")
+    report = replace(upstream(*made), passes=(failed,))
+    (cause,) = derive(report)
+    assert cause.reason.endswith(
+        "index out of range on aten.relu.default (model.py:2); caused by KeyError: 'a'"
+    )
+    assert [str(source) for source in cause.sources] == ["model.py:2"]
+    assert cause_lines.heading(cause) == "aten.relu.default (model.py:2)"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from trtdbg.graphs.raised import caused_by, raising_node  # noqa: E402
+from trtdbg.graphs.raised import caused_by, raising_node, raising_place, said_at  # noqa: E402
 
 
 def raised(model: Any, *args: Any) -> tuple[BaseException, set[str]]:
@@ -55,3 +56,19 @@ def test_a_chain_that_bites_its_tail_ends() -> None:
     one, other = ValueError("one"), ValueError("other")
     one.__cause__, other.__cause__ = other, one
     assert caused_by(one) == "ValueError: other"
+
+
+def test_the_line_of_the_decomposition_that_raised_is_told() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch._refs.cat([torch.ones(2, 3), torch.ones(2, 3, 4)], 0)
+    assert re.search(r"^torch/_?\w+/__init__\.py:\d+$", str(raising_place(caught.value)))
+    outer = ValueError("the pass gave up")
+    outer.__cause__ = caught.value
+    assert str(raising_place(outer)).startswith("torch/_")
+    assert said_at(outer).startswith("ValueError: the pass gave up (raised in torch/_")
+
+
+def test_no_place_is_told_of_what_no_decomposition_raised() -> None:
+    error, _ = raised(Product(), torch.randn(2, 3), torch.randn(2, 3))
+    assert raising_place(error) is None
+    assert said_at(ValueError("alone")) == "ValueError: alone"
