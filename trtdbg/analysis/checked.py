@@ -164,6 +164,25 @@ def alike(checked: CheckedModel) -> list[tuple[Finding, ...]]:
     return [tuple(group) for group in groups.values()]
 
 
+def why_of(checked: CheckedModel, finding: Finding) -> str | None:
+    """Returns the sentence of a finding's cause; None if it has none.
+
+    That of its node, or of its engine or of the whole graph where it has no node. What is told
+    of a node by a code that is not of refusals (TD1xx) has another reason than its cause.
+    """
+    for cause in checked.causes:
+        alike = cause.code == finding.code
+        if finding.node is not None:
+            found = finding.node in cause.nodes and (alike or finding.code.startswith("TD1"))
+        elif finding.engine is not None:
+            found = alike and finding.engine in cause.engines
+        else:
+            found = alike and not cause.engines
+        if found:
+            return cause.reason
+    return None
+
+
 def grouped(checked: CheckedModel) -> list[Finding]:
     """Returns one finding for those of one code and cause, its message with all places."""
     found = []

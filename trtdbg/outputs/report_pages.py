@@ -46,11 +46,13 @@ def page(entries: Sequence[Entry]) -> str:
 
 
 def fragment(report: Report) -> str:
-    """Returns a report as HTML for a notebook: the answer, what is left and the findings."""
+    """Returns a report as HTML for a notebook: the answer, its causes and the findings."""
+    # A report that an older version saved has no causes.
+    why = "Causes" if report.causes else "Left to PyTorch"
     shown = [
         section
         for section in sections(report, all_nodes=False)
-        if section.title in ("Left to PyTorch", "Findings", "Engines", "Boundary casts")
+        if section.title in (why, "Findings", "Engines", "Boundary casts")
     ]
     return render("fragment.html", title=_title(report), facts=facts(report), sections=shown)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from html.parser import HTMLParser
 
 import msgspec
 
 from tests import canned
+from trtdbg.analysis.causes import derive
 from trtdbg.outputs.report_pages import MOST_ROWS, fragment, markdown, page
 from trtdbg.records import FailedReport, ModelPath, Report
 
@@ -91,3 +93,13 @@ def test_several_models_are_on_one_page_failed_ones_too() -> None:
     assert "<title>island.pt2 and x.pt2</title>" in made
     assert "x.pt2: no report" in made
     assert "is empty" in markdown([canned.UPSTREAM, failed])
+
+
+def test_a_notebook_shows_causes_and_of_older_reports_what_is_left() -> None:
+    older = fragment(canned.UPSTREAM)
+    assert "Left to PyTorch" in older
+    causes = derive(canned.UPSTREAM)
+    made = fragment(msgspec.structs.replace(canned.UPSTREAM, causes=causes))
+    assert "Causes" in made
+    assert "Left to PyTorch" not in made
+    assert html.escape(causes[0].reason, quote=False)[:30] in made

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from trtdbg.analysis.checked import CheckedModel, Result, sentence, summary, title
+from trtdbg.analysis.checked import CheckedModel, Result, sentence, summary, title, why_of
 from trtdbg.analysis.levels import by_severity
 from trtdbg.analysis.summary import model_place
 from trtdbg.outputs.ci.places import is_outside, place_in
 from trtdbg.plain import one_line
-from trtdbg.records import FailedReport, Finding, Level, ModelPath
+from trtdbg.records import FailedReport, Finding, Level
 
 _COMMANDS = {Level.NOTE: "notice", Level.WARNING: "warning", Level.ERROR: "error"}
 
@@ -30,18 +30,19 @@ def render(results: Sequence[Result], root: Path) -> str:
     """
     failed = [_failed(each) for each in results if isinstance(each, FailedReport)]
     found = [
-        (finding, each.model)
+        (finding, each)
         for each in results
         if isinstance(each, CheckedModel)
         for finding in each.findings
     ]
     found.sort(key=lambda pair: by_severity(pair[0].level))
-    commands = [_command(finding, model, root) for finding, model in found]
+    commands = [_command(finding, each, root) for finding, each in found]
     return "\n".join((*failed, *commands, _escaped(summary(list(results))), ""))
 
 
-def _command(finding: Finding, model: ModelPath, root: Path) -> str:
+def _command(finding: Finding, checked: CheckedModel, root: Path) -> str:
     properties = {}
+    model = checked.model
     path = model.path
     if finding.source is not None and finding.source.file is not None:
         properties["file"] = place_in(finding.source.file, root)
@@ -51,9 +52,11 @@ def _command(finding: Finding, model: ModelPath, root: Path) -> str:
         elif finding.source.line is not None:
             properties["line"] = str(finding.source.line)
     properties["title"] = title(finding)
-    return _line(
-        _COMMANDS[finding.level], properties, f"{model_place(model)}: {sentence(finding)}"
-    )
+    message = f"{model_place(model)}: {sentence(finding)}"
+    why = why_of(checked, finding)
+    if why is not None and why not in finding.message:
+        message = f"{message}; why: {why}"
+    return _line(_COMMANDS[finding.level], properties, message)
 
 
 def _failed(failed: FailedReport) -> str:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from trtdbg.analysis.catalogue import CATALOGUE
-from trtdbg.analysis.checked import CheckedModel, Result, fails, sentence, title
+from trtdbg.analysis.checked import CheckedModel, Result, fails, sentence, title, why_of
 from trtdbg.analysis.summary import model_place
 from trtdbg.outputs.ci.places import place_in
 from trtdbg.plain import one_line, visible, without_commands
@@ -73,9 +73,19 @@ def _cases(
             SubElement(case, "system-out").text = f"{finding.level.value}: {message}"
             continue
         failure = SubElement(case, "failure", type=finding.code, message=message)
-        known = CATALOGUE.get(finding.code)
-        if known is not None:
-            failure.text = f"{message}\n\nCause: {known.cause}\n\nCure: {known.cure}"
+        failure.text = _explained(result, finding, message)
+
+
+def _explained(result: CheckedModel, finding: Finding, message: str) -> str:
+    """Returns the message, what is known of its code, and why it is so in this model."""
+    parts = [message]
+    known = CATALOGUE.get(finding.code)
+    if known is not None:
+        parts += [f"Cause: {known.cause}", f"Cure: {known.cure}"]
+    why = why_of(result, finding)
+    if why is not None:
+        parts.append(f"Why here: {one_line(why)}")
+    return "\n\n".join(parts)
 
 
 def _set_place(case: Element, finding: Finding, root: Path) -> None:

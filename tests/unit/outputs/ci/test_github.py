@@ -3,8 +3,10 @@ from __future__ import annotations
 import re
 
 import check_cases
+import msgspec
 
 from tests import canned
+from trtdbg.analysis.causes import derive
 from trtdbg.outputs.ci import github
 
 COMMAND = re.compile(r"::(error|warning|notice) ([^:]*)::(.*)")
@@ -46,3 +48,24 @@ def test_a_finding_that_the_baseline_knows_is_no_annotation() -> None:
     assert text.endswith(
         "1 in the baseline; engines were not built: --build says whether TensorRT takes them\n"
     )
+
+
+def test_an_annotation_ends_with_the_sentence_of_its_cause() -> None:
+    report = msgspec.structs.replace(canned.UPSTREAM, causes=derive(canned.UPSTREAM))
+    text = github.render([check_cases.result(report)], check_cases.ROOT)
+    (line,) = (each for each in text.splitlines() if "title=TD101" in each)
+    (cause,) = (each for each in report.causes if "_to_copy" in each.nodes)
+    assert line.endswith(f"; why: {cause.reason}")
+
+
+def test_an_annotation_does_not_say_its_cause_twice() -> None:
+    (cause, *_) = derive(canned.UPSTREAM)
+    finding = msgspec.structs.replace(
+        canned.UPSTREAM.findings[0],
+        code=cause.code or "",
+        node=cause.nodes[0],
+        message=f"it is so: {cause.reason}",
+    )
+    report = msgspec.structs.replace(canned.UPSTREAM, causes=(cause,), findings=(finding,))
+    line = github.render([check_cases.result(report)], check_cases.ROOT).splitlines()[0]
+    assert line.count(cause.reason) == 1

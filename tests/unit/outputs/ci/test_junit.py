@@ -7,6 +7,7 @@ import check_cases
 import msgspec
 
 from tests import canned
+from trtdbg.analysis.causes import derive
 from trtdbg.analysis.checked import Result
 from trtdbg.outputs.ci import junit
 from trtdbg.records import Level
@@ -71,3 +72,19 @@ def test_characters_that_xml_forbids_do_not_break_the_document() -> None:
     failure = suite.find("testcase/failure")
     assert failure is not None
     assert "<&\"'>?? end ]]>" in str(failure.get("message"))
+
+
+def test_a_failure_ends_with_the_sentence_of_its_cause() -> None:
+    report = msgspec.structs.replace(canned.UPSTREAM, causes=derive(canned.UPSTREAM))
+    failures = rendered([check_cases.result(report)])[0].iter("failure")
+    told = {failure.get("type"): str(failure.text) for failure in failures}
+    (cause,) = (each for each in report.causes if "_to_copy" in each.nodes)
+    assert told["TD101"].endswith(f"\n\nWhy here: {cause.reason}")
+    assert "Why here" not in told["TD301"]
+
+
+def test_a_failure_of_the_whole_graph_ends_with_its_cause_too() -> None:
+    failed = canned.LOWERING_FAILED
+    report = msgspec.structs.replace(failed, causes=derive(failed))
+    (failure,) = rendered([check_cases.result(report)])[0].iter("failure")
+    assert str(failure.text).endswith(f"Why here: {report.causes[0].reason}")
