@@ -62,7 +62,7 @@ def suggestion_lines(report: Report) -> list[str]:
     Nothing where no truncation puts more operators into engines.
     """
     found = report.suggestion
-    if found is None or not any(_lists(found)):
+    if found is None or not is_offered(report):
         return []
     reach = f"{found.accepted} of {count(found.operators, 'operator')}"
     tried = f"{found.tried} policies" if found.tried > 1 else "1 policy"
@@ -82,6 +82,11 @@ def suggestion_lines(report: Report) -> list[str]:
     if any("int64" in dtypes for dtypes in _lists(found)):
         lines.append("torch_tensorrt has no setting that narrows int64: do that in the model")
     return lines
+
+
+def is_offered(report: Report) -> bool:
+    """Returns whether a policy is suggested that narrows something."""
+    return report.suggestion is not None and any(_lists(report.suggestion))
 
 
 def flags(suggestion: Suggestion) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from trtdbg.analysis.summary import count, operator_text
 from trtdbg.records import Cause, CauseKind, Cost, Cure, CureKind, Report, Source
@@ -67,6 +68,23 @@ def cure_text(cure: Cure) -> str:
         apart = f"differ by {cure.numbers:.3g} at most" if cure.numbers else "are the same"
         numbers = f"; the outputs {apart}"
     return f"cure ({cure.kind.value}): {cure.say}{command}{numbers}"
+
+
+def untried(report: Report) -> str | None:
+    """Returns how many causes the time for cures did not reach, None if it reached all.
+
+    A lowering pass that raises has no cures to try.
+    """
+    left = [c for c in report.causes if not c.cures and c.kind is not _UNTRIABLE]
+    if not left:
+        return None
+    return (
+        f"the time for trying cures was over: {len(left)} of "
+        f"{count(len(report.causes), 'cause')} were not tried to the end"
+    )
+
+
+_UNTRIABLE: Final = CauseKind.LOWERING_FAILED
 
 
 def lines(report: Report) -> list[str]:

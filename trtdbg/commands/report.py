@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from trtdbg.analysis import bisect, by_place, trace
+from trtdbg.analysis import bisect, by_place, cause_lines, trace
 from trtdbg.analysis.changes import what_changed
 from trtdbg.analysis.headline import headline
 from trtdbg.analysis.redaction import redacted, redacted_failure
@@ -356,6 +356,8 @@ def run(
                 cures=asked.cures,
             )
             report = msgspec.structs.replace(weighed, headline=report.headline)
+        if asked.cures and (untried := cause_lines.untried(report)):
+            shell.note(untried)
         if asked.block_sizes:
             report = shared.try_block_sizes(shell, model, choices, report)
         answers[:] = asked.answers(report)

@@ -8,12 +8,13 @@ import pytest
 from fake_shell import FakeShell
 
 from tests import canned
+from trtdbg.analysis.causes import derive
 from trtdbg.commands import report
 from trtdbg.commands.models import Run
 from trtdbg.commands.options import Choices
 from trtdbg.errors import CancelledError, ExitCode, OutputError, UsageError, WorkerError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
-from trtdbg.records import Consequence, Consequences, Report
+from trtdbg.records import Consequence, Consequences, Cure, CureKind, Report
 from trtdbg.worker.messages import Analyze, Job, Measure, Weigh
 
 CHOICES = Choices(
@@ -309,3 +310,15 @@ def test_redact_reaches_every_output_and_the_models_that_fail(
         assert str(tmp_path) not in text
     with pytest.raises(UsageError, match="quote the source"):
         invoke(shell, model, "--redact", "--trace", "sin")
+
+
+def test_it_is_said_that_the_time_for_cures_was_over(model: str) -> None:
+    left, tried = derive(canned.UPSTREAM)[0], derive(canned.LOWERING_FAILED)[0]
+    cured = msgspec.structs.replace(left, cures=(Cure(kind=CureKind.NONE, say="nothing"),))
+    asked = report.Questions(cures=True)
+    for causes, told in (((left, tried), 1), ((cured, tried), 0), ((), 0)):
+        shell = FakeShell({model: msgspec.structs.replace(canned.UPSTREAM, causes=causes)})
+        assert report.run(shell, (model,), CHOICES, questions=asked) is ExitCode.CLEAN
+        said = [note for note in shell.notes if "time for trying cures was over" in note]
+        assert len(said) == told
+        assert all("1 of 2 causes" in note for note in said)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 
+from trtdbg.analysis.advice import is_offered
 from trtdbg.records import Report, Suggestion
 from trtdbg_ui.render.advice import APPLY, advice_lines
 from trtdbg_ui.widgets.dialog import PageOverlay
@@ -34,12 +35,12 @@ class AdviceDialog(PageOverlay[Suggestion | None]):
 
     def hint(self) -> str:
         """Returns that `a` applies a suggestion, if there is one."""
-        applies = "a applies the policy · " if self._report.suggestion is not None else ""
+        applies = "a applies the policy · " if is_offered(self._report) else ""
         return f"{applies}esc closes"
 
     def action_apply(self) -> None:
         """Goes to the suggested policy, if there is one."""
-        self.dismiss(self._report.suggestion)
+        self.dismiss(self._report.suggestion if is_offered(self._report) else None)
 
     @on(TextView.Clicked)
     def _clicked(self, clicked: TextView.Clicked) -> None:
