@@ -12,6 +12,7 @@ from trtdbg_ui.widgets.key_bar import KeyBar
 
 from tests.ui.canned import built, caused, report
 from tests.ui.fakes import Stage, press, saved_app, screen_text, settle, text_of
+from trtdbg.errors import WorkerError
 from trtdbg.policy import Settings, Timing
 from trtdbg.records import Report
 
@@ -96,3 +97,13 @@ def test_engines_that_fail_are_told_in_the_answer_and_are_causes() -> None:
     assert shown.failed_engines == {0}
     lines = [plain(each) for each in answer(shown, 160)]
     assert lines[0] == "✗ One engine holds all 56 operators, and TensorRT refuses it"
+
+
+async def test_the_log_says_why_an_analysis_ended_that_left_no_traceback() -> None:
+    stage = Stage()
+    async with stage.app.run_test(size=MIDDLE) as pilot:
+        await settle(pilot)
+        stage.worker.fail(WorkerError("the worker was killed by SIGSEGV"))
+        await settle(pilot)
+        await press(pilot, "5")
+        assert "killed by SIGSEGV" in text_of(stage.app.board.pane(Pane.LOG))

@@ -256,7 +256,7 @@ class Requests:
         """Hands on what reproducers are made of; the report shown stays as it is."""
         failure = Failure.of(error) if error is not None else None
         if failure is not None:
-            self._log_traceback(failure)
+            self._log_failure(failure)
         why_not = failure.message if failure is not None else "cancelled"
         self._view.take_recipes(request, report, why_not)
 
@@ -292,16 +292,15 @@ class Requests:
                 # Engines that were done before the end.
                 self._present(loaded, ())
         self._change(activity=self._activity(), failure=failure)
-        self._log_traceback(failure)
+        self._log_failure(failure)
         if shown is not None:
             self._view.tell(failure.message, title="Failed", severity="error")
 
-    def _log_traceback(self, failure: Failure) -> None:
-        if failure.traceback:
-            self._view.add_logs(
-                Log(source="worker", level=LogLevel.ERROR, text=text)
-                for text in failure.traceback.splitlines()
-            )
+    def _log_failure(self, failure: Failure) -> None:
+        told = failure.traceback or failure.message
+        self._view.add_logs(
+            Log(source="worker", level=LogLevel.ERROR, text=text) for text in told.splitlines()
+        )
 
     # The state.
 
