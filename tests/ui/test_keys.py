@@ -111,7 +111,7 @@ async def test_the_first_report_selects_the_first_node_left_to_pytorch() -> None
         shown = screen_text(stage.app)
         assert "5 engines, not one: 4 of 56 operators stay in PyTorch" in shown
         assert "one cause, 4×" in shown
-        assert "✗ as float64, ✓ as float32" in shown
+        assert "_to_copy: validate_dtype rejects: _to_copy converter rejected node" in shown
 
 
 async def test_a_model_that_cannot_be_read_is_said_with_its_remedy_and_exit_code() -> None:
