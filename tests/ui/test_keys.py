@@ -778,7 +778,7 @@ async def test_findings_that_are_alike_take_one_row_that_lists_them_when_opened(
         await settle(pilot)
         await press(pilot, "6")
         view = stage.app.query_one(FindingList)
-        assert "6[Findings 5]" in text_of(stage.app.query_one("#tabs", TextView))
+        assert "6[Findings]" in text_of(stage.app.query_one("#tabs", TextView))
         folded = text_of(view)
         assert "▲ TD101  ▸ 4× _to_copy (aten._to_copy.default)" in folded
         assert "_to_copy_2 (" not in folded
