@@ -197,8 +197,13 @@ def check(path: str) -> None:
 
 
 def programs(path: str) -> tuple[str, ...]:
-    """Returns the names of the programs in a file, sorted; () where that cannot be told."""
+    """Returns the names of the programs in a file, sorted; () where that cannot be told.
+
+    A pipe or a device is not opened: that might wait for ever.
+    """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return ()
         with zipfile.ZipFile(path) as opened:
             names = opened.namelist()
     except Exception:

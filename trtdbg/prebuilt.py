@@ -14,8 +14,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
 import re
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -63,6 +65,9 @@ NO_LAYERS: Final = "layers and run times of a compiled program need TensorRT and
 def is_compiled(path: str) -> bool:
     """Returns whether a file is a program whose engines are built already."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            # A pipe or a device might make whoever opens it wait for ever.
+            return False
         with zipfile.ZipFile(path) as archive:
             graph = _graph_entry(archive)
             if graph is None:
