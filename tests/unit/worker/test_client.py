@@ -1,5 +1,6 @@
 """The client against a real spawned process with handlers that misbehave; no torch."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -451,7 +452,12 @@ def test_a_client_closed_from_its_own_callback_does_not_wait_for_itself(events):
     assert closed.wait(SECONDS)
 
 
-def test_a_listener_that_raises_does_not_end_the_conversation(caplog):
+def test_a_listener_that_raises_does_not_end_the_conversation(caplog, monkeypatch):
+    # A logger of its own: another test of this process may have silenced the module's.
+    logger = logging.Logger("listener")
+    logger.addHandler(caplog.handler)
+    monkeypatch.setattr("trtdbg.worker.client._logger", logger)
+
     def refuse(event):
         raise ValueError("not now")
 
