@@ -100,8 +100,8 @@ class LowTrials:
     def trial(self, keep: Iterable[str]) -> LowTrial:
         """Returns the errors of the outputs with these operators kept."""
         policy = msgspec.structs.replace(self.policy, keep_measured=tuple(keep))
-        decisions = low.decide(self.module, policy, {}, self.fixed)
-        names = decisions.low(policy.precision.value)
+        decisions = low.decide(self.module, policy, {}, {}, self.fixed)
+        names = decisions.low()
         found = self.runs.evaluate(names)
         times = found.times_tolerance
         return LowTrial(

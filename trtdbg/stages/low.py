@@ -49,17 +49,17 @@ class Decisions:
 
     of: dict[str, LowDecision] = field(default_factory=dict)
 
-    def low(self, dtype: str) -> frozenset[str]:
+    def low(self) -> frozenset[str]:
         """Returns the operators that compute in the low type."""
         return frozenset(name for name, each in self.of.items() if each.rule is LowRule.LOW)
 
-    def keep(self, name: str, dtype: str, rule: LowRule, reason: str) -> None:
-        """Takes a node out of those that compute low."""
-        self.of[name] = LowDecision(dtype=dtype, rule=rule, reason=reason)
-
 
 def lower(
-    base: Typing, policy: TruncationPolicy, ranges: Mapping[str, ValueRange], kept: Kept
+    base: Typing,
+    policy: TruncationPolicy,
+    ranges: Mapping[str, ValueRange],
+    bounds: Mapping[str, Interval],
+    kept: Kept,
 ) -> tuple[Typing, Decisions]:
     """Returns a graph in the low precision of a policy, with what was decided of each node.
 
@@ -69,13 +69,14 @@ def lower(
         base: the graph with what is truncated.
         policy: its `precision` and what it keeps.
         ranges: what was seen of the values in a run, by node.
+        bounds: what `bounds_of` says of the same graph.
         kept: nodes that stay for what was learned of them since, with the reason.
     """
     values = {node.name: node.meta.get("val") for node in base.module.graph.nodes}
     dtype, learned = torch_dtype(policy.precision.value), dict(kept)
     while True:
-        decisions = decide(base.module, policy, ranges, learned)
-        names = decisions.low(policy.precision.value)
+        decisions = decide(base.module, policy, ranges, bounds, learned)
+        names = decisions.low()
         typing = LowCasts(copy_graph_module(base.module), names, dtype, values).run()
         refused = {n: s for n, s in typing.refused.items() if n not in learned}
         if not refused:
@@ -101,10 +102,16 @@ def _with_truncation(typing: Typing, base: Typing) -> Typing:
     return typing
 
 
+def bounds_of(module: GraphModule, policy: TruncationPolicy) -> Mapping[str, Interval]:
+    """Returns the intervals of a graph's values; empty if the policy has no rule of range."""
+    return intervals(module) if KeepRule.RANGE in policy.keep_rules else {}
+
+
 def decide(
     module: GraphModule,
     policy: TruncationPolicy,
     ranges: Mapping[str, ValueRange],
+    bounds: Mapping[str, Interval],
     kept: Kept,
 ) -> Decisions:
     """Returns what each node of a graph computes in, and why.
@@ -118,7 +125,7 @@ def decide(
     5. An operator that only moves values follows what it reads; where that is a constant or an
        input, it is low if all who read it are.
     """
-    return _Deciding(module, policy, ranges, kept).run()
+    return _Deciding(module, policy, ranges, bounds, kept).run()
 
 
 class _Deciding:
@@ -127,6 +134,7 @@ class _Deciding:
         module: GraphModule,
         policy: TruncationPolicy,
         ranges: Mapping[str, ValueRange],
+        bounds: Mapping[str, Interval],
         kept: Kept,
     ) -> None:
         self.module = module
@@ -134,10 +142,8 @@ class _Deciding:
         self.dtype = policy.precision.value
         self.info = torch.finfo(torch_dtype(self.dtype))
         self.ranges = ranges
+        self.bounds = bounds
         self.kept = kept
-        self.bounds: dict[str, Interval] = {}
-        if KeepRule.RANGE in policy.keep_rules:
-            self.bounds = intervals(module)
         self.modules = [re.compile(each) for each in policy.keep_modules]
         self.decisions = Decisions()
         self.open: list[Node] = []

@@ -31,7 +31,8 @@ def lower_program(
     if any(_is_mutable(node) for node in program.graph.nodes):
         program = program.run_decompositions({})
     base = Typing(program.graph_module)
-    typing, decisions = low.lower(base, policy, ranges, {})
+    bounds = low.bounds_of(base.module, policy)
+    typing, decisions = low.lower(base, policy, ranges, bounds, {})
     signature = program.graph_signature
     returned = output_values(typing.module.graph)
     for spec, value in zip(signature.output_specs, returned, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +15,7 @@ from trtdbg.policy import KeepRule, TruncationPolicy
 from trtdbg.records import (
     ConstantRecord,
     Counterfactual,
+    LowDecision,
     LowRule,
     Phase,
     TypingKind,
@@ -63,16 +65,16 @@ class Late(OfLowered):
         self.context.progress("infer", f"in {self.policy.precision.value}")
         wanted = KeepRule.RANGE in self.policy.keep_rules
         ranges = self.context.ranges() if wanted else {}
+        bounds = low.bounds_of(truncated.module, self.policy)
         plain = self.lowered.judged(self.policy, self.options())
         while True:
-            typing, decisions = low.lower(truncated, self.policy, ranges, self.learned)
-            theirs = self.context.upstream_rules(self.policy)
-            self.decisions = upstream_low.beside(decisions.of, self.lowered, theirs)
+            typing, decisions = low.lower(truncated, self.policy, ranges, bounds, self.learned)
             self.judged_low = validate.judge(typing.module, self.options())
-            refused = self._refused(decisions.low(self.policy.precision.value), plain)
+            refused = self._refused(decisions.low(), plain)
             if not refused:
                 break
             self.learned.update(refused)
+        self.decisions = upstream_low.beside(decisions.of, self.lowered, self._theirs)
         seconds = time.perf_counter() - start
         name = f"{self.policy.precision.value} (late)"
         passes = self.recorder.passes
@@ -80,6 +82,11 @@ class Late(OfLowered):
             passes.pop()
         self.recorder.snapshot(Phase.TRUNCATION, name, typing.module.graph, seconds)
         return typing
+
+    @functools.cached_property
+    def _theirs(self) -> Mapping[str, LowDecision]:
+        """What torch_tensorrt's rules say of the exported graph, which stays the same."""
+        return self.context.upstream_rules(self.policy)
 
     def _refused(
         self, names: frozenset[str], plain: Judgements
