@@ -6,8 +6,7 @@ changed model gives nothing wrong. Free of torch.
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
@@ -15,6 +14,7 @@ from trtdbg.analysis.comparison import Row
 from trtdbg.batch.identity import key_of
 from trtdbg.batch.kept_lines import KeptLines
 from trtdbg.batch.rows import Task
+from trtdbg.closing import Closing
 
 SCHEMA: Final = "trtdbg.compare.journal/1"
 
@@ -24,7 +24,7 @@ class _JournalLine(msgspec.Struct, frozen=True):
     row: Row
 
 
-class Journal:
+class Journal(Closing):
     """An open file of finished rows, as a context manager."""
 
     def __init__(self, path: str) -> None:
@@ -37,16 +37,9 @@ class Journal:
         self._keys: dict[Task, str] = {}
         self._rows = {line.key: line.row for line in self._kept.read(_JournalLine)}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._kept.__exit__(kind, error, traceback)
+    def close(self) -> None:
+        """Closes the file."""
+        self._kept.close()
 
     def find(self, task: Task) -> Row | None:
         """Returns the row of the same task, called as the task calls it; None if unknown."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
 from trtdbg.batch.identity import key_of
 from trtdbg.batch.kept_lines import KeptLines
+from trtdbg.closing import Closing
 from trtdbg.records.precision import LowCandidate, LowTrial, Point
 from trtdbg.worker.messages import TryLow, native_path
 
@@ -212,7 +212,7 @@ class _TrialLine(msgspec.Struct, frozen=True):
     trial: LowTrial
 
 
-class Evaluated:
+class Evaluated(Closing):
     """The evaluations that a file holds from an earlier search, as a context manager."""
 
     def __init__(self, path: str | None, asked: TryLow) -> None:
@@ -228,24 +228,16 @@ class Evaluated:
         files = tuple(native_path(each) for each in asked.inputs)
         about = (asked.policy, asked.rtol, asked.atol)
         self._key = key_of(asked.job, *about, files=files) if path else ""
-        self._kept = KeptLines(path, SCHEMA, "precision --resume") if path else None
-        lines = self._kept.read(_TrialLine) if self._kept is not None else ()
+        self._kept = KeptLines(path or None, SCHEMA, "precision --resume")
+        lines = self._kept.read(_TrialLine)
         self._known = {frozenset(e.keep): e.trial for e in lines if e.key == self._key}
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._kept is not None:
-            self._kept.__exit__(kind, error, traceback)
+    def close(self) -> None:
+        """Closes the file."""
+        self._kept.close()
 
     def find(self, keep: Kept) -> LowTrial | None:
         """Returns what an earlier search saw of a set; None if nothing."""
@@ -257,5 +249,4 @@ class Evaluated:
         Raises:
             OutputError: it cannot be written.
         """
-        if self._kept is not None:
-            self._kept.add(_TrialLine(self._key, tuple(sorted(keep)), trial))
+        self._kept.add(_TrialLine(self._key, tuple(sorted(keep)), trial))

@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
@@ -18,6 +17,7 @@ from trtdbg.analysis.sentence import gist
 from trtdbg.batch.ddmin import Kept, shrink
 from trtdbg.batch.identity import key_of
 from trtdbg.batch.kept_lines import KeptLines
+from trtdbg.closing import Closing
 from trtdbg.errors import StageError, WorkerError
 from trtdbg.worker.deadline import Conversation, OutOfTimeError
 from trtdbg.worker.messages import Attempt, Attempted
@@ -201,7 +201,7 @@ class _Line(msgspec.Struct, frozen=True):
     outcome: AttemptOutcome
 
 
-class Tried:
+class Tried(Closing):
     """What attempts ended in, in memory and, if there is a path, in a file too."""
 
     def __init__(self, path: str | None = None) -> None:
@@ -210,22 +210,13 @@ class Tried:
         Raises:
             OutputError: it cannot be opened, is in use, or is something else.
         """
-        self._kept = KeptLines(path, SCHEMA, "repro --resume") if path is not None else None
-        known = self._kept.read(_Line) if self._kept is not None else ()
-        self._outcomes = {line.key: line.outcome for line in known}
+        self._kept = KeptLines(path, SCHEMA, "repro --resume")
+        self._outcomes = {line.key: line.outcome for line in self._kept.read(_Line)}
         self._jobs: dict[tuple[object, ...], str] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._kept is not None:
-            self._kept.__exit__(kind, error, traceback)
+    def close(self) -> None:
+        """Closes the file."""
+        self._kept.close()
 
     def __len__(self) -> int:
         return len(self._outcomes)
@@ -242,8 +233,7 @@ class Tried:
         """
         key = self._key(attempt)
         self._outcomes[key] = outcome
-        if self._kept is not None:
-            self._kept.add(_Line(key, outcome))
+        self._kept.add(_Line(key, outcome))
 
     def _key(self, attempt: Attempt) -> str:
         about = (attempt.job, attempt.policy, attempt.engine, attempt.outputs)

@@ -6,8 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,6 +15,7 @@ from trtdbg.cache import analyses
 from trtdbg.cache.contents import FileState
 from trtdbg.cache.keys import Key, installed_now, key_of
 from trtdbg.cache.places import ANALYSES
+from trtdbg.closing import Closing
 from trtdbg.errors import CancelledError
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import Report
@@ -44,7 +44,7 @@ AboutModel = Analyze | Attempt | Build | Measure | Reproduce | Weigh
 """What is asked of a session, which remembers it."""
 
 
-class CachingClient:
+class CachingClient(Closing):
     """Stands where a `Client` stands; the worker starts with what the cache does not hold.
 
     An answer is kept if nothing but its key decides it: the file, the modules and what is
@@ -79,17 +79,6 @@ class CachingClient:
         self._installed: str | None = None
         self._modules: dict[tuple[str, ...], str] = {}
         self._first_seen: dict[FileState, int] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Begins to spawn the worker; returns at once."""

@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
 from trtdbg import errors
+from trtdbg.closing import Closing
 from trtdbg.errors import CancelledError, LimitError, TrtdbgError, WorkerBugError
 from trtdbg.records import Environment, Report
 from trtdbg.records.precision import LowRanking, LowTrial, UpstreamSettings
@@ -61,7 +61,7 @@ class _Pending:
     """What workers ended on while TensorRT was asked about single nodes for it."""
 
 
-class Client:
+class Client(Closing):
     """The parent's side of the process split; as a context manager it ends the worker."""
 
     def __init__(
@@ -84,17 +84,6 @@ class Client:
         self._worker: Worker | None = None
         self._dismissed: list[Worker] = []
         self._closed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Begins to spawn the worker unless one lives; returns at once."""

@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
+from trtdbg.closing import Closing
 from trtdbg.errors import LimitError
 from trtdbg.worker.client import Client
 from trtdbg.worker.limits import overdue
@@ -40,7 +40,7 @@ MakeClient = Callable[[Callable[[News], None], str], Asker]
 """Makes a client of what takes the worker's news, and the name of what answers there."""
 
 
-class Conversation:
+class Conversation(Closing):
     """A worker and the time that is left to ask it, as a context manager."""
 
     def __init__(
@@ -65,15 +65,8 @@ class Conversation:
         made = make_client or (lambda heard, name: Client(heard, _handler=name))
         self._client = made(self._heard, handler)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends the worker."""
         self._client.close()
 
     def ask(
