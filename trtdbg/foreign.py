@@ -193,41 +193,36 @@ def check(path: str) -> None:
         raise ModelError(f"{path} is empty", remedy="export the model again")
     if not head.startswith(b"PK"):
         raise of_head(path, head)
-    _check_archive(path)
+    entries = _entries(path)
+    problem = of_entries(path, entries) if entries is not None else None
+    if problem is not None:
+        raise problem
 
 
 def programs(path: str) -> tuple[str, ...]:
-    """Returns the names of the programs in a file, sorted; () where that cannot be told.
-
-    A pipe or a device is not opened: that might wait for ever.
-    """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return ()
-        with zipfile.ZipFile(path) as opened:
-            names = opened.namelist()
-    except Exception:
-        # Whoever reads it through says what is damaged.
-        return ()
-    entries = (name.removeprefix(root_of(names)) for name in names)
-    found = (_PROGRAM.fullmatch(entry) for entry in entries)
+    """Returns the names of the programs in a file, sorted; () where that cannot be told."""
+    found = (_PROGRAM.fullmatch(entry) for entry in _entries(path) or ())
     return tuple(sorted(match["name"] for match in found if match is not None))
 
 
 _PROGRAM: Final = re.compile(r"models/(?P<name>.+)\.json", re.DOTALL)
 
 
-def _check_archive(path: str) -> None:
+def _entries(path: str) -> frozenset[str] | None:
+    """Returns the names in an archive, without the folder on top; None if it cannot be read.
+
+    A pipe or a device is not opened: that might wait for ever.
+    """
+    if not os.path.isfile(path):
+        return None
     try:
         with zipfile.ZipFile(path) as opened:
             names = opened.namelist()
     except Exception:
         # Whoever reads it through says what is damaged.
-        return
+        return None
     root = root_of(names)
-    problem = of_entries(path, {name.removeprefix(root) for name in names})
-    if problem is not None:
-        raise problem
+    return frozenset(name.removeprefix(root) for name in names)
 
 
 def root_of(names: Sequence[str]) -> str:

@@ -17,7 +17,6 @@ import json
 import os
 import pickle
 import re
-import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -64,10 +63,10 @@ NO_LAYERS: Final = "layers and run times of a compiled program need TensorRT and
 
 def is_compiled(path: str) -> bool:
     """Returns whether a file is a program whose engines are built already."""
+    if not os.path.isfile(path):
+        # A pipe or a device might make whoever opens it wait for ever.
+        return False
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            # A pipe or a device might make whoever opens it wait for ever.
-            return False
         with zipfile.ZipFile(path) as archive:
             graph = _graph_entry(archive)
             if graph is None:
