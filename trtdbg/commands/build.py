@@ -24,7 +24,7 @@ from trtdbg.commands.options import (
     json_option,
     verbose_option,
 )
-from trtdbg.commands.recorded import of_recordings
+from trtdbg.commands.recorded import models_argument
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, TrtdbgError, UsageError
 from trtdbg.files import refuse_existing, refuse_filled_folder
@@ -36,13 +36,7 @@ from trtdbg.worker.messages import Build
 
 
 @click.command(cls=SectionedCommand)
-@click.argument(
-    "models",
-    metavar="MODEL...",
-    nargs=-1,
-    required=True,
-    callback=of_recordings,
-)
+@models_argument
 @building_options
 @click.option(
     "--save",

@@ -24,7 +24,7 @@ from trtdbg.commands.options import (
     verbose_option,
 )
 from trtdbg.commands.project import PROJECT_TABLE, read_project
-from trtdbg.commands.recorded import of_recordings
+from trtdbg.commands.recorded import models_argument
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.files import refuse_existing, write_atomically
@@ -76,13 +76,7 @@ def parse_codes(texts: Any, where: str) -> tuple[str, ...]:
 
 
 @click.command(cls=SectionedCommand)
-@click.argument(
-    "models",
-    metavar="MODEL...",
-    nargs=-1,
-    required=True,
-    callback=of_recordings,
-)
+@models_argument
 @analysis_options
 @click.option(
     "--select",

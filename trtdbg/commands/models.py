@@ -94,12 +94,9 @@ def analyse(shell: Shell, model: str, choices: Choices, run: Run | None = None) 
             return analysed
         return msgspec.structs.replace(measured, headline=analysed.headline)
     if run is not None:
-        raise UsageError(
-            f"--numerics does not go with the saved report {model}, which holds no program",
-            remedy="give the .pt2 file",
-        )
+        _need_program(model, "--numerics does")
     if choices.given:
-        flag = choices.given[0].removesuffix("_file").replace("_", "-")
+        flag = _flag(choices.given[0])
         raise UsageError(
             f"--{flag} does not go with the saved report {model}, whose policy is fixed",
             remedy="give the .pt2 file",
@@ -112,12 +109,30 @@ def _compiled(model: str, choices: Choices, run: Run | None) -> Report:
     """Returns what is known of a program whose engines are built already."""
     given = ["numerics"] if run is not None else [*choices.given]
     if given:
-        flag = given[0].removesuffix("_file").replace("_", "-")
         raise UsageError(
-            f"--{flag} does not go with {model}, which is {prebuilt.KIND} already",
+            f"--{_flag(given[0])} does not go with {model}, which is {prebuilt.KIND} already",
             remedy="give the .pt2 that it was compiled from",
         )
     return prebuilt.read(model, __version__)
+
+
+def _flag(name: str) -> str:
+    """Returns how the command line calls a choice."""
+    return name.removesuffix("_file").replace("_", "-")
+
+
+def _need_program(model: str, flags: str) -> None:
+    """Refuses a saved report where a program is needed.
+
+    Args:
+        model: what was named.
+        flags: what needs the program, with its verb: "--build does".
+    """
+    if is_saved_report(model):
+        raise UsageError(
+            f"{flags} not go with the saved report {model}, which holds no program",
+            remedy="give the .pt2 file",
+        )
 
 
 def build(shell: Shell, model: str, choices: Choices) -> Report:
@@ -126,11 +141,7 @@ def build(shell: Shell, model: str, choices: Choices) -> Report:
     Raises:
         TrtdbgError: there is none; a class of `trtdbg.errors` says why.
     """
-    if is_saved_report(model):
-        raise UsageError(
-            f"--build does not go with the saved report {model}, which holds no program",
-            remedy="give the .pt2 file",
-        )
+    _need_program(model, "--build does")
     work = job(model, choices)
     return ask(shell, Build(job=work, policy=choices.policy, cache=choices.cache))
 
@@ -149,12 +160,7 @@ def weigh(
     Raises:
         TrtdbgError: there is none; a class of `trtdbg.errors` says why.
     """
-    if is_saved_report(model):
-        raise UsageError(
-            f"--advice, --consequences and --suggest do not go with the saved report {model}, "
-            "which holds no program",
-            remedy="give the .pt2 file",
-        )
+    _need_program(model, "--advice, --consequences and --suggest do")
     request = Weigh(
         job=job(model, choices),
         policy=choices.policy,
@@ -172,11 +178,7 @@ def try_block_sizes(shell: Shell, model: str, choices: Choices, report: Report) 
     Raises:
         TrtdbgError: there is none; a class of `trtdbg.errors` says why.
     """
-    if is_saved_report(model):
-        raise UsageError(
-            f"--block-sizes does not go with the saved report {model}, which holds no program",
-            remedy="give the .pt2 file",
-        )
+    _need_program(model, "--block-sizes does")
     sizes = sorted({*block_sizes.SIZES, report.settings.min_block_size})
     rows = []
     for size in sizes:

@@ -23,6 +23,16 @@ def of_recordings(
     return tuple(program for model in models for program in programs_of(model))
 
 
+models_argument: Final = click.argument(
+    "models",
+    metavar="MODEL...",
+    nargs=-1,
+    required=True,
+    callback=of_recordings,
+)
+"""One model or several, recordings among them."""
+
+
 def of_recording(ctx: click.Context, parameter: click.Parameter, model: str) -> str:
     """Returns a model, or the one program of a recording.
 

@@ -25,7 +25,7 @@ from trtdbg.commands.options import (
     json_option,
     verbose_option,
 )
-from trtdbg.commands.recorded import of_recordings
+from trtdbg.commands.recorded import models_argument
 from trtdbg.commands.running import RunningCommand, numerics_options
 from trtdbg.commands.shell import Shell
 from trtdbg.commands.watching import Watcher
@@ -177,13 +177,7 @@ def _node_data(reports: Sequence[Report]) -> str:
 
 
 @click.command(cls=RunningCommand)
-@click.argument(
-    "models",
-    metavar="MODEL...",
-    nargs=-1,
-    required=True,
-    callback=of_recordings,
-)
+@models_argument
 @analysis_options
 @click.option("--all-nodes", is_flag=True, help="Show all nodes, not only those that matter.")
 @click.option(
