@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 
@@ -37,11 +38,16 @@ _SERDE = "torch._export.serde.serialize"
 _REGISTRY = "torch_tensorrt.dynamo.conversion._ConverterRegistry"
 
 
-def _recorded(module: str, *names: str) -> tuple[Patch, ...]:
-    """Returns the patches of names that are recorded where they are called."""
-    where = "recordings/hooks.py patched_torch_tensorrt"
-    reason = "records what is handed to torch_tensorrt, and compiles only if asked to"
+def _replaced(where: str, reason: str, module: str, *names: str) -> tuple[Patch, ...]:
+    """Returns the patches of names of a module that `trtdbg record` replaces."""
     return tuple(Patch(module, name, where, reason, Absent.UNRECORDED) for name in names)
+
+
+_recorded = partial(
+    _replaced,
+    "recordings/hooks.py patched_torch_tensorrt",
+    "records what is handed to torch_tensorrt, and compiles only if asked to",
+)
 
 
 RECORDED: Final = (
@@ -95,11 +101,11 @@ RECORDED: Final = (
 """What `trtdbg record` replaces in the process of the script, until the script has ended."""
 
 
-def _on_cpu(module: str, *names: str) -> tuple[Patch, ...]:
-    """Returns the patches of `trtdbg record --device cpu`."""
-    where = "compat/cuda_on_cpu.py patched_cuda"
-    reason = "puts on the CPU what a script puts on a GPU"
-    return tuple(Patch(module, name, where, reason, Absent.UNRECORDED) for name in names)
+_on_cpu = partial(
+    _replaced,
+    "compat/cuda_on_cpu.py patched_cuda",
+    "puts on the CPU what a script puts on a GPU",
+)
 
 
 ON_CPU: Final = (
