@@ -99,11 +99,6 @@ class TruncationPolicy(msgspec.Struct, frozen=True):
         """Returns whether a low precision is asked for, under a timing that has one."""
         return self.precision is not Precision.NONE and self.timing is not Timing.OFF
 
-    @property
-    def follows_keeps(self) -> bool:
-        """Returns whether trtdbg itself decides what is low, by the fields of this policy."""
-        return self.is_low and self.timing.follows_lists
-
     def narrows(self, path: str, dtype: str) -> bool:
         """Returns whether `dtype` is narrowed on `path` (inputs, constants or computed).
 

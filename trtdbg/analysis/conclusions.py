@@ -24,20 +24,6 @@ def conclusion(node: NodeRecord, scope: Scope = Scope.GRAPH) -> ValidatorVerdict
     )
 
 
-def answer_under(verdict: ValidatorVerdict, typing: TypingKind) -> Verdict:
-    """Returns a validator's answer under one typing."""
-    match typing:
-        case TypingKind.ORIGINAL:
-            return verdict.original
-        case TypingKind.INFERRED:
-            return verdict.inferred
-        case TypingKind.TRUNCATED:
-            return verdict.truncated
-        case TypingKind.LOW:
-            return verdict.low
-    assert_never(typing)
-
-
 def typing_in_force(policy: TruncationPolicy) -> TypingKind:
     """Returns the typing whose verdicts decide the partition."""
     match policy.timing:

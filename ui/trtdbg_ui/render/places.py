@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from trtdbg.analysis.by_place import costs
-from trtdbg.analysis.place_words import line_name, module_name, short_name, sums
+from trtdbg.analysis.place_words import line_name, short_name, sums
 from trtdbg.records import LineRow, ModuleRow
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
 from trtdbg_ui.text import Span, Tone
@@ -72,8 +72,3 @@ def row_cells(row: PlaceRow, *, opened: bool, parent: bool) -> Mapping[str, Span
         return {**found, "name": (line_name(row), tone), "code": (row.code or "", Tone.KEY)}
     sign = ("▾ " if opened else "▸ ") if parent else "  "
     return {**found, "name": (f"{'  ' * row.depth}{sign}{short_name(row)}", tone)}
-
-
-def place_title(row: PlaceRow) -> str:
-    """Returns what a filter on the nodes of a row is called."""
-    return module_name(row) if isinstance(row, ModuleRow) else line_name(row)

@@ -49,18 +49,6 @@ def strip_line(
     return (*shown, *hint) if width(shown) + width(hint) <= size else shown
 
 
-def stretch_at(shown: Line, x: int) -> str:
-    """Returns the label of the engine at cell `x` of a strip, empty if there is none."""
-    label = ""
-    for text, _ in shown:
-        if text.startswith("E"):
-            label = text
-        x -= len(text)
-        if x < 0:
-            return label if text[:1] in "E▐█▌" else ""
-    return ""
-
-
 def _part(
     stretch: Stretch, here: bool, failed: frozenset[int], most: int, longest: int
 ) -> Line:
