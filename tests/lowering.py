@@ -16,6 +16,17 @@ HALF = TruncationPolicy(timing=Timing.LATE, precision=Precision.FLOAT16)
 BRAIN = TruncationPolicy(timing=Timing.LATE, precision=Precision.BFLOAT16)
 
 
+class Applied(torch.nn.Module):
+    """A function of its inputs."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
 def session(
     model: Any, *args: Any, settings: Settings | None = None, emit: Any = None, **export: Any
 ) -> Any:

@@ -21,8 +21,10 @@ pytest.importorskip("hypothesis")
 torch = pytest.importorskip("torch")
 
 from derived import Derived, derive, problems  # noqa: E402
-from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
+from hypothesis import given  # noqa: E402
 from kinds import BUFFERS, KINDS  # noqa: E402
+
+from tests.examples import unshrunk  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
@@ -47,15 +49,7 @@ def of_file(path: Path) -> Any:
 CORPUS = of_file(TESTS / "corpus" / "corpus_bench.py").CORPUS
 recipes = of_file(TESTS / "property" / "programs.py").recipes
 
-PROFILE = settings(
-    max_examples=20,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    print_blob=False,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.generate),
-)
+PROFILE = unshrunk(20)
 
 
 def differences(path: Path) -> Iterator[str]:
@@ -130,7 +124,7 @@ def test_reports_of_random_programs_are_what_torch_says(recipe: Any) -> None:
 
 
 @pytest.mark.deep
-@settings(PROFILE, max_examples=300)
+@unshrunk(300)
 @given(recipe=recipes(lines=14))
 def test_reports_of_300_random_programs_are_what_torch_says(recipe: Any) -> None:
     check(recipe)

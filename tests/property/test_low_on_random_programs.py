@@ -9,11 +9,12 @@ import pytest
 pytest.importorskip("hypothesis")
 torch = pytest.importorskip("torch")
 
-from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
+from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from oracle import check_outputs  # noqa: E402
 from programs import Recipe, recipes  # noqa: E402
 
+from tests.examples import unshrunk  # noqa: E402
 from tests.lowering import casts, partitioned  # noqa: E402
 from trtdbg.archive.load import LoadedProgram  # noqa: E402
 from trtdbg.graphs.deviations import Tolerance  # noqa: E402
@@ -26,14 +27,7 @@ from trtdbg.worker.messages import Job  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
-PROFILE = settings(
-    max_examples=15,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.generate),
-)
+PROFILE = unshrunk(15)
 POLICIES = st.builds(
     TruncationPolicy,
     st.just(Timing.LATE),
@@ -101,7 +95,7 @@ def test_a_low_precision_keeps_its_promises(recipe: Recipe, policy: TruncationPo
 
 
 @pytest.mark.deep
-@settings(PROFILE, max_examples=300)
+@unshrunk(300)
 @given(recipe=recipes(lines=14), policy=POLICIES)
 def test_a_low_precision_keeps_its_promises_at_length(
     recipe: Recipe, policy: TruncationPolicy

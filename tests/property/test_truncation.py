@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("hypothesis")
 torch = pytest.importorskip("torch")
 
-from hypothesis import HealthCheck, Phase, given, note, settings  # noqa: E402
+from hypothesis import given, note  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from oracle import (  # noqa: E402
     Watch,
@@ -27,20 +27,12 @@ from oracle import (  # noqa: E402
 from programs import Recipe, recipes  # noqa: E402
 from told import check_rows  # noqa: E402
 
+from tests.examples import unshrunk  # noqa: E402
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy  # noqa: E402
 from trtdbg.session import session as sessions  # noqa: E402
 from trtdbg.worker.messages import Job  # noqa: E402
 
-PROFILE = settings(
-    max_examples=200,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    print_blob=False,
-    suppress_health_check=list(HealthCheck),
-    # Programs are a few lines: a failing one is read as it is. Shrinking takes minutes.
-    phases=(Phase.explicit, Phase.generate),
-)
+PROFILE = unshrunk(200)
 EXCLUDED = (
     (),
     ("torch.ops.aten._to_copy.default",),
@@ -127,7 +119,7 @@ def test_truncation_keeps_its_promises(recipe: Recipe, plan: Plan) -> None:
 
 
 @pytest.mark.slow
-@settings(PROFILE, max_examples=2000)
+@unshrunk(2000)
 @given(recipe=recipes(lines=14), plan=plans())
 def test_truncation_keeps_its_promises_at_length(recipe: Recipe, plan: Plan) -> None:
     check(recipe, plan)

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from tests.lowering import (  # noqa: E402
     BRAIN,
     HALF,
+    Applied,
     casts,
     lows,
     of_operator,
@@ -42,17 +43,6 @@ class Block(torch.nn.Module):
         scores = torch.softmax(self.narrow(torch.relu(self.wide(hidden))), -1)
         values, places = scores.topk(3)
         return scores * 2 + x, values, places
-
-
-class Applied(torch.nn.Module):
-    """A function of one input."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(*args)
 
 
 def block() -> Any:

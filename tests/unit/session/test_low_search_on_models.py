@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.lowering import HALF, lows, session  # noqa: E402
+from tests.lowering import HALF, Applied, lows, session  # noqa: E402
 from trtdbg.batch.low_search import Found, LowSearch  # noqa: E402
 from trtdbg.policy import Settings, searched  # noqa: E402
 from trtdbg.worker.messages import ExpressLow, Job, RankLow, TryLow  # noqa: E402
@@ -18,17 +18,6 @@ from trtdbg.worker.messages import ExpressLow, Job, RankLow, TryLow  # noqa: E40
 pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
 JOB = Job(model="model", settings=Settings())
-
-
-class Applied(torch.nn.Module):
-    """A function of its inputs."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(*args)
 
 
 class Searched:
