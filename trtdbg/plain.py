@@ -95,3 +95,14 @@ def escaped_json(data: bytes) -> bytes:
 def _escape(found: re.Match[str]) -> str:
     units = found[0].encode("utf-16-be").hex()
     return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def message_line(error: BaseException, otherwise: str | None = None) -> str:
+    """Returns the first line of an exception's message.
+
+    Args:
+        error: the exception.
+        otherwise: what stands for a message that is empty; None is the name of the class.
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else otherwise or type(error).__name__

@@ -21,6 +21,7 @@ from typing import Any
 
 from trtdbg import __version__
 from trtdbg.errors import UnavailableError, UsageError
+from trtdbg.plain import message_line
 from trtdbg.records import Capability, Environment, Gpu
 
 LINE_SOURCES = {
@@ -70,11 +71,11 @@ def prepare() -> None:
         _forget_partial_import()
         if isinstance(error, MemoryError) or _WANT_OF_MEMORY.search(str(error)):
             raise UnavailableError(
-                f"there is not enough memory to import torch_tensorrt ({_first_line(error)})",
+                f"there is not enough memory to import torch_tensorrt ({message_line(error)})",
                 remedy="raise the limit (ulimit -v), or free memory",
             ) from error
         raise UnavailableError(
-            f"torch_tensorrt does not import: {_first_line(error)}", remedy=INSTALL_REMEDY
+            f"torch_tensorrt does not import: {message_line(error)}", remedy=INSTALL_REMEDY
         ) from error
     _import_log = tuple(line for line in printed.getvalue().splitlines() if line.strip())
 
@@ -83,11 +84,6 @@ _WANT_OF_MEMORY = re.compile(
     r"bad_alloc|out of memory|cannot allocate memory|failed to map segment|errno 12\b", re.I
 )
 """What C++, the loader and the operating system say then."""
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _forget_partial_import() -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from trtdbg import toml_file
 from trtdbg.beside import INDEX, MODEL_SUFFIX, SETTINGS_SUFFIX
 from trtdbg.errors import ModelError, UsageError
 from trtdbg.plain import readable_path
@@ -277,10 +277,12 @@ def _toml(file: Path, most_bytes: int) -> dict[str, Any]:
             data = opened.read(most_bytes + 1)
         if len(data) > most_bytes:
             raise _refused(file, f"it is larger than {most_bytes >> 20} MiB")
-        values = tomllib.loads(data.decode("utf-8"))
+        values = toml_file.parse(data.decode("utf-8"))
     except OSError as error:
         raise ModelError(f"cannot read {_shown(file)}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # Endless numbers and nesting among them.
+    except toml_file.TooDeepError as error:
+        raise _refused(file, f"it has {error}") from error
+    except ValueError as error:  # Endless numbers among them.
         raise ModelError(
             f"{_shown(file)} is not TOML: {str(error)[:160]}", remedy="record the script again"
         ) from error

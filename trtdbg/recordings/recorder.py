@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from trtdbg import beside
 from trtdbg.errors import UsageError
+from trtdbg.plain import message_line
 from trtdbg.recordings import folder
 
 LOG: Final = "recorded.jsonl"
@@ -116,7 +117,7 @@ class ScriptRecorder:
                 path.write_text(text, encoding="utf-8")
             except Exception as error:
                 model.unlink(missing_ok=True)
-                self.skip(call, f"{type(error).__name__}: {_first_line(error)}")
+                self.skip(call, f"{type(error).__name__}: {message_line(error, 'no message')}")
                 return
             self._log(
                 "program",
@@ -171,8 +172,3 @@ def place_in_script() -> tuple[str, int]:
             return os.path.abspath(file) if os.path.exists(file) else file, frame.f_lineno
         frame = frame.f_back
     return "?", 0
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no message"

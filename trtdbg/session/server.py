@@ -29,6 +29,7 @@ import msgspec
 
 from trtdbg import errors
 from trtdbg.errors import StageError, TrtdbgError, WorkerBugError, WorkerError
+from trtdbg.plain import message_line
 from trtdbg.policy import unpartitioned
 from trtdbg.worker import safe_path
 from trtdbg.worker.messages import (
@@ -393,7 +394,7 @@ def _explain(error: BaseException, request: Ask) -> Failed:
     if _is_out_of_memory(error):
         return Failed(
             kind=WorkerError.__name__,
-            message=f"out of memory on {subject}{_place(error)}: {_first_line(error)}",
+            message=f"out of memory on {subject}{_place(error)}: {message_line(error)}",
             remedy="free memory or try a smaller model",
         )
     if isinstance(error, RecursionError):
@@ -404,7 +405,7 @@ def _explain(error: BaseException, request: Ask) -> Failed:
         )
     return Failed(
         kind=WorkerBugError.__name__,
-        message=f"{type(error).__name__} on {subject}{_place(error)}: {_first_line(error)}",
+        message=f"{type(error).__name__} on {subject}{_place(error)}: {message_line(error)}",
         traceback="".join(traceback.format_exception(error)),
     )
 
@@ -436,10 +437,6 @@ def _log_level(level: int) -> LogLevel:
     if level >= logging.WARNING:
         return LogLevel.WARNING
     return LogLevel.INFO if level >= logging.INFO else LogLevel.DEBUG
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _model_name(

@@ -119,6 +119,14 @@ def test_a_large_file_is_not_read_through(tmp_path: Path) -> None:
         folder.read(place)
 
 
+@pytest.mark.parametrize("file", [beside.INDEX, "1-Net.settings.toml"])
+def test_keys_that_are_nested_for_ever_are_refused(tmp_path: Path, file: str) -> None:
+    place = made(tmp_path / "r")
+    (place / file).write_text("a" + ".a" * 50_000 + " = 1\n")
+    with pytest.raises(ModelError, match="a line with more than 1000 dots"):
+        folder.read(place)
+
+
 def test_a_program_that_is_gone_is_told(tmp_path: Path) -> None:
     place = made(tmp_path / "r")
     (place / "1-Net.pt2").unlink()
