@@ -43,8 +43,8 @@ _LOWERS: Final = {
 }
 """Names of `torch_tensorrt.dynamo` that lower an exported program."""
 
-_SAVES: Final = {"save": 1, "save_cross_compiled_exported_program": 1}
-"""Names that write a compiled module, with the place of the path among their arguments."""
+_SAVES: Final = ("save", "save_cross_compiled_exported_program")
+"""Names that write a compiled module, their first argument, to a path, their second."""
 
 _OTHER_FRONT_ENDS: Final = {
     "ts": "TorchScript",
@@ -110,7 +110,7 @@ def _replacement(recorder: ScriptRecorder, owner: Any, name: str, original: Any)
         case "MutableTorchTensorRTModule.compile":
             return _mutable_compile(recorder, original)
     if plain in _SAVES:
-        return _saving(recorder, original, _SAVES[plain])
+        return _saving(recorder, original)
     if plain != name or module.startswith("torch_tensorrt.dynamo"):
         return _lowers(recorder, original, _LOWERS[plain])
     return _compiles(recorder, original, _COMPILES[plain])
@@ -283,7 +283,7 @@ def _lowering(recorder: ScriptRecorder, original: Any) -> Any:
     return recorded
 
 
-def _saving(recorder: ScriptRecorder, original: Any, place: int) -> Any:
+def _saving(recorder: ScriptRecorder, original: Any) -> Any:
     """Returns a function that writes what was compiled, and that leaves what was not."""
     inner = _unguarded(original)
 
@@ -292,7 +292,7 @@ def _saving(recorder: ScriptRecorder, original: Any, place: int) -> Any:
         module = args[0] if args else kwargs.get("module", kwargs.get("gm"))
         if recorder.compiles or not saving.is_uncompiled(module):
             return original(*args, **kwargs)
-        path = args[place] if len(args) > place else kwargs.get("file_path", "its file")
+        path = args[1] if len(args) > 1 else kwargs.get("file_path", "its file")
         with recorder.calling(lambda f, n: ScriptCall(original.__name__, f, n)) as call:
             recorder.say(f"{call.place}: {path} is not written: nothing was compiled")
         return None
