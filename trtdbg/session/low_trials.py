@@ -22,7 +22,7 @@ from trtdbg.records import LowDecision, LowRule
 from trtdbg.records.precision import LowCandidate, LowRanking, LowTrial, UpstreamSettings
 from trtdbg.stages import low
 from trtdbg.stages.capture import capture, copy_program
-from trtdbg.stages.low_run import LowRuns
+from trtdbg.stages.low_run import LowRuns, largest_finite
 
 
 @dataclass
@@ -114,13 +114,7 @@ class LowTrials:
 
 
 def _largest(values: Iterable[Any]) -> float:
-    found = [
-        float(finite.abs().max())
-        for leaf in tree_leaves(tuple(values))
-        if isinstance(leaf, torch.Tensor) and leaf.dtype.is_floating_point
-        if (finite := leaf[torch.isfinite(leaf)]).numel()
-    ]
-    return max(found, default=0.0)
+    return max(map(largest_finite, tree_leaves(tuple(values))), default=0.0)
 
 
 def upstream_settings(

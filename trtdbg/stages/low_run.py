@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,16 +50,24 @@ class LowRuns:
     atol: tuple[float, ...] = ()
     """Of each output, in place of the tolerance's."""
 
+    @functools.cached_property
+    def _flat(self) -> Flat:
+        """The steps of the program, which every run goes through."""
+        return flatten(self.module)
+
+    def _outputs(self, replay: Replay) -> tuple[Any, ...]:
+        outputs = self._flat.outputs
+        return tuple(replay.values[v] if isinstance(v, Node) else v for v in outputs)
+
     def measure(self, candidates: frozenset[str]) -> None:
         """Runs the original, and each candidate low on the original's operands.
 
         Fills `originals`, and `local`: the largest error as a multiple of
         `atol + rtol * |largest value of the result|`, inf where a finite value is lost.
         """
-        flat = flatten(self.module)
         for given in self.given:
-            replay, drawn = Replay(flat, given.values, Counter(), given.seed), {}
-            for step in flat.steps:
+            replay, drawn = Replay(self._flat, given.values, Counter(), given.seed), {}
+            for step in self._flat.steps:
                 args, kwargs = replay.operands(step)
                 value = replay.compute(step, args, kwargs)
                 if is_drawn(step):
@@ -67,7 +76,7 @@ class LowRuns:
                     self._measure(replay, step, args, kwargs, value)
                 replay.keep(step.node, value)
             self.drawn.append(drawn)
-            self.originals.append(_outputs(flat, replay))
+            self.originals.append(self._outputs(replay))
 
     def _measure(
         self, replay: Replay, step: FlatStep, args: Any, kwargs: Any, value: Any
@@ -76,7 +85,7 @@ class LowRuns:
         name = step.node.name
         self.local[name] = max(self.local.get(name, 0.0), self._local(value, low))
         seen = max(
-            (_largest(each) for each in tree_leaves((args, kwargs, value))), default=0.0
+            (largest_finite(each) for each in tree_leaves((args, kwargs, value))), default=0.0
         )
         self.largest[name] = max(self.largest.get(name, 0.0), seen)
 
@@ -101,20 +110,19 @@ class LowRuns:
     def evaluate(self, low: frozenset[str]) -> OutputDistance:
         """Returns the errors of the outputs with these operators low, on the worst input."""
         worst: OutputDistance | None = None
-        flat = flatten(self.module)
         for place, given in enumerate(self.given):
-            found = self._evaluate(flat, given, low, place)
+            found = self._evaluate(given, low, place)
             if worst is None or found.times_tolerance > worst.times_tolerance:
                 worst = found
         assert worst is not None
         return worst
 
     def _evaluate(
-        self, flat: Flat, given: ProgramInputs, low: frozenset[str], place: int
+        self, given: ProgramInputs, low: frozenset[str], place: int
     ) -> OutputDistance:
-        replay = Replay(flat, given.values, Counter(), given.seed)
+        replay = Replay(self._flat, given.values, Counter(), given.seed)
         first: dict[str, str] = {}
-        for step in flat.steps:
+        for step in self._flat.steps:
             args, kwargs = replay.operands(step)
             if step.node in self.drawn[place]:
                 value = self.drawn[place][step.node]
@@ -128,7 +136,7 @@ class LowRuns:
             self._error(one, other, tolerance)
             for one, other, tolerance in zip(
                 self.originals[place],
-                _outputs(flat, replay),
+                self._outputs(replay),
                 self._tolerances(place),
                 strict=True,
             )
@@ -198,12 +206,9 @@ def _any(test: Any, value: Any) -> bool:
     )
 
 
-def _largest(leaf: Any) -> float:
+def largest_finite(leaf: Any) -> float:
+    """Returns the largest finite magnitude in a floating tensor; 0 if there is none."""
     if not isinstance(leaf, torch.Tensor) or not leaf.dtype.is_floating_point:
         return 0.0
     finite = leaf[torch.isfinite(leaf)]
     return float(finite.abs().max()) if finite.numel() else 0.0
-
-
-def _outputs(flat: Flat, replay: Replay) -> tuple[Any, ...]:
-    return tuple(replay.values[v] if isinstance(v, Node) else v for v in flat.outputs)
