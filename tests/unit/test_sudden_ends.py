@@ -217,12 +217,20 @@ def test_a_picture_that_is_ended_is_not_written(
     assert not picture.exists()
 
 
+def _leads_a_session(pid: int) -> bool:
+    """Returns whether a process leads a session; one that has ended meanwhile leads none."""
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
 def _shown_until_worker(pid: int, screen: int) -> int:
     """Reads the screen until there is a worker, and a second more."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         _drain(screen)
-        leaders = [child for child in children(pid) if os.getsid(child) == child]
+        leaders = [child for child in children(pid) if _leads_a_session(child)]
         if leaders:
             until = time.monotonic() + 1
             while time.monotonic() < until:
