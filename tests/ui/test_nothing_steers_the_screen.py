@@ -67,7 +67,7 @@ class Watch:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [False, True], ids=["behind", "before"])
-@pytest.mark.parametrize("view", "123456")
+@pytest.mark.parametrize("view", "12345678")
 async def test_no_key_shows_what_steers_the_terminal(
     view: str, first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +145,8 @@ def read_until_quiet(screen: int, quiet: float, most: float) -> bytes:
 
 ESCAPE = "\x1b"
 KEYS = (
+    "7",
+    "8",
     "2",
     "6",
     "e",

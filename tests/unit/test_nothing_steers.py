@@ -47,6 +47,13 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (("report",), 0),
         (("report", "--all-nodes"), 0),
         (("report", "--json", "-"), 0),
+        (("report", "--by", "line"), 0),
+        (("report", "--by", "module"), 0),
+        (("report", "--by", "operator"), 0),
+        (("report", "--by", "line", "--format", "markdown", "-o", "out.md"), 0),
+        (("report", "--by", "module", "--format", "html", "-o", "out.html"), 0),
+        (("report", "--redact"), 0),
+        (("report", "--redact-names", "--format", "markdown"), 0),
         (("report", "--format", "markdown", "--all-nodes", "-o", "out.md"), 0),
         (("report", "--format", "html", "-o", "out.html"), 0),
         (("report", "--format", "markdown"), 0),
@@ -89,6 +96,16 @@ def test_github_gets_only_the_commands_that_are_ours(
     findings = [line for line in out.splitlines() if line.startswith(ours)]
     assert len(findings) == len(BUILT.findings)
     assert len(out.splitlines()) == len(findings) + 1
+
+
+def test_what_changed_steers_nobody(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("clean.json").write_bytes(msgspec.json.encode(BUILT))
+    for before, after in ((str(saved), "clean.json"), ("clean.json", str(saved))):
+        code, out, err = run(capsys, "diff", before, after, "--by", "cause")
+        assert code == 0, err
+        assert MARK in out
+        assert not steering(out + err)
+        assert not commands(out + err)
 
 
 def test_junit_is_xml(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
