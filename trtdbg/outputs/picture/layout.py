@@ -10,6 +10,7 @@ from typing import Final
 
 import graphviz
 import msgspec
+from graphviz.backend import dot_command, execute
 
 from trtdbg.errors import StageError, UnavailableError
 from trtdbg.outputs.picture.compare import DtypeDiff
@@ -100,19 +101,25 @@ def _coarser(diff: DtypeDiff, picture: Picture, seconds: float) -> Iterator[Pict
 
 def _run(text: str, kind: str, seconds: float) -> bytes | None:
     """Returns what `dot` makes of DOT text, None where it takes too long."""
-    # Not through the graphviz package, which sets no limit to the time.
-    command = [graphviz.DOT_BINARY, f"-T{kind}"]
+    # Not `graphviz.pipe`, which sets no limit to the time.
+    command = dot_command.command("dot", kind)
     started = time.monotonic()
     try:
-        done = subprocess.run(
-            command, input=text.encode(), capture_output=True, timeout=seconds, check=False
+        done: subprocess.CompletedProcess[bytes] = execute.run_check(
+            command, input=text.encode(), capture_output=True, quiet=True, timeout=seconds
         )
     except subprocess.TimeoutExpired:
         return None
-    if done.returncode < 0 and time.monotonic() - started > 1:
-        # Killed while it worked, for its memory as a rule: less to draw may help.
-        return None
-    if done.returncode != 0 or not done.stdout:
-        told = done.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
-        raise StageError(f"Graphviz failed: {told[0]}")
+    except subprocess.CalledProcessError as error:
+        if error.returncode < 0 and time.monotonic() - started > 1:
+            # Killed while it worked, for its memory as a rule: less to draw may help.
+            return None
+        raise _failed(error.stderr) from None
+    if not done.stdout:
+        raise _failed(done.stderr)
     return done.stdout
+
+
+def _failed(stderr: bytes) -> StageError:
+    told = stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
+    return StageError(f"Graphviz failed: {told[0]}")
