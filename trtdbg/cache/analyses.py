@@ -16,11 +16,11 @@ import msgspec
 
 from trtdbg import sealed
 from trtdbg.cache import contents
-from trtdbg.cache.keys import Key
+from trtdbg.cache.keys import Key, key_of
 from trtdbg.cache.places import ANALYSES, used
 from trtdbg.plain import readable_path
 from trtdbg.records import Report
-from trtdbg.worker.messages import Log
+from trtdbg.worker.messages import Ask, Log
 
 _NAMED = 32
 """Hexadecimal digits of the key in the name of a file; the file holds all of them."""
@@ -48,6 +48,16 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
 def may_hold(key: Key) -> bool:
     """Returns whether there is an answer for a file of that size; the file is not read."""
     return ANALYSES.limit() != 0 and any(True for _ in ANALYSES.folder.glob(_name(key, "*")))
+
+
+def known(request: Ask) -> Report | None:
+    """Returns the answer that is kept for a request, silently None if there is none."""
+    try:
+        key = key_of(request)
+        found = find(key, lambda text: None) if key is not None else None
+    except OSError:
+        return None
+    return found.report if found is not None else None
 
 
 def find(key: Key, tell: Callable[[str], object]) -> KeptAnswer | None:

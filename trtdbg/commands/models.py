@@ -16,7 +16,7 @@ from trtdbg import __version__, foreign, prebuilt
 from trtdbg.analysis import block_sizes
 from trtdbg.analysis.summary import broken_end, model_place
 from trtdbg.commands.options import Choices
-from trtdbg.commands.recorded import settings_for
+from trtdbg.commands.recorded import access_for, settings_for
 from trtdbg.commands.shell import Shell
 from trtdbg.commands.side_by_side import in_order
 from trtdbg.errors import (
@@ -51,7 +51,7 @@ def job(model: str, choices: Choices) -> Job:
         settings=settings_for(model, choices),
         target=choices.target,
         probe_seconds=choices.probe_seconds,
-        access=choices.access,
+        access=access_for(model, choices),
     )
 
 
@@ -283,10 +283,20 @@ def each_program(
 
 def _programs(model: str, choices: Choices) -> tuple[str | None, ...]:
     """Returns the programs to take of a model; None is the only one."""
-    if choices.access.program is not None or is_saved_report(model):
+    if is_saved_report(model):
         return (choices.access.program,)
+    if choices.access.program is not None:
+        return (_program(model, choices),)
     names = foreign.programs(model)
     return names if len(names) > 1 else (None,)
+
+
+def _program(model: str, choices: Choices) -> str | None:
+    try:
+        return access_for(model, choices).program
+    except ModelError:
+        # Whoever makes the report says so.
+        return choices.access.program
 
 
 def _entry(shell: Shell, model: ModelPath, answer: Callable[[], Report]) -> Entry:

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import click
-import msgspec
 
 from trtdbg.commands import models as shared
 from trtdbg.commands.options import (
@@ -19,11 +18,10 @@ from trtdbg.commands.options import (
     verbose_option,
     with_options,
 )
-from trtdbg.commands.recorded import chosen, settings_for
+from trtdbg.commands.recorded import access_for, chosen, settings_for
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.outputs.report import is_saved_report
-from trtdbg.recordings.folder import folder_of
 from trtdbg.viewing import Look, Screenshot, Viewing
 from trtdbg.worker.messages import portable_path
 
@@ -100,12 +98,10 @@ def command(
 
 def run(shell: Shell, model: str, choices: Choices, viewing: Viewing) -> ExitCode:
     """Opens a model in the UI, unless there is nothing to open."""
-    access = choices.access
-    if folder_of(model) is not None:
-        program = chosen(shell, model, access.program, ask=viewing.picture is None)
-        if program is None:
-            return ExitCode.CLEAN
-        model, access = program, msgspec.structs.replace(access, program=None)
+    program = chosen(shell, model, choices, ask=viewing.picture is None)
+    if program is None:
+        return ExitCode.CLEAN
+    model = program
     shared.check_readable(model)
     code = shell.open_ui(
         model if is_saved_report(model) else portable_path(model),
@@ -113,7 +109,7 @@ def run(shell: Shell, model: str, choices: Choices, viewing: Viewing) -> ExitCod
         settings=settings_for(model, choices),
         target=choices.target,
         probe_seconds=choices.probe_seconds,
-        access=access,
+        access=access_for(model, choices),
         viewing=viewing,
     )
     return ExitCode(code)

@@ -263,9 +263,11 @@ _ANALYSIS_OPTIONS: Final = (
     _access(
         "--program",
         metavar="NAME",
+        is_eager=True,
         callback=utf8,
-        help="The program to take of a file that holds several.  [default: all of them for "
-        "report and check; else model]",
+        help="The program to take of a recording, or of a file that holds several.  [default: "
+        "all of them for report and check; of a recording all where a command takes several "
+        "models; else model]",
     ),
     _access(
         "--trust",

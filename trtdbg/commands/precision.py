@@ -20,6 +20,7 @@ from trtdbg.commands.options import (
     json_option,
     verbose_option,
 )
+from trtdbg.commands.recorded import of_recording
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.files import refuse_existing, write_atomically
@@ -42,7 +43,7 @@ DEFAULT_LOW_RTOL = 1e-2
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", callback=of_recording)
 @analysis_options
 @click.option(
     "--rtol",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tests import canned
 from tests.recording_folders import ENTRY, made
 from tests.unit.commands.fake_shell import FakeShell
 from trtdbg import beside
@@ -19,8 +21,9 @@ from trtdbg.commands import recorded
 from trtdbg.commands.options import Choices, analysis_options
 from trtdbg.errors import ModelError, UsageError
 from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.records import Report
 from trtdbg.viewing import Viewing
-from trtdbg.worker.messages import Access
+from trtdbg.worker.messages import Access, Analyze
 
 CHOICES = Choices(TruncationPolicy(), Settings(), None)
 
@@ -83,9 +86,11 @@ def test_the_project_file_does_not_override_what_was_recorded(
 
 def test_a_command_for_one_model_names_the_programs_of_a_recording(recording: Path) -> None:
     parameter: Any = None
-    with pytest.raises(UsageError, match=r"has 2 programs: 1-Net\.pt2, 2-Head\.pt2") as error:
-        recorded.of_recording(parameter, parameter, str(recording))
-    assert str(recording / "1-Net.pt2") in str(error.value)
+    context = click.Context(click.Command("diff"))
+    with pytest.raises(
+        UsageError, match=r"has 2 programs: 1-Net, 2-Head; add --program 1-Net"
+    ):
+        recorded.of_recording(context, parameter, str(recording))
 
 
 def test_a_damaged_recording_is_told_when_it_is_opened(recording: Path) -> None:
@@ -124,3 +129,54 @@ def test_a_program_is_opened_by_its_name(recording: Path) -> None:
     other = dataclasses.replace(CHOICES, access=Access(program="3"))
     with pytest.raises(UsageError, match="has no program '3'; it has 1-Net, 2-Head"):
         opening.run(shell, str(recording), other, Viewing())
+
+
+ALL = ("report", "check", "build", "compare", "diff", "repro", "precision", "serve")
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("after", [True, False])
+def test_every_command_takes_the_program_of_a_recording_by_its_name(
+    recording: Path, name: str, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = importlib.import_module(f"trtdbg.commands.{name}").command
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(command, "callback", lambda **options: seen.update(options))
+    flag = ["--program", "2-Head", *(["-o", "out"] if name == "repro" else [])]
+    words = [str(recording), *flag] if after else [*flag, str(recording)]
+    found = CliRunner().invoke(command, words, standalone_mode=False, catch_exceptions=False)
+    assert found.exit_code == 0
+    models = seen.get("models") or seen.get("words") or (seen["model"],)
+    assert tuple(models) == (str(recording / "2-Head.pt2"),)
+    with pytest.raises(UsageError, match="has no program 'third'; it has 1-Net, 2-Head"):
+        CliRunner().invoke(
+            command,
+            [str(recording), "--program", "third", *flag[2:]],
+            standalone_mode=False,
+            catch_exceptions=False,
+        )
+
+
+def test_the_name_in_a_recording_is_no_name_in_the_file(recording: Path) -> None:
+    named = dataclasses.replace(CHOICES, access=Access(program="2-Head"))
+    assert shared.job(str(recording / "2-Head.pt2"), named).access.program is None
+    other = shared.job(str(recording.parent / "x.pt2"), named)
+    assert other.access.program == "2-Head"
+
+
+def test_the_list_has_the_engines_of_an_analysis_that_is_known(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Analyze] = []
+
+    def known(request: Analyze) -> Report | None:
+        asked.append(request)
+        return canned.UPSTREAM if "Head" in request.job.model else None
+
+    monkeypatch.setattr(recorded, "known", known)
+    shell = FakeShell()
+    opening.run(shell, str(recording), CHOICES, Viewing())
+    first, second = shell.offered[1:]
+    assert "engine" not in first
+    assert "7 nodes  2 engines, " in second
+    assert asked[0].job == shared.job(str(recording / "1-Net.pt2"), CHOICES)
