@@ -461,6 +461,15 @@ def make_choices(raw: dict[str, Any], timing: Timing = Timing.UPSTREAM) -> Choic
     )
 
 
+def usual_choices() -> Choices:
+    """Returns what is chosen where a command has no such options.
+
+    Raises:
+        UsageError: `[tool.trtdbg]` makes no sense.
+    """
+    return make_choices(dict.fromkeys(_ANALYSIS_NAMES))
+
+
 def _make_policy(
     raw: dict[str, Any], project: dict[str, Any], timing: Timing
 ) -> tuple[TruncationPolicy, bool, tuple[str, ...]]:

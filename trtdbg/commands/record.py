@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
-from trtdbg.commands.options import SectionedCommand, force_option
+from trtdbg.commands import models as shared
+from trtdbg.commands.live import Live
+from trtdbg.commands.options import Choices, SectionedCommand, force_option, usual_choices
 from trtdbg.commands.shell import Shell
+from trtdbg.commands.watching import Watcher
 from trtdbg.errors import ExitCode, UnavailableError, UsageError
 from trtdbg.files import refuse_filled_folder
 from trtdbg.recordings import process
@@ -65,6 +70,12 @@ class _ScriptCommand(SectionedCommand):
     type=click.Choice(["cpu"]),
     help="Put on the CPU what the script puts on a GPU, for a machine without one.",
 )
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Analyse what is recorded; whenever a source file of the script changes, record and "
+    "analyse again and say what changed, until Ctrl-C.",
+)
 @force_option
 @click.pass_obj
 def command(
@@ -75,6 +86,7 @@ def command(
     compiles: bool,
     first: bool,
     device: str | None,
+    watch: bool,
     force: bool,
 ) -> int:
     """Run SCRIPT.py, unchanged, and record each program that it hands to torch_tensorrt.
@@ -88,11 +100,18 @@ def command(
     if module is None and not words:
         raise UsageError("there is no script", remedy="name one: trtdbg record SCRIPT.py")
     script = process.Script(words, module, compiles, first, device)
-    return run(shell, script, output, force=force)
+    return run(shell, script, output, force=force, watch=watch)
 
 
-def run(shell: Shell, script: process.Script, output: str | None, *, force: bool) -> int:
-    """Runs a script and says what was recorded.
+def run(
+    shell: Shell,
+    script: process.Script,
+    output: str | None,
+    *,
+    force: bool,
+    watch: bool = False,
+) -> int:
+    """Runs a script and says what was recorded, again and again if it is watched.
 
     Raises:
         UsageError: there is no such script.
@@ -102,12 +121,63 @@ def run(shell: Shell, script: process.Script, output: str | None, *, force: bool
     _check(script)
     target = Path(output or _default_folder(script))
     refuse_filled_folder(target, force=force)
+    if watch:
+        _watch(shell, script, target)
+    return _code(recorded(shell, script, target))
+
+
+def _watch(shell: Shell, script: process.Script, target: Path) -> NoReturn:
+    """Records and analyses again whenever a source file of the script changes.
+
+    What cannot be recorded or analysed leaves the last good analysis in its place. A program
+    is the same as before where it is recorded at the same place in the order.
+    """
+    choices = usual_choices()
+    live: Live[int] = Live(shell)
+    watcher = Watcher([] if script.module else [os.path.abspath(script.argv[0])])
+    while True:
+        outcome = recorded(shell, script, target)
+        for source in outcome.sources:
+            watcher.add(source)
+        programs = outcome.recording.programs if outcome.recording is not None else ()
+        _tell_programs(live, [each.path for each in programs], choices)
+        if outcome.status:
+            for place in [place for place in live.good if place >= len(programs)]:
+                live.keep(live.good[place].model.path, live.good[place])
+        else:
+            live.missing(range(len(programs)), list(live.good))
+        shell.note("watching the script's source; Ctrl-C ends")
+        changed = watcher.wait()
+        shell.note(f"{', '.join(map(os.path.basename, changed))} changed: recording again")
+
+
+def _tell_programs(live: Live[int], paths: Sequence[str], choices: Choices) -> None:
+    analyse = functools.partial(shared.analyse, live.shell)
+    entries = shared.each_program(live.shell, paths, choices, analyse)
+    for number, entry in enumerate(entries):
+        live.tell(number, entry)
+
+
+def recorded(shell: Shell, script: process.Script, target: Path) -> process.RecordingOutcome:
+    """Runs a script, and says how it ended and what of it is recorded."""
     outcome = process.record(script, target)
+    if outcome.interrupted:
+        _say_what(shell, outcome, script, target)
+        # Whoever runs the command says by what, and gives the exit code.
+        raise KeyboardInterrupt
+    if outcome.status:
+        shell.note(f"the script ended {outcome.ended}")
+    _say_what(shell, outcome, script, target)
+    return outcome
+
+
+def _say_what(
+    shell: Shell, outcome: process.RecordingOutcome, script: process.Script, target: Path
+) -> None:
     if outcome.recording is not None:
         _say_what_is_there(shell, outcome.recording, target)
     else:
         shell.note(_nothing(outcome, script))
-    return _code(outcome)
 
 
 def _check(script: process.Script) -> None:
@@ -147,8 +217,6 @@ def _nothing(outcome: process.RecordingOutcome, script: process.Script) -> str:
 
 
 def _code(outcome: process.RecordingOutcome) -> int:
-    if outcome.interrupted:
-        return ExitCode.INTERRUPTED
     if outcome.status < 0:
         return 128 - outcome.status
     if outcome.status == 0 and outcome.recording is None:

@@ -30,7 +30,18 @@ def of_recordings(
         UsageError: `--program` names none of a recording's programs.
     """
     name = ctx.params.get("program")
+    ctx.meta[_WORDS] = models
     return tuple(program for model in models for program in programs_of(model, name))
+
+
+_WORDS: Final = "trtdbg.commands.recorded.words"
+
+
+def as_given(models: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns models as they stand on the command line, each recording as its folder."""
+    context = click.get_current_context(silent=True)
+    words: tuple[str, ...] = models if context is None else context.meta.get(_WORDS, models)
+    return words
 
 
 models_argument: Final = click.argument(

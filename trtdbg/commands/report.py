@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,10 +13,9 @@ import click
 import msgspec
 
 from trtdbg.analysis import bisect, by_place, cause_lines, trace
-from trtdbg.analysis.changes import what_changed
-from trtdbg.analysis.headline import headline
 from trtdbg.analysis.redaction import redacted, redacted_failure
 from trtdbg.commands import models as shared
+from trtdbg.commands.live import Live
 from trtdbg.commands.options import (
     Choices,
     Command,
@@ -25,13 +25,14 @@ from trtdbg.commands.options import (
     json_option,
     verbose_option,
 )
-from trtdbg.commands.recorded import models_argument
+from trtdbg.commands.recorded import as_given, models_argument, programs_of
 from trtdbg.commands.running import RunningCommand, numerics_options
 from trtdbg.commands.shell import Shell
 from trtdbg.commands.watching import Watcher
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import Entry
+from trtdbg.recordings.folder import folder_of
 from trtdbg.records import FailedReport, Report
 
 
@@ -298,6 +299,7 @@ def command(
         force=force,
         watch=watch,
         redaction=Redaction(redact or redact_names, redact_names),
+        words=as_given(models),
     )
 
 
@@ -314,6 +316,7 @@ def run(
     force: bool = False,
     watch: bool = False,
     redaction: Redaction | None = None,
+    words: tuple[str, ...] = (),
 ) -> ExitCode:
     """Reports on each model, run too if `measured` says how.
 
@@ -334,7 +337,7 @@ def run(
         raise UsageError("--watch shows text", remedy="leave --json and --format out")
     if json_to not in (None, "-"):
         refuse_existing(json_to, force=force)
-    watcher = Watcher(models) if watch else None
+    watcher = Watcher(words or models) if watch else None
     entries: list[Entry] = []
     answers: list[list[str]] = []
 
@@ -358,21 +361,22 @@ def run(
         report = asked.with_places(report) if asked.places else report
         return hidden.applied(report)
 
-    good: dict[_Place, Report] = {}
+    live: Live[_Place] = Live(shell)
 
-    def entries_of(model: str) -> Iterator[Entry]:
+    def entries_of(model: str) -> Iterator[tuple[_Place, Entry]]:
         for entry in shared.each_program(shell, (model,), choices, analyse):
-            yield hidden.failure(entry) if isinstance(entry, FailedReport) else entry
-            if shared.is_good(entry):
-                good[model, entry.model.program] = entry
+            told = hidden.failure(entry) if isinstance(entry, FailedReport) else entry
+            yield (model, entry.model.program), told
 
-    for entry in itertools.chain.from_iterable(map(entries_of, models)):
+    for place, entry in itertools.chain.from_iterable(map(entries_of, models)):
         text = shown.kind is Format.TEXT and json_to != "-"
         if text and isinstance(entry, Report):
             _show(shell, entry, answers, all_nodes=all_nodes, first=not entries)
         entries.append(entry)
+        if shared.is_good(entry):
+            live.good[place] = entry
     if watcher is not None:
-        _watch(shell, watcher, entries_of, good)
+        _watch(shell, watcher, entries_of, live, choices.access.program)
     if shown.kind is not Format.TEXT:
         shown.deliver(shell, entries, all_nodes=all_nodes, force=force)
     if json_to is not None:
@@ -387,36 +391,39 @@ _Place = tuple[str, str | None]
 def _watch(
     shell: Shell,
     watcher: Watcher,
-    entries_of: Callable[[str], Iterator[Entry]],
-    good: Mapping[_Place, Report],
+    entries_of: Callable[[str], Iterator[tuple[_Place, Entry]]],
+    live: Live[_Place],
+    program: str | None,
 ) -> None:
     """Says what changed each time that a model changes on disk; ends with Ctrl-C.
-
-    A model that cannot be analysed to the end keeps its last good analysis, which the next one
-    is compared with.
 
     Args:
         shell: where it is said.
         watcher: waits for changes.
-        entries_of: analyses a model, and puts a good analysis into `good` afterwards.
-        good: the last good analyses.
+        entries_of: analyses the programs of a model.
+        live: the last good analyses.
+        program: which one of a recording is meant; None is all of them.
     """
-    # rich is imported here so that --help stays fast.
-    from trtdbg.outputs import pages
-
     shell.note("watching; Ctrl-C ends")
-    for model in watcher.changes():
-        for entry in entries_of(model):
-            before = good.get((model, entry.model.program))
-            if isinstance(entry, Report):
-                shell.show("")
-                shell.show(
-                    pages.report(entry)
-                    if before is None
-                    else pages.changes(what_changed(before, entry))
-                )
-            if before is not None and not shared.is_good(entry):
-                shell.note(f"{model}: the last good analysis is kept: {headline(before)}")
+    for word in watcher.changes():
+        try:
+            models = programs_of(word, program)
+        except UsageError as error:
+            shell.fail(error, word)
+            continue
+        places: set[_Place] = set()
+        for place, entry in itertools.chain.from_iterable(map(entries_of, models)):
+            places.add(place)
+            live.tell(place, entry)
+        folder = str(folder_of(word) or "")
+        live.missing(
+            places,
+            [(p, n) for p, n in live.good if p == word or (folder and _is_in(p, folder))],
+        )
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return os.path.dirname(path) == folder
 
 
 def _show(

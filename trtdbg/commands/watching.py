@@ -1,4 +1,4 @@
-"""Waits until models change on disk: whole files only, however slowly they are written."""
+"""Waits until files change on disk: whole ones only, however slowly they are written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from trtdbg import beside
 from trtdbg.outputs.report import is_saved_report
 
 INTERVAL: Final = 0.4
@@ -39,7 +40,7 @@ class Watcher:
         """Takes the models as they are now for known.
 
         Args:
-            models: files, or folders whose .pt2 files are looked at.
+            models: files, those of Python source too, or folders of .pt2 files.
             interval: seconds between two looks.
             patience: seconds that an unfinished file is waited for.
             sleep: waits.
@@ -51,11 +52,24 @@ class Watcher:
         self._patience = patience
         self._sleep = sleep
 
+    def add(self, model: str) -> None:
+        """Looks at another model too, which is known as it is now."""
+        if model not in self._known:
+            self._known[model] = self._seen[model] = _state(model)
+            self._rested[model] = 0.0
+
     def changes(self) -> Iterator[str]:
         """Yields a model each time that it has changed; never ends."""
         while True:
+            yield from self.wait()
+
+    def wait(self) -> list[str]:
+        """Returns the models that have changed, once there are some."""
+        while True:
             self._sleep(self._interval)
-            yield from self.look()
+            found = self.look()
+            if found:
+                return found
 
     def look(self) -> list[str]:
         """Returns the models that have changed since they were yielded last."""
@@ -79,21 +93,37 @@ class Watcher:
 def _state(model: str) -> _State:
     path = Path(model)
     try:
-        files = sorted(path.glob("*.pt2")) if path.is_dir() else [path]
+        files = _of_folder(path) if path.is_dir() else [path]
     except OSError:
         return ()
-    found = []
-    for file in files:
-        try:
-            known = os.stat(file)
-        except OSError:
-            continue
-        found.append((str(file), known.st_mtime_ns, known.st_size))
+    found = [state for file in files if (state := _state_of(file)) is not None]
+    if found and files == [path]:
+        # What a recorded program was to be compiled with.
+        stem = path.name.removesuffix(beside.MODEL_SUFFIX)
+        settings = _state_of(path.with_name(f"{stem}{beside.SETTINGS_SUFFIX}"))
+        found += [settings] if settings is not None else []
     return tuple(found)
+
+
+def _of_folder(folder: Path) -> list[Path]:
+    """Returns the archives in a folder, and what says that they are a recording."""
+    return sorted([*folder.glob(f"*{beside.MODEL_SUFFIX}"), *folder.glob("*.toml")])
+
+
+def _state_of(file: Path) -> tuple[str, int, int] | None:
+    try:
+        known = os.stat(file)
+    except OSError:
+        return None
+    return str(file), known.st_mtime_ns, known.st_size
+
+
+_TEXT: Final = (".py", ".toml")
 
 
 def _is_whole(state: _State) -> bool:
     """Returns whether every file is complete: an archive ends with its table of contents."""
     return all(
-        size and (is_saved_report(path) or zipfile.is_zipfile(path)) for path, _, size in state
+        size and (path.endswith(_TEXT) or is_saved_report(path) or zipfile.is_zipfile(path))
+        for path, _, size in state
     )

@@ -74,7 +74,7 @@ class _Ended:
         self._path = recorder.scratch / END
 
     def write(self) -> None:
-        said = {"how": self.how, "versions": _versions()}
+        said = {"how": self.how, "versions": _versions(), "sources": _sources()}
         with contextlib.suppress(OSError):
             self._path.write_text(json.dumps(said), encoding="utf-8")
 
@@ -87,6 +87,30 @@ def _versions() -> dict[str, str]:
         if version is not None:
             found[name] = str(version)
     return found
+
+
+def _sources() -> list[str]:
+    """Returns the source files of the modules that ran and that are installed nowhere."""
+    found = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file.endswith(".py") and os.path.isfile(file):
+            found.add(os.path.abspath(file))
+    return sorted(file for file in found if not _is_installed(file))
+
+
+def _is_installed(file: str) -> bool:
+    parts = Path(file).parts
+    return (
+        "site-packages" in parts
+        or "dist-packages" in parts
+        or Path(file).is_relative_to(_LIBRARY)
+        or Path(file).is_relative_to(_OWN)
+    )
+
+
+_LIBRARY: Final = os.path.dirname(os.path.abspath(os.__file__))
+_OWN: Final = str(Path(__file__).resolve().parents[1])
 
 
 def _run(module: str | None, argv: Sequence[str]) -> None:

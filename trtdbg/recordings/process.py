@@ -61,6 +61,10 @@ class RecordingOutcome:
     """None if nothing was recorded; nothing is written then."""
     skipped: tuple[dict[str, Any], ...] = ()
     interrupted: bool = False
+    ended: str = ""
+    """How the script ended, in words: `by itself`, `by SIGKILL`."""
+    sources: tuple[str, ...] = ()
+    """Source files that the script ran, its own ones; empty if a signal ended it."""
 
 
 def record(script: Script, target: Path) -> RecordingOutcome:
@@ -73,15 +77,17 @@ def record(script: Script, target: Path) -> RecordingOutcome:
     try:
         with whole_folder(target, last=beside.INDEX) as scratch:
             status, interrupted = _run(script, scratch)
-            programs, skipped = collected(scratch, script.line, _ended(scratch, status))
+            how, versions, sources = _ended(scratch, status)
+            programs, skipped = collected(scratch, script.line, (how, versions))
             if not programs:
                 raise NothingRecordedError
     except NothingRecordedError:
-        return RecordingOutcome(status, None, tuple(skipped), interrupted)
+        return RecordingOutcome(status, None, tuple(skipped), interrupted, how, sources)
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     _remove(target, old - _names_in(target))
-    return RecordingOutcome(status, folder.read(target), tuple(skipped), interrupted)
+    made = folder.read(target)
+    return RecordingOutcome(status, made, tuple(skipped), interrupted, how, sources)
 
 
 class NothingRecordedError(Exception):
@@ -126,14 +132,21 @@ def _remove_others(scratch: Path, names: set[str]) -> None:
             file.unlink(missing_ok=True)
 
 
-def _ended(scratch: Path, status: int) -> tuple[str, dict[str, str]]:
-    how, versions = "", {}
-    with contextlib.suppress(OSError, ValueError):
+def _ended(scratch: Path, status: int) -> tuple[str, dict[str, str], tuple[str, ...]]:
+    """Returns how the script ended, the versions of what ran, and its source files."""
+    how = f"by {signal_name(-status)}" if status < 0 else f"with status {status}"
+    with contextlib.suppress(OSError, ValueError, KeyError):
         said = json.loads((scratch / _END).read_text(encoding="utf-8"))
-        how, versions = said["how"], said["versions"]
-    if not how:
-        how = f"by signal {-status}" if status < 0 else f"with status {status}"
-    return how, versions
+        return said["how"] or how, said["versions"], tuple(said["sources"])
+    return how, {}, ()
+
+
+def signal_name(number: int) -> str:
+    """Returns SIGKILL for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _run(script: Script, scratch: Path) -> tuple[int, bool]:

@@ -126,3 +126,63 @@ def test_watching_is_text(model: str) -> None:
 
 def test_it_looks_often_enough_for_a_person() -> None:
     assert watching.INTERVAL <= 0.5
+
+
+def test_a_program_that_is_new_in_a_watched_recording_is_reported_and_one_that_is_gone_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.recording_folders import ENTRY, made
+
+    place = tmp_path / "r"
+
+    def recorded(*names: str) -> tuple[str, ...]:
+        for old in place.glob("*"):
+            old.unlink()
+        made(place, entries=[{**ENTRY, "name": name, "nodes": 7} for name in names])
+        for name in names:
+            with zipfile.ZipFile(place / f"{name}.pt2", "w") as opened:
+                opened.writestr("r/models/model.json", name)
+        return tuple(str(place / f"{name}.pt2") for name in names)
+
+    models = recorded("1-Net")
+    shell = FakeShell(dict.fromkeys((*models, str(place / "2-Head.pt2")), canned.UPSTREAM))
+
+    class Eyes:
+        def __init__(self, words: tuple[str, ...]) -> None:
+            assert words == (str(place),)
+
+        def changes(self):  # type: ignore[no-untyped-def]
+            recorded("1-Net", "2-Head")
+            yield str(place)
+            recorded("2-Head")
+            yield str(place)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "Watcher", Eyes)
+    with pytest.raises(KeyboardInterrupt):
+        report.run(shell, models, CHOICES, watch=True, words=(str(place),))
+    assert shell.stdout.count("what changed") == 2
+    assert shell.stdout.count("2 engines, 1 operator") == 2
+    gone = [note for note in shell.notes if "not there any more" in note]
+    assert gone == ["models/island.pt2 is not there any more"]
+
+
+def test_settings_beside_a_recorded_program_are_part_of_it(tmp_path: Path) -> None:
+    archive(tmp_path / "1-Net.pt2", "a")
+    settings = tmp_path / "1-Net.settings.toml"
+    settings.write_text("a = 1")
+    eyes = watcher(tmp_path / "1-Net.pt2")
+    settings.write_text("a = 12")
+    assert [len(eyes.look()) for _ in range(3)] == [0, 1, 0]
+    (tmp_path / "1-Net.pt2").unlink()
+    assert [eyes.look() for _ in range(3)] == [[]] * 3
+
+
+def test_source_files_are_whole_when_they_rest_and_hold_something(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text("x = 1")
+    eyes = watcher(path)
+    path.write_text("")
+    assert [eyes.look() for _ in range(3)] == [[]] * 3
+    path.write_text("x = 12")
+    assert [len(eyes.look()) for _ in range(3)] == [0, 1, 0]
