@@ -209,6 +209,8 @@ def _say_what_is_there(shell: Shell, recording: Any, target: Path) -> None:
 def _nothing(outcome: process.RecordingOutcome, script: process.Script) -> str:
     if outcome.skipped:
         return f"nothing is recorded: {outcome.skipped[0]['reason']}"
+    if outcome.status:
+        return "nothing is recorded: no program reached torch_tensorrt before the script ended"
     what = script.module or script.argv[0]
     return (
         f"nothing is recorded: {what} handed no program to torch_tensorrt; of a model that "

@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from trtdbg.plain import shortened
 from trtdbg.recordings.recorder import EndOfRecording, ScriptRecorder
 
 END: Final = "ended.json"
@@ -52,7 +53,8 @@ def main(options: str) -> None:
             ended.how = f"with sys.exit({error.code!r})"
             raise
         except BaseException as error:
-            ended.how = f"by {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            said = shortened(" ".join(str(error).split()), 300)
+            ended.how = f"by {type(error).__name__}: {said}"
             _show(error)
             _hint(recorder, error, asked["device"])
             ended.write()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import runpy
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -128,21 +132,70 @@ def test_an_operator_added_is_told_with_its_line_and_nothing_else(told: Told) ->
 
 
 def test_a_dtype_changed_is_told_with_the_nodes_that_have_it(told: Told) -> None:
-    ((*lines,),), _ = told(("return x * 2", "return x.double() * 2"))
-    assert lines == []
+    (lines,), _ = told(("return x * 2", "return x.double() * 2"))
+    assert lines == [
+        "1 engine → 2, 0 operators left to PyTorch → 1",
+        "cause new: aten._to_copy.default (net.py:14): rejects because dtype=float64; accepts "
+        "with float32",
+        "line net.py:14: return x * 2 → return x.double() * 2",
+        "added aten._to_copy.default: _to_copy (net.py:14)",
+        "dtype float32 → float64: mul (net.py:14)",
+    ]
 
 
 def test_a_module_renamed_is_told_as_that(told: Told) -> None:
     (lines,), _ = told(
         ("self.first = torch", "self.one = torch"), ("self.first(x)", "self.one(x)")
     )
-    assert lines == []
+    assert lines == [
+        "line net.py:12: x = self.first(x) → x = self.one(x)",
+        "module first → one: 3 nodes, one_weight, one_bias, linear (net.py:12)",
+    ]
 
 
 def test_an_error_that_does_not_export_keeps_the_last_good_analysis(told: Told) -> None:
-    changes, notes = told(
-        ("x = torch.relu(x)", "x = torch.relu(x) if x.sum() > 0 else x"),
-        ("x = torch.relu(x) if x.sum() > 0 else x", "x = torch.relu(x)"),
-    )
+    wrong = "x = torch.relu(x) if x.sum() > 0 else x"
+    changes, notes = told(("x = torch.relu(x)", wrong), (wrong, "x = torch.relu(x)"))
     assert changes == [["nothing changed in engines, causes or nodes"]]
-    assert notes == []
+    _, watching, again, ended, nothing, kept, *_ = notes
+    assert watching.startswith("watching")
+    assert again == "net.py changed: recording again"
+    assert ended.startswith("the script ended by GuardOnDataDependentSymNode: Could not guard")
+    assert nothing.startswith("nothing is recorded: no program reached torch_tensorrt")
+    assert "the last good analysis is kept: 1 engine holds every operator" in kept
+
+
+@pytest.mark.slow
+def test_the_scripts_own_process_is_run_again_after_an_edit_of_a_module_it_imports(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "net.py").write_text(BEFORE.partition("\n\n\ntorch_tensorrt.compile")[0])
+    _, _, call = BEFORE.partition("\n\n\ntorch_tensorrt")
+    (tmp_path / "run.py").write_text(
+        f"import torch\nimport torch_tensorrt\nfrom net import Net\ntorch_tensorrt{call}"
+    )
+    with open(tmp_path / "said", "w") as said:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "trtdbg", "record", "--watch", "-o", "made", "run.py"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(tmp_path / "said", "watching the script's source")
+        text = (tmp_path / "net.py").read_text()
+        (tmp_path / "net.py").write_text(text.replace("x * 2", "torch.tanh(x * 2)"))
+        wait_for(tmp_path / "said", "added aten.tanh.default: tanh (net.py:14)")
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.wait(60)
+    assert running.returncode == 130
+    assert "net.py changed: recording again" in (tmp_path / "said").read_text()
+
+
+def wait_for(file: Path, text: str) -> None:
+    deadline = time.monotonic() + 240
+    while text not in file.read_text():
+        assert time.monotonic() < deadline, file.read_text()
+        time.sleep(0.3)
