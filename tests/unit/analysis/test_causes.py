@@ -5,7 +5,13 @@ import pytest
 
 from tests import canned
 from trtdbg.analysis import cause_lines
-from trtdbg.analysis.causes import derive, is_operator, operators_outside, why
+from trtdbg.analysis.causes import (
+    derive,
+    is_operator,
+    operators_outside,
+    refused_in_engines,
+    why,
+)
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     CauseKind,
@@ -232,3 +238,24 @@ def test_a_pass_that_failed_at_a_node_is_told_with_its_operator_and_line() -> No
     )
     assert [str(source) for source in cause.sources] == ["model.py:2"]
     assert cause_lines.heading(cause) == "aten.relu.default (model.py:2)"
+
+
+def test_what_tensorrt_refuses_in_an_engine_is_its_node_and_no_other() -> None:
+    failed = canned.built(canned.UPSTREAM, canned.BUILT, canned.FAILED)
+    assert [node.name for node in refused_in_engines(failed)] == [canned.FAILED.node]
+    built = canned.built(canned.UPSTREAM, canned.BUILT, canned.BUILT)
+    assert refused_in_engines(built) == ()
+
+
+def test_only_the_registry_says_that_there_is_no_converter() -> None:
+    def row(validator: str) -> ValidatorVerdict:
+        answers = dict.fromkeys(("original", "inferred", "truncated"), Verdict.NOT_APPLICABLE)
+        return ValidatorVerdict(
+            validator=validator, candidate=None, scope=Scope.GRAPH, **answers
+        )
+
+    plain = refused("mul", "aten.mul.Tensor", 3)
+    by_registry = replace(plain, verdicts=(row("registry"),))
+    by_gate = replace(plain, verdicts=(*plain.verdicts, row("gate:always")))
+    assert kinds(upstream(by_registry)) == [CauseKind.NO_CONVERTER]
+    assert CauseKind.NO_CONVERTER not in kinds(upstream(by_gate))

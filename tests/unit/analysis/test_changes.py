@@ -9,7 +9,7 @@ from tests import canned
 from trtdbg.analysis.causes import derive
 from trtdbg.analysis.change_words import lines
 from trtdbg.analysis.changes import is_same, matches, what_changed
-from trtdbg.records import Report
+from trtdbg.records import NodeChange, NodeChangeKind, Report
 
 
 def with_version(report: Report, **versions: str) -> Report:
@@ -61,3 +61,21 @@ def test_no_node_is_matched_twice() -> None:
     nodes = canned.UPSTREAM.nodes
     pairs = matches((*nodes, *nodes[:0]), tuple(reversed(nodes)))
     assert len({one.name for one, _ in pairs}) == len(pairs) == len(nodes)
+
+
+def test_a_module_that_is_renamed_is_told_with_both_names() -> None:
+    def change(before: str, after: str) -> NodeChange:
+        kinds = (NodeChangeKind.RENAMED_MODULE,)
+        return NodeChange(
+            kinds=kinds, name="mul", before="mul", op="call_function", target="aten.mul",
+            module_before=before, module_after=after,
+        )  # fmt: skip
+
+    same = what_changed(canned.LATE, canned.LATE)
+    nodes = (change("encoder", "decoder"), change("", "head"), change("tail", ""))
+    changed = msgspec.structs.replace(same, nodes=nodes)
+    assert lines(changed) == [
+        "module encoder → decoder: mul",
+        "module (model) → head: mul",
+        "module tail → (model): mul",
+    ]

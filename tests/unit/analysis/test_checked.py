@@ -6,7 +6,7 @@ import pytest
 from tests import canned
 from trtdbg.analysis import checked
 from trtdbg.analysis.checked import Checked
-from trtdbg.records import Finding, NodeRecord, Report, Source
+from trtdbg.records import Cause, CauseKind, Finding, Level, NodeRecord, Report, Source
 
 
 def found(report: Report) -> list[Checked]:
@@ -122,3 +122,27 @@ def test_a_sentence_is_one_line_that_ends_with_the_source_line() -> None:
         canned.UPSTREAM.findings[0], message="odd\x1b[2J\nmessage (island.py:41)"
     )
     assert checked.sentence(finding) == ("odd?[2J message (island.py:41) | y = x.double()")
+
+
+def test_the_sentence_of_a_finding_is_that_of_its_own_engine() -> None:
+    def cause(engine: int, reason: str) -> Cause:
+        return Cause(
+            kind=CauseKind.TENSORRT_REFUSES, code="TD102", reason=reason, engines=(engine,)
+        )
+
+    def finding(engine: int | None) -> Finding:
+        return Finding(
+            code="TD102", level=Level.ERROR, node=None, message="refused", engine=engine
+        )
+
+    report = msgspec.structs.replace(
+        with_findings(finding(0), finding(1), finding(2), finding(None)),
+        causes=(cause(0, "nine dimensions"), cause(1, "a bool product")),
+    )
+    told = checked.result(report, found(report), frozenset())
+    assert [checked.why_of(told, each) for each in told.findings] == [
+        "nine dimensions",
+        "a bool product",
+        None,
+        None,
+    ]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from trtdbg.analysis.cure_words import reproducing
+from trtdbg.analysis.cure_words import State, becomes, reproducing
 from trtdbg.policy import Timing, TruncationPolicy
 
 
@@ -20,3 +20,32 @@ def test_a_reproducer_is_made_under_the_policy_that_was_analysed(
     said = reproducing("mul", policy)
     assert said.startswith(f"trtdbg repro MODEL{flags}")
     assert "--node mul --format issue -o DIR" in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            (25, 24, 0, False),
+            (1, 0, 0, False),
+            "25 engines become 1, 24 PyTorch operators become none",
+        ),
+        (
+            (1, 1, 0, False),
+            (1, 0, 0, False),
+            "1 engine as before, 1 PyTorch operator becomes none",
+        ),
+        (
+            (1, 0, 1, False),
+            (2, 0, 0, False),
+            "1 engine becomes 2, no engines refused by TensorRT in place of 1",
+        ),
+        (
+            (0, 0, 0, True),
+            (2, 1, 0, False),
+            "there is a partition again, 2 engines, 1 PyTorch operator",
+        ),
+    ],
+)
+def test_what_a_cure_brings_is_counted(before: State, after: State, said: str) -> None:
+    assert becomes(before, after) == said

@@ -6,9 +6,12 @@ import pytest
 from tests import canned
 from trtdbg.analysis import summary
 from trtdbg.analysis.headline import headline
-from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.policy import Precision, Settings, Timing, TruncationPolicy
 from trtdbg.records import (
     ConstantRecord,
+    LowDecision,
+    LowRule,
+    NodeRecord,
     Phase,
     Report,
     TimingRecord,
@@ -131,3 +134,43 @@ def test_a_sum_says_where_a_part_is_not_known(
     parts: tuple[int | None, ...], text: str
 ) -> None:
     assert summary.total_text(parts, summary.bytes_text) == text
+
+
+def low_node(name: str, rule: LowRule, dtype: str | None) -> NodeRecord:
+    low = LowDecision(dtype=dtype, rule=rule, reason="because")
+    return NodeRecord(name=name, op="call_function", target="torch.ops.aten.exp", low=low)
+
+
+@pytest.mark.parametrize(
+    ("rule", "dtype", "text"),
+    [
+        (LowRule.LOW, "float16", "float16"),
+        (LowRule.RANGE, "float32", "float32: range"),
+        (LowRule.REDUCTION_DEPTH, "float32", "float32: reduction depth"),
+        (LowRule.NOT_FLOATING, None, "-"),
+    ],
+)
+def test_a_low_decision_is_its_dtype_and_the_rule_of_a_kept_node(
+    rule: LowRule, dtype: str | None, text: str
+) -> None:
+    assert summary.low_text(low_node("exp", rule, dtype)) == text
+    assert summary.low_text(NodeRecord(name="x", op="placeholder", target="x")) == "-"
+
+
+def test_the_low_line_counts_what_is_low_and_what_is_kept_by_which_rule() -> None:
+    nodes = (
+        low_node("a", LowRule.LOW, "float16"),
+        low_node("b", LowRule.RANGE, "float32"),
+        low_node("c", LowRule.RANGE, "float32"),
+        low_node("d", LowRule.USER_NODE, "float32"),
+        low_node("e", LowRule.NOT_FLOATING, None),
+    )
+    policy = TruncationPolicy(precision=Precision.FLOAT16)
+    low = replace(canned.LATE, nodes=nodes, policy=policy)
+    told = "1 operator in float16, 3 kept in float32: 2 range, 1 user node"
+    assert summary.low_line(low) == told
+    raised = replace(low, nodes=(*nodes, low_node("f", LowRule.PASS_RAISED, None)))
+    assert summary.low_line(raised) == (
+        "0 operators are low: torch_tensorrt's own pass raised"
+    )
+    assert summary.low_line(canned.LATE) is None
