@@ -43,7 +43,7 @@ from trtdbg.errors import (
 )
 from trtdbg.plain import one_line, shortened, visible, without_commands
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.viewing import Viewing
+from trtdbg.viewing import Viewing, WatchedFile
 from trtdbg.worker.messages import (
     Access,
     Ask,
@@ -309,6 +309,7 @@ class Terminal:
         probe_seconds: float,
         access: Access,
         viewing: Viewing,
+        watched: WatchedFile | None = None,
     ) -> int:
         """Runs the terminal UI, or draws a picture of it."""
         if viewing.picture is None and not _can_show_ui():
@@ -326,6 +327,7 @@ class Terminal:
             access=access,
             viewing=viewing,
             note=self.note,
+            watched=watched,
         )
         return code
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
+
+from trtdbg.policy import Settings
 
 
 class Look(StrEnum):
@@ -41,3 +45,15 @@ class Viewing(msgspec.Struct, frozen=True):
     picture: Screenshot | None = None
     cache: bool = True
     """Whether reports that were made before are shown."""
+    watch: bool = False
+    """Whether the model is analysed again when its file changes."""
+
+
+@dataclass(frozen=True)
+class WatchedFile:
+    """A model that may change on disk while it is shown."""
+
+    changed: Callable[[], bool]
+    """Returns whether it has changed, and is whole, since it was asked last."""
+    settings: Callable[[], Settings]
+    """Returns the settings that it now begins with: those of a recording may change too."""

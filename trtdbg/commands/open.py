@@ -20,9 +20,10 @@ from trtdbg.commands.options import (
 )
 from trtdbg.commands.recorded import access_for, chosen, settings_for
 from trtdbg.commands.shell import Shell
+from trtdbg.commands.watching import Watcher
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.outputs.report import is_saved_report
-from trtdbg.viewing import Look, Screenshot, Viewing
+from trtdbg.viewing import Look, Screenshot, Viewing, WatchedFile
 from trtdbg.worker.messages import portable_path
 
 _LEAST_COLUMNS, _LEAST_LINES = 40, 12
@@ -42,6 +43,12 @@ _LOOK_OPTIONS = (
         help="Colours.  [default: as left; else dark, mono with NO_COLOR]",
     ),
     _ui("--fresh", is_flag=True, help="Do not go on where this model was left."),
+    _ui(
+        "--watch",
+        is_flag=True,
+        help="Analyse again whenever MODEL changes, and show what changed; a model that fails "
+        "leaves the last good analysis on the screen.",
+    ),
 )
 _PICTURE_OPTIONS = (
     _ui("--screenshot", metavar="FILE", help="Draw the screen as SVG in place of opening it."),
@@ -78,6 +85,7 @@ def command(
     keys: str | None,
     look: str | None,
     fresh: bool,
+    watch: bool,
     screenshot: str | None,
     press: str | None,
     size: str | None,
@@ -92,16 +100,27 @@ def command(
         look=None if look is None else Look(look),
         picture=_picture(screenshot, press, size, force),
         cache=choices.cache,
+        watch=watch,
     )
     return run(shell, model, choices, viewing)
 
 
 def run(shell: Shell, model: str, choices: Choices, viewing: Viewing) -> ExitCode:
-    """Opens a model in the UI, unless there is nothing to open."""
+    """Opens a model in the UI, unless there is nothing to open.
+
+    Raises:
+        UsageError: what is to be watched does not change, or nobody looks at it.
+    """
+    if viewing.watch and (is_saved_report(model) or viewing.picture is not None):
+        other = "--screenshot" if viewing.picture is not None else f"the saved report {model}"
+        raise UsageError(
+            f"--watch does not go with {other}", remedy="open the .pt2 or the recording"
+        )
     program = chosen(shell, model, choices, ask=viewing.picture is None)
     if program is None:
         return ExitCode.CLEAN
     model = program
+    watched = _watched(model, choices) if viewing.watch else None
     shared.check_readable(model)
     code = shell.open_ui(
         model if is_saved_report(model) else portable_path(model),
@@ -111,8 +130,16 @@ def run(shell: Shell, model: str, choices: Choices, viewing: Viewing) -> ExitCod
         probe_seconds=choices.probe_seconds,
         access=access_for(model, choices),
         viewing=viewing,
+        watched=watched,
     )
     return ExitCode(code)
+
+
+def _watched(model: str, choices: Choices) -> WatchedFile:
+    watcher = Watcher([model])
+    return WatchedFile(
+        changed=lambda: bool(watcher.look()), settings=lambda: settings_for(model, choices)
+    )
 
 
 def _picture(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.viewing import Viewing
+from trtdbg.viewing import Viewing, WatchedFile
 from trtdbg.worker.messages import Access, Ask, Reply
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Shell(Protocol):
         probe_seconds: float,
         access: Access,
         viewing: Viewing,
+        watched: WatchedFile | None = None,
     ) -> int:
         """Runs the terminal UI until the user leaves it; returns its exit code."""
 

@@ -11,9 +11,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
-from trtdbg.errors import ExitCode
+from trtdbg.errors import ExitCode, TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Report
+from trtdbg.viewing import WatchedFile
 from trtdbg.worker.messages import Access, Job, News, Reproduce
 from trtdbg_ui.handlers.advice import Advice
 from trtdbg_ui.handlers.cures import Cures
@@ -55,6 +56,8 @@ MakeWorker = Callable[[Callable[[News], None]], AskedWorker]
 """Makes the worker's client, given what takes what it tells while it works."""
 
 _PLAIN_ACCESS = Access()
+_WATCH_SECONDS = 0.4
+"""How often the file of a watched model is looked at."""
 _ORPHAN_SECONDS = 1.0
 """How often an app in a browser looks whether its server still lives."""
 
@@ -87,6 +90,7 @@ class TrtdbgApp(Panes):
         reports: Iterable[Report] = (),
         clock: Callable[[], float] = time.monotonic,
         keymap: Keymap | None = None,
+        watched: WatchedFile | None = None,
     ) -> None:
         """Prepares the app; nothing is started before the first frame.
 
@@ -101,6 +105,7 @@ class TrtdbgApp(Panes):
             reports: What is known from the start.
             clock: Seconds that only grow.
             keymap: Which key does what; None is as built in.
+            watched: Says when the model changes on disk; None does not look.
         """
         super().__init__(policy, settings, clock, keymap or Keymap())
         inbox = Inbox(lambda: self.post_message(self.Woken()))
@@ -119,6 +124,7 @@ class TrtdbgApp(Panes):
             reports,
         )
         self._conversation = Requests(self, self._desk, inbox, clock)
+        self._watched = watched
         own = self, self._desk, self._conversation
         self.policy = Policy(*own)
         self.tables = Tables(*own)
@@ -151,9 +157,22 @@ class TrtdbgApp(Panes):
         self._conversation.foresee()
         self._show_first()
         self.call_after_refresh(self._conversation.begin)
+        if self._watched is not None:
+            self.set_interval(_WATCH_SECONDS, self.look_at_file)
         if self.is_web:
             server = os.getppid()
             self.set_interval(_ORPHAN_SECONDS, lambda: self._end_without(server))
+
+    def look_at_file(self) -> None:
+        """Analyses the model again if its file has changed and is whole."""
+        if self._watched is None or not self._watched.changed():
+            return
+        try:
+            settings = self._watched.settings()
+        except TrtdbgError as error:
+            self._conversation.fail_edit(error)
+            return
+        self._conversation.take_edit(settings)
 
     def _end_without(self, server: int) -> None:
         """Ends an app in a browser whose server was killed."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from trtdbg.errors import TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Environment, Report
-from trtdbg.viewing import Viewing
+from trtdbg.viewing import Viewing, WatchedFile
 from trtdbg.worker.messages import Access, Ask, Describe
 
 Answer = Report | Environment | TrtdbgError
@@ -29,6 +29,7 @@ class FakeShell:
         self.viewings: list[Viewing] = []
         self.served: list[tuple[str, list[str], str, int, bool]] = []
         self.verbose = False
+        self.watched: WatchedFile | None = None
         self.offered: list[str] = []
         self.chooses: int | None = None
         self._stdout = io.StringIO()
@@ -80,7 +81,9 @@ class FakeShell:
         probe_seconds: float,
         access: Access,
         viewing: Viewing,
+        watched: WatchedFile | None = None,
     ) -> int:
+        self.watched = watched
         self.viewings.append(viewing)
         self.opened.append((model, policy, settings, target))
         return 0

@@ -112,10 +112,13 @@ class Policy(ActionHandler):
         if before is None:
             self.app.tell(f"Nothing was switched yet: {key('timing')} switches the timing.")
             return
-        from trtdbg_ui.render.switched import switched
+        from trtdbg_ui.render.switched import edited, switched
 
-        make = partial(switched, before, loaded)
-        self.app.open_page("What the last switch changed", make, "what-changed")
+        if before.report.model.sha256 == loaded.report.model.sha256:
+            title, make = "What the last switch changed", partial(switched, before, loaded)
+        else:
+            title, make = "What the last edit changed", partial(edited, before, loaded)
+        self.app.open_page(title, make, "what-changed")
 
 
 _LONGEST_PAST = 100

@@ -10,12 +10,13 @@ from typing import Final
 import msgspec
 
 from trtdbg import foreign
+from trtdbg.analysis.summary import base_name
 from trtdbg.cache.client import CachingClient
 from trtdbg.errors import ExitCode, OutputError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.viewing import Viewing
+from trtdbg.viewing import Viewing, WatchedFile
 from trtdbg.worker.messages import Access, News, native_path
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.host.memory import Remembered, keep, recall
@@ -36,6 +37,7 @@ def run(
     probe_seconds: float = 60.0,
     access: Access | None = None,
     viewing: Viewing | None = None,
+    watched: WatchedFile | None = None,
 ) -> int:
     """Runs the UI on a .pt2 file, or read-only on a saved report, and returns the exit code.
 
@@ -48,6 +50,7 @@ def run(
         probe_seconds: How long TensorRT may be asked about single nodes.
         access: How far the file is trusted, and what the worker may take.
         viewing: What else the user asked for.
+        watched: Says when the file changes; None looks no more than once.
 
     Raises:
         TrtdbgError: a file that cannot be read or written; or what kept the UI from ever
@@ -73,6 +76,8 @@ def run(
     if report is None and access.program is None:
         access, notice = _first_program(model, access)
         notices += [notice] if notice is not None else []
+    if watched is not None:
+        notices.append(f"Watching {base_name(model)}: it is analysed again when it changes.")
     with _clients(read=viewing.cache and picture is None) as make_worker:
         app = TrtdbgApp(
             model,
@@ -84,6 +89,7 @@ def run(
             make_worker=make_worker if report is None else None,
             reports=() if report is None else (report,),
             keymap=keymap,
+            watched=watched,
         )
         state = State(policy, settings)
         if remembered is not None:

@@ -40,6 +40,7 @@ def presenting(
         failure=None,
         activity=activity,
         cause=_first_cause(state, loaded),
+        outdated=state.outdated and old is not None and _file(old) == _file(loaded),
     )
     return _on_a_row(state)
 
@@ -209,6 +210,10 @@ def _difference(old: Loaded | None, new: Loaded) -> PolicySwitch | Line:
     if old is None or _choice(old) == _choice(new):
         return ()
     return change(old.report, new.report)
+
+
+def _file(loaded: Loaded) -> str:
+    return loaded.report.model.sha256
 
 
 def _choice(loaded: Loaded) -> tuple[object, ...]:

@@ -101,6 +101,8 @@ class State:
     """Policies and settings before this one, which undo goes back to; the last one last."""
     future: tuple[Choice, ...] = ()
     """Those that redo goes forward to, the next one last."""
+    outdated: bool = False
+    """Whether the report shown is of the file as it was before its last change."""
     find: Find | None = None
 
     hits: tuple[int, ...] = ()

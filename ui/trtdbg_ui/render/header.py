@@ -13,7 +13,13 @@ _SEPARATOR: Span = (" │ ", Tone.DIM)
 
 
 def header_line(
-    model: str, loaded: Loaded | None, read_only: bool, size: int, *, trusted: bool = False
+    model: str,
+    loaded: Loaded | None,
+    read_only: bool,
+    size: int,
+    *,
+    trusted: bool = False,
+    outdated: bool = False,
 ) -> Line:
     """Returns program, numbers, findings and machine, as much as fits."""
     parts: list[tuple[int, Line]] = [
@@ -22,6 +28,8 @@ def header_line(
     ]
     if trusted:
         parts.append((0, line(("TRUSTED: may run code", Tone.BAD))))
+    if outdated:
+        parts.append((0, line(("last good analysis, the file changed since", Tone.BAD))))
     if read_only:
         parts.append((2, line(("saved report, read-only", Tone.WARN))))
     if loaded is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+from trtdbg.analysis import cause_lines, change_words
+from trtdbg.analysis.changes import what_changed
 from trtdbg.analysis.summary import count
 from trtdbg.policy import Timing
-from trtdbg.records import BoundaryCast, NodeRecord, Report
+from trtdbg.records import BoundaryCast, Cause, NodeRecord, Report
 from trtdbg_ui.model.judged import judged
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.switching import PATHS, paths_count
@@ -42,7 +44,10 @@ def switched(before: Loaded, after: Loaded, size: int) -> list[Line]:
     ]
     pairs = [(old, new) for old, new in both if judged(new)]
     left = [(old, new) for old, new in pairs if (new.name in after.left)]
+    changed = what_changed(before.report, after.report)
     parts = [
+        *_causes("Causes gone", changed.causes_gone, size),
+        *_causes("New causes", changed.causes_new, size),
         *_group(
             "Engines took",
             [(o, n) for o, n in pairs if o.name in before.left and n.name not in after.left],
@@ -70,6 +75,12 @@ def switched(before: Loaded, after: Loaded, size: int) -> list[Line]:
     if not parts:
         parts = [BLANK, line(("Nothing else differs.", Tone.DIM))]
     return [*lines, *parts]
+
+
+def edited(before: Loaded, after: Loaded, size: int) -> list[Line]:
+    """Returns what an edit of the model changed, a line each, as `--watch` says it."""
+    told = change_words.lines(what_changed(before.report, after.report))
+    return [each for text in told for each in wrap(line(text), size, indent=2)]
 
 
 def _policy(when: str, report: Report, other: Report, size: int) -> list[Line]:
@@ -134,6 +145,17 @@ def _group(
         told = line(f"  {new.name:<{wide}}  ", *tell(old, new))
         lines += wrap(line(*told, (f"  {new.source or ''}", Tone.DIM)), size, indent=4)
     return [*lines, *_more(len(pairs))]
+
+
+def _causes(title: str, causes: Sequence[Cause], size: int) -> list[Line]:
+    """Returns causes that only one of the reports has, each with its reason."""
+    if not causes:
+        return []
+    lines = [BLANK, line((title, Tone.HEAD), f"  {len(causes)}")]
+    for cause in causes[:_MOST]:
+        told = line(f"  {cause_lines.heading(cause)}: ", (cause.reason, Tone.DIM))
+        lines += wrap(told, size, indent=4)
+    return [*lines, *_more(len(causes))]
 
 
 def _alone(title: str, here: Loaded, there: Loaded) -> list[Line]:

@@ -10,8 +10,8 @@ from typing import Protocol
 from textual.notifications import SeverityLevel
 
 from trtdbg.analysis.numerics import headline
-from trtdbg.analysis.summary import build_line
-from trtdbg.errors import CancelledError
+from trtdbg.analysis.summary import broken_end, build_line
+from trtdbg.errors import CancelledError, ExitCode, TrtdbgError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Report
 from trtdbg.worker.messages import (
@@ -29,6 +29,7 @@ from trtdbg.worker.messages import (
 )
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.activity import Activity
+from trtdbg_ui.model.edits import edited
 from trtdbg_ui.model.failure import Failure
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.navigation import presenting
@@ -83,6 +84,12 @@ class Requests:
         self._clock = clock
         self._recalled: float | None = None
         """When the answer was made that comes now, if it was made before."""
+        self._first_settings = desk.job.settings
+        """What the model began with, unless somebody switched."""
+        self._edit: Settings | None = None
+        """The settings of a changed file that waits for what runs to end."""
+        self._edited: Ask | None = None
+        """The request that analyses a changed file."""
 
     # Questions.
 
@@ -133,6 +140,40 @@ class Requests:
         if self._desk.running is None:
             self._desk.forget()
         self._ask(self._view.state.policy)
+
+    def take_edit(self, settings: Settings) -> None:
+        """Analyses the model again, whose file has changed.
+
+        The report shown stays until there is a new one. What runs is about the file as it was,
+        and ends first.
+
+        Args:
+            settings: Compilation settings that the model now begins with.
+        """
+        self._change(outdated=self._view.state.loaded is not None)
+        self._edit = settings
+        if self._desk.running is None:
+            self._ask_about_edit()
+
+    def fail_edit(self, error: TrtdbgError) -> None:
+        """Says why a changed file cannot be analysed; the report shown stays."""
+        loaded = self._view.state.loaded is not None
+        self._change(failure=Failure.of(error), outdated=loaded)
+
+    def _ask_about_edit(self) -> None:
+        if self._edit is None:
+            return
+        state, settings, self._edit = self._view.state, self._edit, None
+        if state.settings != self._first_settings:
+            # Somebody switched them.
+            settings = state.settings
+        else:
+            self._first_settings = settings
+        self._desk.drop_file()
+        self._desk.use(settings)
+        self._change(settings=settings, failure=None)
+        self._ask(state.policy)
+        self._edited = self._desk.running
 
     def build(self, engine: int | None = None) -> bool:
         """Starts to build engines and returns True, or says why it does not.
@@ -210,6 +251,12 @@ class Requests:
         recalled, self._recalled = self._recalled, None
         if request is not self._desk.running:
             return
+        if self._edit is not None:
+            self._desk.drop_file()
+        self._settle(request, future, recalled)
+        self._ask_about_edit()
+
+    def _settle(self, request: Ask, future: Answer, recalled: float | None) -> None:
         report, error = _outcome(future)
         if isinstance(request, Reproduce):
             self._desk.free()
@@ -229,6 +276,12 @@ class Requests:
             self._failed(request, Failure.of(error))
 
     def _answered(self, request: Ask, loaded: Loaded, recalled: float | None) -> None:
+        is_edit = request is self._edited
+        if is_edit and self._edit is None:
+            self._edited = None
+        if is_edit and self._is_shown(request) and self._view.state.loaded is not None:
+            self._present_edit(loaded)
+            return
         if not self._is_shown(request):
             # Somebody went on to another policy; this one waits for the way back.
             self._change(activity=self._activity())
@@ -250,6 +303,20 @@ class Requests:
         else:
             self._present(loaded)
 
+    def _present_edit(self, loaded: Loaded) -> None:
+        """Shows the analysis of a changed file, unless it only says what went wrong."""
+        state = self._view.state
+        end = broken_end(loaded.report)
+        if end is not None and state.loaded and broken_end(state.loaded.report) is None:
+            again = f"{key('analyse-again')} shows how far it came"
+            failure = Failure(f"after the edit {end}", again, ExitCode.FAILED)
+            self._change(activity=self._activity(), failure=failure)
+            self._log_failure(failure)
+            return
+        self._view.state = edited(state, loaded, self._activity()).changed(
+            outdated=self._edit is not None
+        )
+
     def _reproduced(
         self, request: Reproduce, report: Report | None, error: BaseException | None
     ) -> None:
@@ -270,9 +337,8 @@ class Requests:
         shown = self._view.state.loaded
         self._change(activity=self._activity())
         if shown is not None:
-            self._desk.use(shown.report.settings)
+            self._say_what_is_shown(shown)
             known = self._desk.report(shown.report.policy)
-            self._change(policy=shown.report.policy, settings=shown.report.settings)
             self._present(known or shown, line((f"{what} cancelled", Tone.WARN)))
         self._view.tell(f"The {what} was cancelled.", severity="warning")
 
@@ -284,9 +350,7 @@ class Requests:
             self._change(activity=self._activity())
             return
         if shown is not None:
-            # The keys say again what the screen shows.
-            self._desk.use(shown.report.settings)
-            self._change(policy=shown.report.policy, settings=shown.report.settings)
+            self._say_what_is_shown(shown)
             loaded = self._desk.report(shown.report.policy)
             if loaded is not None and loaded is not shown:
                 # Engines that were done before the end.
@@ -295,6 +359,14 @@ class Requests:
         self._log_failure(failure)
         if shown is not None:
             self._view.tell(failure.message, title="Failed", severity="error")
+
+    def _say_what_is_shown(self, shown: Loaded) -> None:
+        """Lets the keys say again what the screen shows."""
+        settings = shown.report.settings
+        if self._view.state.settings == self._first_settings:
+            self._first_settings = settings
+        self._desk.use(settings)
+        self._change(policy=shown.report.policy, settings=settings)
 
     def _log_failure(self, failure: Failure) -> None:
         told = failure.traceback or failure.message

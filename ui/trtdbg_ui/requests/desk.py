@@ -139,6 +139,17 @@ class Desk:
         self._known.clear()
         self.errors.clear()
 
+    def drop_file(self) -> None:
+        """Drops all that is known and asked about a file that is another one now.
+
+        What runs goes on: its answer is about the file as it was.
+        """
+        self._known.clear()
+        self.errors.clear()
+        self._anew.clear()
+        self._queue.clear()
+        self._waiting = None
+
     def submit(self, request: Ask) -> None:
         """Asks the worker, which must be idle."""
         if self._worker is None:

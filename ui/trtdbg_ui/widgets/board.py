@@ -259,6 +259,7 @@ class Board(Vertical):
                     self._desk.read_only,
                     size,
                     trusted=self._desk.trusted,
+                    outdated=state.outdated,
                 )
             ]
         )
