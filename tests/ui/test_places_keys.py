@@ -7,9 +7,11 @@ from trtdbg_ui.model.state import Pane
 from trtdbg_ui.model.switching import tallies
 from trtdbg_ui.render.policy import policy_line
 from trtdbg_ui.text import plain
+from trtdbg_ui.widgets.place_list import PlaceList
 
 from tests.ui.canned import built, report
 from tests.ui.fakes import loaded_stage, press, screen_text, settle, text_of
+from trtdbg.analysis.by_place import costs
 from trtdbg.analysis.summary import left_to_pytorch
 from trtdbg.policy import Timing
 
@@ -51,7 +53,7 @@ async def test_the_line_that_costs_the_most_is_first_and_enter_shows_its_nodes()
         await settle(pilot)
         await press(pilot, "8")
         lines = text_of(stage.app.board.pane(Pane.LINES)).splitlines()
-        assert "attention.py:34" in lines[1]
+        assert "attention.py:34" in lines[2]
         await press(pilot, "g", "enter")
         assert stage.app.state.node in left
         rows = stage.app.state.rows
@@ -60,6 +62,35 @@ async def test_the_line_that_costs_the_most_is_first_and_enter_shows_its_nodes()
         assert left <= set(rows.names)
         await press(pilot, "f")
         assert stage.app.state.node in left
+
+
+async def test_keys_step_from_one_costly_line_to_the_next_and_a_node_leads_to_its_line() -> (
+    None
+):
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=MIDDLE) as pilot:
+        await settle(pilot)
+        await press(pilot, "8", "G", "f")
+        lines = stage.app.board.pane(Pane.LINES)
+        assert isinstance(lines, PlaceList)
+        seen = [lines.cursor]
+        for _ in range(3):
+            await press(pilot, "f")
+            seen.append(lines.cursor)
+        assert all(costs(lines.row_at(row)) for row in seen)
+        await press(pilot, "F")
+        assert lines.cursor == seen[-2]
+        assert "attention.py is not on this machine" in text_of(lines).splitlines()[0]
+        node = next(n for n in report(Timing.UPSTREAM).nodes if n.name == "linear")
+        assert node.source is not None
+        stage.app.tables.jump("linear")
+        await settle(pilot)
+        await press(pilot, "8")
+        row = lines.row_at(lines.cursor)
+        assert (row.file, row.line) == (node.source.file, node.source.line)
+        await press(pilot, "7")
+        modules = stage.app.board.pane(Pane.MODULES)
+        assert "linear" in modules.row_at(modules.cursor).own
 
 
 def test_what_is_worth_a_look_first_is_an_operator_of_a_cause() -> None:

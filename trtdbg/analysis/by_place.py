@@ -9,7 +9,7 @@ are the report.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -191,6 +191,11 @@ class _Ledger:
         )
         """Casts of values that are no node of the lowered graph."""
         self._errors = arising(report)
+        self._operators: dict[int, set[str]] = {}
+        for node in filter(is_operator, report.nodes):
+            if node.engine is not None:
+                self._operators.setdefault(node.engine, set()).add(node.name)
+        self._ms = {e.index: e.timing.median_ms for e in report.engines if e.timing}
 
     def order(self, node: NodeRecord) -> int:
         """Returns the place of a node in the graph."""
@@ -220,7 +225,17 @@ class _Ledger:
             "error_share": None
             if errors is None
             else sum(errors.get(node.name, 0.0) for node in nodes),
+            "engine_ms": self._time({node.name for node in nodes}),
         }
+
+    def _time(self, names: Set[str]) -> float | None:
+        """Returns the run time of the engines that hold no operator but of some nodes."""
+        whole = [
+            ms
+            for index, ms in self._ms.items()
+            if (operators := self._operators.get(index)) and operators <= names
+        ]
+        return sum(whole) if whole else None
 
 
 def _dtypes(node: NodeRecord) -> tuple[str, ...]:

@@ -9,7 +9,16 @@ from trtdbg.records import LineRow, ModuleRow, Sums
 
 WITHOUT_LINE = "inputs, constants and what has no line"
 
-SUM_COLUMNS = ("operators", "engines", "PyTorch", "refused", "casts", "dtypes", "error")
+SUM_COLUMNS = (
+    "operators",
+    "engines",
+    "PyTorch",
+    "refused",
+    "casts",
+    "dtypes",
+    "error",
+    "engine ms",
+)
 """Titles of what `sums` returns."""
 
 
@@ -24,6 +33,7 @@ def sums(row: Sums) -> tuple[str, ...]:
         str(row.casts or ""),
         ", ".join(f"{each.values} {each.dtype}" for each in row.dtypes),
         "" if not share else f"{share:.1%}" if share >= 0.001 else "<0.1%",
+        "" if row.engine_ms is None else f"{row.engine_ms:.3g}",
     )
 
 
@@ -55,7 +65,7 @@ def short_name(row: ModuleRow) -> str:
 
 def sentence(row: Sums) -> str:
     """Returns the sums of a row in one sentence, what costs first."""
-    share = sums(row)[-1]
+    *_, dtypes, share, ms = sums(row)
     parts = [
         f"{row.torch_ops} in PyTorch" if row.torch_ops else "",
         f"{row.refused} refused" if row.refused else "",
@@ -65,7 +75,8 @@ def sentence(row: Sums) -> str:
         f"engine{'s' if len(row.engines) > 1 else ''} {ranges(row.engines)}"
         if row.engines
         else "",
-        sums(row)[-2],
+        dtypes,
+        f"engines of its own take {ms} ms" if ms else "",
     ]
     return ", ".join(filter(None, parts))
 

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,7 @@ def save(
     with torch._guards.tracing(None), unset_fake_temporarily():
         graph, values = _simplified(gm, list(sample_inputs), options)
         program = _exported(graph, values)
+    call = replace(call, noted=(*call.noted, *_fixed(gm, sample_inputs)))
     return saving.write(
         path,
         program,
@@ -98,10 +100,32 @@ def _without_sizes(gm: GraphModule, values: Sequence[Any]) -> list[torch.Tensor]
 def _size(gm: GraphModule, node: Node, tensors: dict[Any, Node], value: Any) -> Any:
     source = _source(node)
     tensor = tensors.get(getattr(source, "base", None))
-    if tensor is not None and getattr(source, "idx", None) is not None:
-        return gm.graph.call_method("size", (tensor, source.idx))
+    read = _READS.get(getattr(getattr(source, "prop", None), "name", ""))
+    if tensor is not None and read is not None and source.idx is not None:
+        return gm.graph.call_method(read, (tensor, source.idx))
     # A number that is no size of an input: what it was in this call.
     return gm.graph.call_function(int, (int(value),))
+
+
+_READS: Final = {"SIZE": "size", "STRIDE": "stride"}
+"""What a tensor is asked for, by the property that dynamo reads of it.
+
+Source: torch 2.13, `_dynamo/source.py` TensorProperty.
+"""
+
+
+def _fixed(gm: GraphModule, values: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+    """Returns the numbers that were inputs of a graph, and are what they were in this call."""
+    placeholders = [node for node in gm.graph.nodes if node.op == "placeholder"]
+    pairs = list(zip(placeholders, values, strict=True))
+    tensors = {_source(node) for node, value in pairs if isinstance(value, torch.Tensor)}
+    found = [
+        f"{_text_of(_source(node))} = {int(value)}"
+        for node, value in pairs
+        if not isinstance(value, torch.Tensor)
+        and getattr(_source(node), "base", None) not in tensors
+    ]
+    return (("numbers that were inputs", ", ".join(found)),) if found else ()
 
 
 def _source(node: Node) -> Any:

@@ -40,6 +40,9 @@ class Sums(Record, frozen=True, kw_only=True):
     What arises at a node is its error, as a multiple of the tolerance, beyond the largest
     error of what it reads.
     """
+    engine_ms: float | None = None
+    """Median run times of the engines all of whose operators are of this place, added up; None
+    if none of them was timed."""
 
 
 class LineRow(Sums, frozen=True, kw_only=True):

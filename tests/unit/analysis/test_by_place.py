@@ -13,7 +13,7 @@ from tests import canned
 from trtdbg.analysis.by_place import arising, by_line, by_module, costs
 from trtdbg.analysis.causes import is_operator
 from trtdbg.analysis.conclusions import REFUSED
-from trtdbg.analysis.place_words import line_name, module_name, ranges
+from trtdbg.analysis.place_words import line_name, module_name, ranges, sentence
 from trtdbg.analysis.summary import left_to_pytorch
 from trtdbg.records import (
     Agreement,
@@ -27,6 +27,7 @@ from trtdbg.records import (
     Numerics,
     Report,
     Source,
+    TimingRecord,
     Verdict,
 )
 
@@ -187,6 +188,22 @@ def blocks(odd: int | None = None) -> Report:
     return msgspec.structs.replace(
         canned.UPSTREAM, nodes=tuple(nodes), torch_ops=left, boundary_casts=()
     )
+
+
+def test_the_time_of_an_engine_counts_where_all_of_its_operators_are() -> None:
+    timing = TimingRecord(median_ms=2.0, p10_ms=1.0, p90_ms=3.0, runs=5)
+    timed = tuple(
+        EngineRecord(index=i, name=f"e{i}", nodes=(), timing=timing if i else None)
+        for i in range(3)
+    )
+    report = msgspec.structs.replace(blocks(odd=0), engines=timed)
+    rows = {row.path: row.engine_ms for row in by_module(report)}
+    assert rows[""] == rows["layers"] == 4.0
+    assert rows["layers.1"] == 4.0, "two alike, of an engine each"
+    assert rows["layers.1.norm"] is None
+    assert rows["layers.0"] is None
+    assert [row.engine_ms for row in by_line(report)] == [None, None]
+    assert "engines of its own take 4 ms" in sentence(by_module(report)[0])
 
 
 def test_blocks_that_are_alike_are_one_row_with_their_count() -> None:

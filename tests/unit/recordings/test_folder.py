@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,56 @@ def test_settings_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(ModelError, match=says):
         folder.read(made(tmp_path / "r", settings=settings))
+
+
+HOSTILE: list[bytes | str] = [
+    "front = 3",
+    'front = "fx"',
+    'front = "export"\nsettings = 3',
+    'front = "export"\nsettings = []',
+    'front = "export"\n[[settings]]\na = 1',
+    'front = "export"\n[settings]\nmin_block_size = 2.5',
+    'front = "export"\n[settings]\nmin_block_size = true',
+    'front = "export"\n[settings]\nmin_block_size = nan',
+    'front = "export"\n[settings]\ntorch_executed_ops = [1]',
+    'front = "export"\n[settings]\npartitioner = {a = 1}',
+    'front = "export"\nweights = [1]\n[settings]',
+    'front = "export"\ninputs = "x"\n[settings]',
+    'front = "export"\nmore = 1\n[settings]',
+    'front = "export"\n[settings]\n[noted]\na = 1',
+    'front = "export"\n[settings]\n[noted]\na = {b = "c"}',
+    b"\xff\xfe",
+    b"front = \x00",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_settings_file_of_another_shape_is_refused_in_one_line(
+    tmp_path: Path, text: bytes | str
+) -> None:
+    place = made(tmp_path / "r")
+    data = text if isinstance(text, bytes) else text.encode()
+    (place / "1-Net.settings.toml").write_bytes(data)
+    with pytest.raises(ModelError) as refused:
+        folder.read(place)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize("file", ["1-Net.pt2", "1-Net.settings.toml", beside.INDEX])
+@pytest.mark.parametrize("kind", ["gone", "folder", "pipe"])
+def test_a_file_that_is_none_is_refused_and_not_waited_for(
+    tmp_path: Path, file: str, kind: str
+) -> None:
+    place = made(tmp_path / "r")
+    (place / file).unlink()
+    if kind == "folder":
+        (place / file).mkdir()
+    elif kind == "pipe":
+        os.mkfifo(place / file)
+    with pytest.raises(ModelError, match=r"is not a regular file|cannot read"):
+        folder.read(place)
 
 
 @pytest.mark.parametrize(

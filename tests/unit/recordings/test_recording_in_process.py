@@ -186,6 +186,20 @@ def test_sizes_that_dynamo_makes_inputs_are_read_from_the_tensors(tmp_path: Path
     assert by_ir.recorded.weights
 
 
+def test_a_number_that_is_no_size_is_what_it_was_and_that_is_noted(tmp_path: Path) -> None:
+    import torch
+
+    reset_dynamo()
+    (recorded_one,) = recorded("dynamo_sizes.py", tmp_path).programs
+    noted = dict(recorded_one.recorded.noted)
+    assert noted["numbers that were inputs"] == "L['times'] = 7"
+    program = torch.export.load(recorded_one.path)
+    assert len(program.graph_signature.user_inputs) == 2
+    (made,) = program.module()(torch.ones(2, 6), torch.ones(7, 6))
+    assert made.shape == (6, 9)
+    assert made[0, 0] == 14
+
+
 def reset_dynamo() -> None:
     """Forgets what an earlier test compiled of the same code."""
     import torch._dynamo

@@ -125,6 +125,7 @@ def reported(path: Path) -> list[Partition]:
         "nested.py",
         "dynamo_graphs.py",
         "dynamo_dynamic.py",
+        "dynamo_sizes.py",
     ],
 )
 def test_the_engines_are_those_of_torch_tensorrt_itself(

@@ -15,6 +15,7 @@ from trtdbg_ui.model.navigation import (
 )
 from trtdbg_ui.model.state import Find, Pane, State
 from trtdbg_ui.widgets.find_bar import FindBar
+from trtdbg_ui.widgets.place_list import PlaceList
 
 
 class Walking(ActionHandler):
@@ -38,7 +39,15 @@ class Walking(ActionHandler):
             )
 
     def action_problem(self, step: int) -> None:
-        """Selects the next node that is left to PyTorch or has a finding."""
+        """Selects the next node that is left to PyTorch or has a finding.
+
+        In the lists of lines and modules, the next one that costs something.
+        """
+        places = self.board.pane(self.state.pane)
+        if isinstance(places, PlaceList):
+            if not places.step(step):
+                self.app.tell("No other line or module costs anything.")
+            return
         if self.state.loaded is not None:
             none = "No node is left to PyTorch or has a finding."
             self._go_to(at_problem(self.state, step), none)

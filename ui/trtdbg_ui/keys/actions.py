@@ -241,7 +241,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "f",
                 "problem(1)",
                 "next problem",
-                "Next node that is left to PyTorch or has a finding.",
+                "Next node that is left to PyTorch or has a finding; in lines and modules "
+                "the next that costs something.",
                 4,
                 footer_label="problem",
             ),

@@ -20,6 +20,7 @@ _SUMS = (
     Column("casts", ("casts",), least=5, most=5, goes=2),
     Column("dtypes", ("dtypes made",), least=11, most=44, goes=5),
     Column("error", ("error",), least=6, most=6, goes=11),
+    Column("ms", ("engine ms",), least=6, most=9, goes=12),
 )
 _MODULES = (Column("name", ("module",), least=18, most=60), *_SUMS)
 _LINES = (
@@ -36,7 +37,7 @@ def layout(rows: Sequence[PlaceRow], size: int) -> Layout:
     natural = {
         column.key: Extent.of(len(each[column.key][0]) for each in cells) for column in known
     }
-    shown = tuple(c for c in known if c.key != "error" or natural[c.key].longest)
+    shown = tuple(c for c in known if c.key not in ("error", "ms") or natural[c.key].longest)
     return lay_out(shown, natural, size)
 
 
@@ -55,7 +56,7 @@ def place_row(row: PlaceRow, shown: Layout, *, opened: bool, parent: bool) -> tu
 
 def row_cells(row: PlaceRow, *, opened: bool, parent: bool) -> Mapping[str, Span]:
     """Returns the cells of a row by the key of their column."""
-    ops, engines, left, refused, casts, dtypes, error = sums(row)
+    ops, engines, left, refused, casts, dtypes, error, ms = sums(row)
     tone = Tone.BAD if row.torch_ops or row.refused else Tone.PLAIN
     if not costs(row) and not row.operators:
         tone = Tone.DIM
@@ -67,6 +68,7 @@ def row_cells(row: PlaceRow, *, opened: bool, parent: bool) -> Mapping[str, Span
         "casts": (casts, Tone.WARN),
         "dtypes": (dtypes, Tone.DIM),
         "error": (error, Tone.WARN),
+        "ms": (ms, Tone.PLAIN),
     }
     if isinstance(row, LineRow):
         return {**found, "name": (line_name(row), tone), "code": (row.code or "", Tone.KEY)}

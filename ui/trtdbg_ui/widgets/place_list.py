@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from trtdbg.analysis.by_place import costs
+from trtdbg.outputs.local_source import remarks
 from trtdbg.records import ModuleRow
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.columns import Layout, title_line
 from trtdbg_ui.render.places import PlaceRow, layout, place_row
-from trtdbg_ui.text import Line, Tone, line
+from trtdbg_ui.text import Line, Tone, crop, line
 from trtdbg_ui.widgets.cursor_view import CursorView
 
 _MANY = 60
@@ -24,18 +26,38 @@ class PlaceList(CursorView):
         super().__init__(**kwargs)
         self._loaded: Loaded | None = None
         self._rows: Sequence[PlaceRow] = ()
+        self._node: str | None = None
+        self._remarks: tuple[str, ...] = ()
         self._layout: Layout = ()
         self._layout_size = 0
 
     def show(self, loaded: Loaded, node: str | None) -> None:
-        """Shows the places of a report, with the cursor on the one of a node."""
-        if loaded is self._loaded:
+        """Shows the places of a report, with the cursor on the one of a node.
+
+        The cursor follows a node that was gone to elsewhere; one that is of the row of the
+        cursor leaves it there.
+        """
+        if loaded is self._loaded and node == self._node:
             return
-        self._loaded = loaded
-        self._rows = self._all(loaded)
-        self._lay_out()
+        self._node = node
+        if loaded is not self._loaded:
+            self._loaded = loaded
+            self._rows = self._all(loaded)
+            self._remarks = tuple(self._about(loaded))
+            self._lay_out()
+        elif (here := self.row_at(self.cursor)) is not None and node in here.nodes:
+            return
         held = (i for i, row in enumerate(self._rows) if node in self._own(row))
         self.put_cursor(next(held, 0), centre=True)
+
+    def step(self, by: int) -> bool:
+        """Goes to the next row that costs something; returns whether there is another one."""
+        number = len(self._rows)
+        around = ((self.cursor + by * far) % number for far in range(1, number))
+        found = next((row for row in around if costs(self._rows[row])), None)
+        if found is not None:
+            self._go(found, 1)
+        return found is not None
 
     def row_at(self, index: int) -> PlaceRow | None:
         """Returns the place of a row."""
@@ -49,7 +71,11 @@ class PlaceList(CursorView):
         """Returns the titles of the columns."""
         if not self._rows:
             return []
-        return [line((" ", Tone.PLAIN), *title_line(self._columns(size - 1)))]
+        titles = line((" ", Tone.PLAIN), *title_line(self._columns(size - 1)))
+        if not self._remarks:
+            return [titles]
+        more = f", and {len(self._remarks) - 1} more" if len(self._remarks) > 1 else ""
+        return [crop(line((f" {self._remarks[0]}{more}", Tone.WARN)), size), titles]
 
     def line_at(self, index: int, size: int) -> Line:
         """Returns one row."""
@@ -61,6 +87,10 @@ class PlaceList(CursorView):
 
     def _all(self, loaded: Loaded) -> Sequence[PlaceRow]:
         return loaded.lines
+
+    def _about(self, loaded: Loaded) -> Sequence[str]:
+        """Returns what is to be known about all rows: source that is not here, or changed."""
+        return remarks(loaded.lines)
 
     def _own(self, row: PlaceRow) -> Sequence[str]:
         return row.nodes
@@ -119,6 +149,10 @@ class ModuleList(PlaceList):
             deep = (row.path for row in self._tree if large and row.depth >= 2)
             self._shut = frozenset(deep) & self._parents
         return self._open_rows()
+
+    def _about(self, loaded: Loaded) -> Sequence[str]:
+        del loaded
+        return ()
 
     def _open_rows(self) -> Sequence[ModuleRow]:
         rows: list[ModuleRow] = []
