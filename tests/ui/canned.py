@@ -11,6 +11,7 @@ from itertools import cycle
 
 from msgspec.structs import replace
 
+from trtdbg.analysis.conclusions import PARTITIONER
 from trtdbg.analysis.summary import left_to_pytorch
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import (
@@ -297,6 +298,16 @@ def _verdicts(node: GraphNode) -> tuple[ValidatorVerdict, ...]:
     if node.target == "aten._to_copy.default" and node.dtype == "float64":
         return (
             ValidatorVerdict(
+                validator=PARTITIONER,
+                candidate=None,
+                scope=Scope.GRAPH,
+                original=Verdict.REJECT,
+                inferred=Verdict.REJECT,
+                truncated=accept,
+                reason="_to_copy converter rejected node, dtype torch.float64 is not one of "
+                "the allowed dtypes",
+            ),
+            ValidatorVerdict(
                 validator=_TO_COPY,
                 candidate=0,
                 scope=Scope.GRAPH,
@@ -320,6 +331,14 @@ def _verdicts(node: GraphNode) -> tuple[ValidatorVerdict, ...]:
         )
     name = node.target.split(".")[1].strip("_")
     return (
+        ValidatorVerdict(
+            validator=PARTITIONER,
+            candidate=None,
+            scope=Scope.GRAPH,
+            original=accept,
+            inferred=accept,
+            truncated=accept,
+        ),
         ValidatorVerdict(
             validator="always",
             candidate=0,

@@ -96,7 +96,7 @@ def test_engines_that_fail_are_told_in_the_answer_and_are_causes() -> None:
     shown = Loaded(replace(failing, causes=()))
     assert shown.failed_engines == {0}
     lines = [plain(each) for each in answer(shown, 160)]
-    assert lines[0] == "✗ One engine holds all 56 operators, and TensorRT refuses it"
+    assert lines[0] == "✗ One engine holds all 44 operators, and TensorRT refuses it"
 
 
 async def test_the_log_says_why_an_analysis_ended_that_left_no_traceback() -> None:

@@ -109,7 +109,7 @@ async def test_the_first_report_selects_the_first_node_left_to_pytorch() -> None
         assert stage.app.state.node == "_to_copy"
         assert stage.app.focused is stage.app.query_one(NodeTable)
         shown = screen_text(stage.app)
-        assert "5 engines, not one: 4 of 56 operators stay in PyTorch" in shown
+        assert "5 engines, not one: 4 of 44 operators stay in PyTorch" in shown
         assert "one cause, 4×" in shown
         assert "_to_copy: validate_dtype rejects: _to_copy converter rejected node" in shown
 
@@ -170,7 +170,7 @@ async def test_timing_is_analysed_at_once_and_what_changed_is_shown() -> None:
         stage.worker.answer(report(Timing.LATE))
         await settle(pilot)
         assert "late: engines 5 → 1, PyTorch ops 4 → 0" in settings_bar(stage.app)
-        assert "✓ One engine holds all 56 operators" in screen_text(stage.app)
+        assert "✓ One engine holds all 44 operators" in screen_text(stage.app)
 
 
 async def test_going_back_to_a_known_policy_asks_nobody() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from trtdbg.analysis.causes import is_operator
 from trtdbg.analysis.conclusions import REFUSED
+from trtdbg.analysis.likeness import node_look
 from trtdbg.analysis.summary import left_to_pytorch
 from trtdbg.records import (
     BoundaryCast,
@@ -132,7 +133,7 @@ class _Module:
     def pattern(self) -> Hashable:
         """Returns what has to be the same for two blocks to be alike."""
         below = tuple((name, module.pattern()) for name, module in self.below.items())
-        return tuple(map(_look, self.own)), below
+        return tuple(map(node_look, self.own)), below
 
     def merged(self, others: Sequence[_Module]) -> _Module:
         """Returns one module for this and others that are alike."""
@@ -143,12 +144,6 @@ class _Module:
         }
         own = [node for module in group for node in module.own]
         return _Module(self.path, own, below, [p for m in group for p in m.paths or [m.path]])
-
-
-def _look(node: NodeRecord) -> Hashable:
-    dtypes = (node.original, node.inferred, node.truncated, node.tensorrt)
-    target = node.target.rpartition(".")[2] if node.op == "get_attr" else node.target
-    return node.op, target, node.shape, dtypes, node.verdict, node.engine is None
 
 
 def _folded(modules: Iterable[_Module]) -> Iterator[_Module]:

@@ -88,11 +88,16 @@ def operators_outside(report: Report) -> tuple[NodeRecord, ...]:
     return tuple(n for n in report.nodes if n.engine is None and is_operator(n))
 
 
+def operator_count(report: Report) -> int:
+    """Returns how many operators the lowered graph has, in engines or not."""
+    return sum(map(is_operator, report.nodes))
+
+
 def coverage_line(report: Report) -> str | None:
     """Returns how many operators engines hold; None if there is no partition."""
     if broken_end(report) is not None or report.model.prebuilt is not None:
         return None
-    total = sum(map(is_operator, report.nodes))
+    total = operator_count(report)
     if not total:
         return None
     inside = total - len(operators_outside(report))

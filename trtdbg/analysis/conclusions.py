@@ -55,3 +55,57 @@ def accepted_somewhere(node: NodeRecord) -> bool:
     """Returns whether a node's validators accept it, as written or truncated."""
     found = conclusion(node)
     return found is not None and Verdict.ACCEPT in (found.original, found.truncated)
+
+
+def is_call(node: NodeRecord) -> bool:
+    """Returns whether a node calls something: the only kind that validators judge."""
+    return node.op.startswith("call_")
+
+
+def answer_on(node: NodeRecord, typing: TypingKind) -> Verdict:
+    """Returns the answer on a node under one typing: validators, then gates and TensorRT.
+
+    Not checked where nobody was asked on that typing.
+    """
+    row = conclusion(node)
+    if row is None:
+        return Verdict.NOT_CHECKED
+    found = column(row, typing)
+    if found is not Verdict.ACCEPT:
+        return found
+    # A block that is too small, and TensorRT, answer beside the validators.
+    beside = [
+        column(each, typing)
+        for each in node.verdicts
+        if each.scope is Scope.GRAPH and each.candidate is None
+    ]
+    refusals = (Verdict.CRASHED, Verdict.REJECT, Verdict.NOT_APPLICABLE)
+    return next((refusal for refusal in refusals if refusal in beside), found)
+
+
+def column(verdict: ValidatorVerdict, typing: TypingKind) -> Verdict:
+    """Returns a row's answer on one typing."""
+    match typing:
+        case TypingKind.ORIGINAL:
+            return verdict.original
+        case TypingKind.INFERRED:
+            return verdict.inferred
+        case TypingKind.TRUNCATED:
+            return verdict.truncated
+        case TypingKind.LOW:
+            return verdict.low
+    assert_never(typing)
+
+
+def late_would_accept(node: NodeRecord, policy: TruncationPolicy) -> bool:
+    """Returns whether a node is refused now and would be accepted on truncated dtypes."""
+    return (
+        node.verdict in REFUSED
+        and policy.timing is not Timing.LATE
+        and answer_on(node, TypingKind.TRUNCATED) is Verdict.ACCEPT
+    )
+
+
+def saved_by_truncation(node: NodeRecord) -> bool:
+    """Returns whether a node is accepted now although its original dtypes are refused."""
+    return node.verdict is Verdict.ACCEPT and answer_on(node, TypingKind.ORIGINAL) in REFUSED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from trtdbg import beside
+from trtdbg.cache.contents import FileState, state_of
 from trtdbg.outputs.report import is_saved_report
 
 INTERVAL: Final = 0.4
@@ -18,8 +18,8 @@ INTERVAL: Final = 0.4
 PATIENCE: Final = 15.0
 """Seconds that a file may rest unfinished before it is taken as it is."""
 
-_State = tuple[tuple[str, int, int], ...]
-"""Path, modification time in nanoseconds and size of each file; none if there is no file."""
+_State = tuple[tuple[str, FileState], ...]
+"""Each file with what the file system says of it; none if there is no file."""
 
 
 class Watcher:
@@ -110,12 +110,9 @@ def _of_folder(folder: Path) -> list[Path]:
     return sorted([*folder.glob(f"*{beside.MODEL_SUFFIX}"), *folder.glob("*.toml")])
 
 
-def _state_of(file: Path) -> tuple[str, int, int] | None:
-    try:
-        known = os.stat(file)
-    except OSError:
-        return None
-    return str(file), known.st_mtime_ns, known.st_size
+def _state_of(file: Path) -> tuple[str, FileState] | None:
+    state = state_of(str(file))
+    return (str(file), state) if state is not None else None
 
 
 _TEXT: Final = (".py", ".toml")
@@ -124,6 +121,7 @@ _TEXT: Final = (".py", ".toml")
 def _is_whole(state: _State) -> bool:
     """Returns whether every file is complete: an archive ends with its table of contents."""
     return all(
-        size and (path.endswith(_TEXT) or is_saved_report(path) or zipfile.is_zipfile(path))
-        for path, _, size in state
+        known.size
+        and (path.endswith(_TEXT) or is_saved_report(path) or zipfile.is_zipfile(path))
+        for path, known in state
     )

@@ -78,7 +78,7 @@ def left_for_another_reason(base: Report) -> Report:
 
 def test_the_answer_names_the_operator_the_dtype_and_the_line() -> None:
     assert text(answer(Loaded(report(Timing.UPSTREAM)), 120)) == (
-        "✗ 5 engines, not one: 4 of 56 operators stay in PyTorch, 4 boundary casts\n"
+        "✗ 5 engines, not one: 4 of 44 operators stay in PyTorch, 4 boundary casts\n"
         "one cause, 4×  attention.py:34  p = torch.softmax(scores.double() / 8, -1)\n"
         "_to_copy: validate_dtype rejects: _to_copy converter rejected node, dtype "
         "torch.float64 is not one of the allowed dtypes\n"
@@ -95,7 +95,7 @@ def test_a_saved_report_names_no_key_that_switches() -> None:
 
 def test_one_engine_says_what_truncation_gained() -> None:
     assert text(answer(Loaded(report(Timing.LATE)), 120)) == (
-        "✓ One engine holds all 56 operators\n"
+        "✓ One engine holds all 44 operators\n"
         "  4× _to_copy ✗ as float64, ✓ as float32  truncation late keeps them in  "
         "T upstream, as torch_tensorrt  attention.py:34"
     )
@@ -326,7 +326,7 @@ def test_a_node_that_no_validator_saw_says_so() -> None:
 def test_engines_show_bindings_and_where_declared_and_bound_differ() -> None:
     loaded = Loaded(report(Timing.UPSTREAM))
     shown = text([each.text for each in engine_lines(loaded, None, 0.0, 120)])
-    assert "E1  13 operators, 3 in, 3 out  _run_on_acc_2  not built" in shown
+    assert "E1  10 operators, 3 in, 3 out  _run_on_acc_2  not built" in shown
     assert "float64 declared ≠ float32 bound" in shown
     assert "PyTorch  4× _to_copy" in shown
     assert "Casts  4 boundary casts, 32.8 kB written per run" in shown
@@ -569,7 +569,7 @@ def test_what_would_turn_a_refusal_stands_in_the_answer_and_in_the_details() -> 
         sentence="",
     )
     nodes = tuple(
-        replace(node, verdict=Verdict.REJECT, counterfactual=why)
+        replace(node, verdict=Verdict.REJECT, verdicts=(), counterfactual=why)
         if node.name == "_softmax"
         else node
         for node in base.nodes

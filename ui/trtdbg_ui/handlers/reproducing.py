@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from trtdbg.analysis.conclusions import is_call
 from trtdbg.records import Finding, NodeRecord, Report
 from trtdbg.worker.messages import Reproduce
 from trtdbg_ui.handlers.handler import ActionHandler
-from trtdbg_ui.model.judged import judged
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.state import Pane
 from trtdbg_ui.shell import Panes
@@ -92,7 +92,7 @@ class Reproducing(ActionHandler):
         return found if found is not None and found.code == _OF_AN_ENGINE else None
 
     def _ask_where(self, node: NodeRecord | None) -> None:
-        if node is None or not judged(node):
+        if node is None or not is_call(node):
             self.app.tell("Reproducers are made of operators: select one in the result.")
             return
         from trtdbg_ui.render.command import repro_command

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from trtdbg.analysis.by_place import module_of
+from trtdbg.analysis.conclusions import REFUSED, is_call
 from trtdbg.analysis.layers import retold
 from trtdbg.dtypes import is_wide
 from trtdbg.records import Dtype, NodeRecord, Report
-from trtdbg_ui.model.judged import REFUSED, judged
 from trtdbg_ui.model.view import Quick, View
 
 Keeps = Callable[[NodeRecord], bool]
@@ -68,7 +68,9 @@ def _quick(report: Report, left: frozenset[str], quick: Quick) -> Keeps:
         case Quick.CHANGED:
             return lambda node: node.truncated != node.inferred
         case Quick.REJECTED:
-            return lambda node: node.name in left or (judged(node) and node.verdict in REFUSED)
+            return lambda node: (
+                node.name in left or (is_call(node) and node.verdict in REFUSED)
+            )
         case Quick.DISAGREEING:
             return _disagreeing
         case Quick.WIDE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from trtdbg.analysis.likeness import node_look
 from trtdbg.records import GraphNode, NodeRecord, Source
 
 
@@ -111,17 +112,13 @@ def _block(module: str | None) -> tuple[str, int] | None:
     return None
 
 
-def result_parts(nodes: Iterable[NodeRecord], left: frozenset[str]) -> Iterable[FoldedNode]:
+def result_parts(nodes: Iterable[NodeRecord]) -> Iterable[FoldedNode]:
     """Yields the nodes of the lowered graph; in which engine they run makes no difference."""
     for node in nodes:
-        place = "PyTorch" if node.name in left else node.engine is not None
-        dtypes = (node.original, node.inferred, node.truncated, node.tensorrt)
         constant = node.op == "get_attr"
-        what = _tail(node.target) if constant else node.target
-        pattern = (node.op, what, *dtypes, node.verdict, place)
-        yield FoldedNode(
-            node.name, _module(node.op, node.target, node.source), constant, pattern
-        )
+        inside = _tail(node.target) if constant else None
+        module = _module(node.op, node.target, node.source)
+        yield FoldedNode(node.name, module, constant, (node_look(node), inside))
 
 
 def graph_parts(

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from trtdbg.analysis.by_place import by_line, by_module
+from trtdbg.analysis.causes import is_operator
+from trtdbg.analysis.conclusions import is_call
 from trtdbg.analysis.layers import LayerRow, layer_rows
 from trtdbg.analysis.summary import constants_that_matter, left_to_pytorch
 from trtdbg.records import (
@@ -30,7 +32,6 @@ from trtdbg_ui.model.causes import causes_of
 from trtdbg_ui.model.compare import Mark, SnapshotRow, snapshot
 from trtdbg_ui.model.filters import keeps, names_of, wide
 from trtdbg_ui.model.folding import Folding, folded, graph_parts, result_parts
-from trtdbg_ui.model.judged import judged
 from trtdbg_ui.model.ordering import pass_key, result_key
 from trtdbg_ui.model.strip import Stretch, stretches
 from trtdbg_ui.model.view import USUAL, Quick, View
@@ -95,7 +96,7 @@ class Loaded:
         return Counter(
             node.engine
             for node in self.report.nodes
-            if node.engine is not None and judged(node)
+            if node.engine is not None and is_operator(node)
         )
 
     @cached_property
@@ -134,7 +135,7 @@ class Loaded:
         """Returns the one of some nodes that is worth a look first: one of a cause, if any."""
         found = [self.nodes[name] for name in names if name in self.nodes]
         guilty = (node.name for node in found if node.name in self.guilty)
-        operators = (node.name for node in found if judged(node))
+        operators = (node.name for node in found if is_call(node))
         return next(guilty, next(operators, found[0].name if found else None))
 
     @cached_property
@@ -254,7 +255,7 @@ class ResultRows(RowSequence):
             keep = keeps(report, loaded.left, view)
             nodes = tuple(node for node in nodes if keep(node))
         if view.fold:
-            self.folding = folded(result_parts(nodes, loaded.left))
+            self.folding = folded(result_parts(nodes))
             nodes = tuple(node for node in nodes if node.name not in self.folding.hidden)
         key = result_key(view.sort or "", loaded.findings_of, loaded.damage_of)
         if key is not None:
@@ -273,7 +274,7 @@ class ResultRows(RowSequence):
         left = "PyTorch" if node.name in self.loaded.left else ""
         source = node.source
         where = f"{source.module or ''} {source} {source.code or ''}" if source else ""
-        verdict = node.verdict.value if judged(node) else ""
+        verdict = node.verdict.value if is_call(node) else ""
         codes = " ".join(f.code for f in self.loaded.findings_of.get(node.name, ()))
         words = (
             node.name,
@@ -291,7 +292,7 @@ class ResultRows(RowSequence):
         """Returns the first node left to PyTorch, or with a finding, or the first operator."""
         names = self.loaded.left or self.loaded.findings_of.keys()
         found = (i for i, name in enumerate(self.names) if name in names)
-        operators = (i for i, node in enumerate(self.nodes) if judged(node))
+        operators = (i for i, node in enumerate(self.nodes) if is_call(node))
         return next(found, next(operators, 0))
 
 

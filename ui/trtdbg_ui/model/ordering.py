@@ -6,16 +6,17 @@ import re
 from collections.abc import Callable, Mapping
 from math import prod
 
+from trtdbg.analysis.conclusions import answer_on, is_call
 from trtdbg.analysis.summary import low_text
 from trtdbg.records import (
     Finding,
     NodeError,
     NodeRecord,
     Shape,
+    TypingKind,
     dtype_text,
 )
 from trtdbg_ui.model.compare import SnapshotRow
-from trtdbg_ui.model.judged import judged, overall
 
 Key = tuple[object, ...]
 
@@ -36,17 +37,17 @@ def result_key(
         "mark": lambda node: (-len(findings.get(node.name, ())),),
         "findings": lambda node: (-len(findings.get(node.name, ())),),
         "name": lambda node: natural(node.name),
-        "operator": lambda node: (not judged(node), *natural(node.target)),
+        "operator": lambda node: (not is_call(node), *natural(node.target)),
         "original": lambda node: natural(dtype_text(node.original)),
         "recorded": lambda node: natural(dtype_text(node.recorded)),
         "inferred": lambda node: natural(dtype_text(node.inferred)),
         "truncated": lambda node: natural(dtype_text(node.truncated)),
         "dtype": lambda node: natural(dtype_text(node.original)),
         "low": lambda node: (node.low is None, low_text(node)),
-        "on_original": lambda node: (not judged(node), overall(node, "original").value),
-        "on_truncated": lambda node: (not judged(node), overall(node, "truncated").value),
+        "on_original": _answer(TypingKind.ORIGINAL),
+        "on_truncated": _answer(TypingKind.TRUNCATED),
         "tensorrt": lambda node: natural(dtype_text(node.tensorrt)),
-        "verdict": lambda node: (not judged(node), node.verdict.value),
+        "verdict": lambda node: (not is_call(node), node.verdict.value),
         "engine": lambda node: (node.engine is None, node.engine or 0),
         "shape": lambda node: (_size(node.shape),),
         "module": lambda node: natural(node.source.module or "" if node.source else ""),
@@ -70,6 +71,10 @@ def pass_key(column: str) -> Callable[[SnapshotRow], Key] | None:
         "source": lambda row: natural(str(row.node.source) if row.node.source else ""),
     }
     return keys.get(column)
+
+
+def _answer(typing: TypingKind) -> Callable[[NodeRecord], Key]:
+    return lambda node: (not is_call(node), answer_on(node, typing).value)
 
 
 def natural(text: str) -> Key:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trtdbg.analysis.conclusions import is_call
 from trtdbg.records import NodeRecord
-from trtdbg_ui.model.judged import judged
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def stretches(nodes: tuple[NodeRecord, ...], left: frozenset[str]) -> tuple[Stre
     """
     found: list[tuple[int | None, list[str]]] = []
     for node in nodes:
-        if not judged(node) or (node.engine is None and node.name not in left):
+        if not is_call(node) or (node.engine is None and node.name not in left):
             continue
         if found and found[-1][0] == node.engine:
             found[-1][1].append(node.name)

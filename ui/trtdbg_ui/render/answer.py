@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trtdbg.analysis.causes import operator_count
+from trtdbg.analysis.conclusions import REFUSED, answer_on, saved_by_truncation
 from trtdbg.analysis.headline import headline
 from trtdbg.analysis.summary import count, failed_pass
 from trtdbg.dtypes import NARROWED
 from trtdbg.policy import Timing
-from trtdbg.records import BuildStatus, Dtype, NodeRecord, Report
+from trtdbg.records import BuildStatus, Dtype, NodeRecord, Report, TypingKind
 from trtdbg_ui.keys.keymap import key
-from trtdbg_ui.model.judged import (
-    REFUSED,
-    judged,
-    overall,
-    saved_by_truncation,
-)
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.causes import cause_lines
 from trtdbg_ui.render.dtypes import dtype_span
@@ -58,7 +54,7 @@ def answer(loaded: Loaded, size: int, *, read_only: bool = False) -> list[Line]:
 def _headline(loaded: Loaded) -> Line:
     report, failed = loaded.report, loaded.failed_engines
     engines, ops = len(report.engines), len(report.torch_ops)
-    total = sum(judged(node) for node in report.nodes)
+    total = operator_count(report)
     casts = len(report.boundary_casts)
     tail: Line = ((f", {count(casts, 'boundary cast')}", Tone.PLAIN),) if casts else ()
     if failed and engines > 1:
@@ -176,7 +172,7 @@ def _constants(loaded: Loaded, size: int) -> list[Line]:
 
 def _wide_of(loaded: Loaded, node: NodeRecord) -> str | None:
     """Returns the wide dtype that makes validators refuse a node, its own or an operand's."""
-    if overall(node, "original") not in REFUSED:
+    if answer_on(node, TypingKind.ORIGINAL) not in REFUSED:
         return None
     dtypes: list[Dtype] = [node.original, node.inferred, node.recorded]
     dtypes += [found.inferred for name in node.operands if (found := loaded.nodes.get(name))]

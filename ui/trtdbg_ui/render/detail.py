@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trtdbg.analysis.causes import why
+from trtdbg.analysis.conclusions import is_call, late_would_accept, saved_by_truncation
 from trtdbg.analysis.summary import SUBGRAPHS, operator_text, subgraph_operators
 from trtdbg.records import (
     Finding,
@@ -19,7 +20,6 @@ from trtdbg.records import (
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.compare import history
 from trtdbg_ui.model.filters import wide
-from trtdbg_ui.model.judged import judged, late_would_accept, saved_by_truncation
 from trtdbg_ui.model.loaded import Loaded, ResultRows, RowSequence, SnapshotRows
 from trtdbg_ui.render.damage import consequence, damage, numbers
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
@@ -137,7 +137,7 @@ def head(name: str, op: str, target: str, size: int) -> list[Line]:
 
 def fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
     """Returns where the node runs, and why if that is not TensorRT."""
-    if not judged(node):
+    if not is_call(node):
         return []
     verdict = VERDICT_SIGN[node.verdict]
     if node.engine is not None:
@@ -152,7 +152,7 @@ def fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
     refused = why(loaded.report, node)
     lines += wrap(line(refused), size, indent=2)
     lines += consequence(loaded, node, size)
-    if late_would_accept(node, loaded.report):
+    if late_would_accept(node, loaded.report.policy):
         note = "accepted on truncated dtypes: timing late would take it"
         lines += wrap(line((note, Tone.GOOD)), size, indent=2)
     return lines

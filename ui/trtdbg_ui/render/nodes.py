@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from weakref import WeakKeyDictionary
 
+from trtdbg.analysis.conclusions import (
+    answer_on,
+    is_call,
+    late_would_accept,
+    saved_by_truncation,
+)
 from trtdbg.analysis.summary import low_text
 from trtdbg.records import (
     KEPT_RULES,
     Agreement,
     Level,
     NodeRecord,
+    TypingKind,
     Verdict,
     dtype_text,
     shape_text,
 )
-from trtdbg_ui.model.judged import judged, late_would_accept, overall, saved_by_truncation
 from trtdbg_ui.model.loaded import ResultRows
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
@@ -124,7 +130,7 @@ _MEASURED: WeakKeyDictionary[ResultRows, dict[str, Extent]] = WeakKeyDictionary(
 
 def _names(rows: ResultRows) -> Extent:
     # Parameters have the longest names, and nobody looks for them first.
-    operators = Extent.of(len(node.name) for node in rows.nodes if judged(node))
+    operators = Extent.of(len(node.name) for node in rows.nodes if is_call(node))
     return operators.beside(Extent.of(len(node.name) for node in rows.nodes))
 
 
@@ -203,11 +209,11 @@ def caption(rows: ResultRows, size: int) -> Line:
 
 
 def _name(rows: ResultRows, node: NodeRecord) -> Span:
-    return node.name, Tone.PLAIN if judged(node) else Tone.DIM
+    return node.name, Tone.PLAIN if is_call(node) else Tone.DIM
 
 
 def _target(rows: ResultRows, node: NodeRecord) -> Span:
-    return _operator((node.op, node.target)), Tone.PLAIN if judged(node) else Tone.DIM
+    return _operator((node.op, node.target)), Tone.PLAIN if is_call(node) else Tone.DIM
 
 
 def _inferred(rows: ResultRows, node: NodeRecord) -> Span:
@@ -239,9 +245,9 @@ def _low(rows: ResultRows, node: NodeRecord) -> Span:
     return low_text(node), Tone.WARN if kept else Tone.PLAIN
 
 
-def _on(typing: str) -> Callable[[ResultRows, NodeRecord], Span]:
+def _on(typing: TypingKind) -> Callable[[ResultRows, NodeRecord], Span]:
     def cell(rows: ResultRows, node: NodeRecord) -> Span:
-        return _ANSWER[overall(node, typing)] if judged(node) else ("", Tone.DIM)
+        return _ANSWER[answer_on(node, typing)] if is_call(node) else ("", Tone.DIM)
 
     return cell
 
@@ -266,7 +272,7 @@ def _truncated(rows: ResultRows, node: NodeRecord) -> Span:
 
 
 def _verdict(rows: ResultRows, node: NodeRecord) -> Span:
-    return verdict_span(rows, node) if judged(node) else ("", Tone.DIM)
+    return verdict_span(rows, node) if is_call(node) else ("", Tone.DIM)
 
 
 def _error(rows: ResultRows, node: NodeRecord) -> Span:
@@ -297,8 +303,8 @@ _CELLS: Mapping[str, Callable[[ResultRows, NodeRecord], Span]] = {
     "truncated": _truncated,
     "dtype": _dtype,
     "low": _low,
-    "on_original": _on("original"),
-    "on_truncated": _on("truncated"),
+    "on_original": _on(TypingKind.ORIGINAL),
+    "on_truncated": _on(TypingKind.TRUNCATED),
     "tensorrt": lambda rows, node: tensorrt_span(node.tensorrt),
     "verdict": _verdict,
     "engine": lambda rows, node: _engine(rows, node),
@@ -316,7 +322,7 @@ def verdict_span(rows: ResultRows, node: NodeRecord) -> Span:
         return ("✓ but left", Tone.BAD) if node.engine is None else ("✓ but fails", Tone.BAD)
     if saved_by_truncation(node):
         return "✓ was ✗", Tone.GOOD
-    if late_would_accept(node, rows.loaded.report):
+    if late_would_accept(node, rows.loaded.report.policy):
         return "✗ ✓ by late", Tone.BAD
     if node.verdict is Verdict.NOT_APPLICABLE:
         return "– none", Tone.WARN

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from trtdbg.analysis import cause_lines, change_words
 from trtdbg.analysis.changes import what_changed
+from trtdbg.analysis.conclusions import is_call
 from trtdbg.analysis.summary import count
 from trtdbg.policy import Timing
 from trtdbg.records import BoundaryCast, Cause, NodeRecord, Report
-from trtdbg_ui.model.judged import judged
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.switching import PATHS, paths_count
 from trtdbg_ui.render.dtypes import dtype_span
@@ -42,7 +42,7 @@ def switched(before: Loaded, after: Loaded, size: int) -> list[Line]:
         for new in after.report.nodes
         if (old := before.nodes.get(new.name)) is not None
     ]
-    pairs = [(old, new) for old, new in both if judged(new)]
+    pairs = [(old, new) for old, new in both if is_call(new)]
     left = [(old, new) for old, new in pairs if (new.name in after.left)]
     changed = what_changed(before.report, after.report)
     parts = [
@@ -160,7 +160,7 @@ def _causes(title: str, causes: Sequence[Cause], size: int) -> list[Line]:
 
 def _alone(title: str, here: Loaded, there: Loaded) -> list[Line]:
     """Returns how many operators one graph has and the other has not."""
-    alone = [n for n in here.report.nodes if judged(n) and n.name not in there.nodes]
+    alone = [n for n in here.report.nodes if is_call(n) and n.name not in there.nodes]
     if not alone:
         return []
     targets = Counter(short_operator(node.target) for node in alone)
