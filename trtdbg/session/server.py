@@ -141,6 +141,7 @@ class Handler:
     def prepare(self) -> None:
         """Imports torch and torch_tensorrt; a failure comes with the first that needs them."""
         from trtdbg.compat import host
+        from trtdbg.compat.private import missing_name
 
         self._emit(Progress(stage="prepare", detail="importing torch and torch_tensorrt"))
         try:
@@ -148,7 +149,7 @@ class Handler:
                 host.prepare()
                 importlib.import_module("trtdbg.session.session")
         except Exception as error:
-            self._missing = error
+            self._missing = missing_name(error)
         else:
             host.attach_log(self._emit_log)
 
