@@ -8,13 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tests.models import CORPUS
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildStatus, Report
 from trtdbg.worker.messages import Job
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "samples"
-CORPUS = REPOSITORY.parent / "shared" / "corpus"
 
 
 def import_file(path: Path) -> ModuleType:
@@ -28,9 +28,8 @@ def import_file(path: Path) -> ModuleType:
 
 
 def read_manifest() -> dict[str, dict[str, Any]]:
-    """Returns the corpus's cases; none where the corpus is absent."""
-    manifest = CORPUS / "manifest.toml"
-    return tomllib.loads(manifest.read_text()) if manifest.is_file() else {}
+    """Returns the corpus's cases."""
+    return tomllib.loads((CORPUS / "manifest.toml").read_text())
 
 
 class Bench:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_bench import CORPUS, SAMPLES, read_manifest
+from corpus_bench import SAMPLES
 
 from trtdbg import cli
 
@@ -23,8 +23,6 @@ CONTROL = (
 
 pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
-in_corpus = pytest.mark.skipif(not read_manifest(), reason=f"no corpus at {CORPUS}")
-
 
 def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
     """Runs the command with its own worker; returns exit code and findings."""
@@ -32,7 +30,6 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any
     return code, json.loads(capsys.readouterr().out)
 
 
-@in_corpus
 @pytest.mark.parametrize("verdicts", ["validators", "tensorrt"])
 def test_control_cases_have_no_finding_at_warning_or_above(
     verdicts: str, corpus_model: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
@@ -49,7 +46,6 @@ def test_control_cases_have_no_finding_at_warning_or_above(
     assert code == 0
 
 
-@in_corpus
 def test_a_false_accept_fails_and_a_baseline_of_it_does_not(
     corpus_model: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,7 +83,6 @@ def test_all_rows_of_all_samples_hold_the_figures_of_build_alone(
     assert_rows_are_those_of_build(SAMPLES / f"{name}.pt2", policies(LATE), bench)
 
 
-@pytest.mark.skipif(not read_manifest(), reason="the corpus is absent")
 @pytest.mark.parametrize(
     "case",
     [

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_bench import CORPUS, Bench, not_built, read_manifest
+from corpus_bench import Bench, not_built, read_manifest
 
 from trtdbg.policy import Timing, TruncationPolicy, parse_dtypes
 from trtdbg.records import BuildStatus
@@ -24,8 +24,6 @@ PROMISE_BROKEN = {
 }
 """Where torch_tensorrt itself does not give the outputs that export promised, which `off` and
 `upstream` have to show as it is, and the finding that says so."""
-
-pytestmark = pytest.mark.skipif(not MANIFEST, reason=f"no corpus at {CORPUS}")
 
 Model = Callable[[str], Path]
 

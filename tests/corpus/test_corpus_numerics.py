@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from corpus_bench import CORPUS, SAMPLES, Bench, read_manifest
+from corpus_bench import SAMPLES, Bench, read_manifest
 
 from trtdbg.errors import UsageError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
@@ -18,8 +18,6 @@ MANIFEST = read_manifest()
 
 COERCED = ("int_times_float_scalar",)
 """Cases whose outputs TensorRT computes otherwise than PyTorch under any timing."""
-
-needs_corpus = pytest.mark.skipif(not MANIFEST, reason=f"no corpus at {CORPUS}")
 
 Model = Callable[[str], Path]
 
@@ -35,7 +33,6 @@ def row(report: Report, name: str) -> NodeError:
     return next(row for row in report.numerics.nodes if row.name == name)
 
 
-@needs_corpus
 @pytest.mark.parametrize("timing", list(Timing))
 @pytest.mark.parametrize("case", MANIFEST)
 def test_every_output_agrees_within_float32_or_a_finding_says_why_not(
@@ -59,7 +56,6 @@ def test_every_output_agrees_within_float32_or_a_finding_says_why_not(
         assert [output.computed for output in report.numerics.outputs] == promised
 
 
-@needs_corpus
 @pytest.mark.parametrize("timing", [Timing.LATE, Timing.EARLY, Timing.UPSTREAM])
 def test_the_masks_minus_infinity_is_found_and_named(
     timing: Timing, corpus_model: Model, bench: Bench
@@ -71,7 +67,6 @@ def test_the_masks_minus_infinity_is_found_and_named(
     assert {"neg"} == {f.node for f in report.findings if f.code == "TD402"}
 
 
-@needs_corpus
 @pytest.mark.parametrize("timing", list(Timing))
 def test_the_lost_half_shows_in_the_numbers_as_it_does_in_the_finding(
     timing: Timing, corpus_model: Model, bench: Bench
@@ -85,7 +80,6 @@ def test_the_lost_half_shows_in_the_numbers_as_it_does_in_the_finding(
     assert not coerced & {f.node for f in report.findings if f.code == "TD402"}
 
 
-@needs_corpus
 def test_a_missing_restoring_cast_shows_as_a_narrow_output_where_td301_says_so(
     corpus_model: Model, bench: Bench
 ) -> None:
@@ -103,7 +97,6 @@ def test_a_missing_restoring_cast_shows_as_a_narrow_output_where_td301_says_so(
     assert str(off.note).endswith("; engine 0 does not build")
 
 
-@needs_corpus
 def test_off_computes_what_its_engines_bind_and_says_that_float64_is_not_among_it(
     corpus_model: Model, bench: Bench
 ) -> None:
@@ -115,7 +108,6 @@ def test_off_computes_what_its_engines_bind_and_says_that_float64_is_not_among_i
     assert all(0 < (o.max_abs_error or 0) < 1e-6 for o in report.numerics.outputs)
 
 
-@needs_corpus
 @pytest.mark.parametrize("timing", [Timing.LATE, Timing.EARLY, Timing.UPSTREAM])
 @pytest.mark.parametrize("case", ["double_in_out", "double_conv_weights"])
 def test_an_input_called_like_a_builtin_is_cast_too(
@@ -128,7 +120,6 @@ def test_an_input_called_like_a_builtin_is_cast_too(
     assert "input" in {cast.value.removesuffix("_1") for cast in report.boundary_casts}
 
 
-@needs_corpus
 @pytest.mark.parametrize("timing", [Timing.LATE, Timing.EARLY, Timing.UPSTREAM])
 def test_numbers_move_where_float64_is_narrowed(
     timing: Timing, corpus_model: Model, bench: Bench

@@ -23,10 +23,6 @@ DTYPES = (
 )
 """Complex dtypes are rare here, since any operator is refused for them."""
 
-pytestmark = pytest.mark.skipif(
-    not read_manifest(), reason="the corpus is not beside the tree"
-)
-
 
 @pytest.fixture(scope="module")
 def graphs(

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from corpus_bench import CORPUS, Bench, read_manifest
+from corpus_bench import Bench
 
 from trtdbg.policy import Timing, TruncationPolicy
 from trtdbg.records import BuildStatus, NodeRecord, Report
 
 MODELS = ("mixed_double_int_boundary", "index_put_argmax", "where_double_scalar_tensor")
 LISTS = ((), ("float64",), ("int64",), ("float64", "int64"))
-
-pytestmark = pytest.mark.skipif(not read_manifest(), reason=f"no corpus at {CORPUS}")
 
 
 def policies(timing: Timing) -> Iterator[TruncationPolicy]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from corpus_bench import CORPUS, SAMPLES, Bench, read_manifest
+from corpus_bench import SAMPLES, Bench, read_manifest
 
 from trtdbg.policy import Precision, Timing, TruncationPolicy
 from trtdbg.records import BuildStatus, Report
@@ -58,7 +58,6 @@ def test_samples_build_low(
 @pytest.mark.parametrize("rules", RULES)
 @pytest.mark.parametrize("precision", [Precision.FLOAT16, Precision.BFLOAT16])
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.skipif(not CASES, reason=f"no corpus at {CORPUS}")
 def test_cases_build_low(
     case: str,
     precision: Precision,

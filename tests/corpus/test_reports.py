@@ -45,7 +45,6 @@ OPERATORS = {
 TIMINGS = (Timing.UPSTREAM, Timing.LATE)
 
 pytestmark = [
-    pytest.mark.skipif(not REPORTS.is_dir(), reason=f"no reports at {REPORTS}"),
     pytest.mark.slow,
 ]
 

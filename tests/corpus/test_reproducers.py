@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_bench import CORPUS, read_manifest
 
 from tests.unit.commands.fake_shell import FakeShell
 from trtdbg.commands import repro
@@ -17,8 +16,6 @@ from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.worker.messages import Job
-
-pytestmark = pytest.mark.skipif(not read_manifest(), reason=f"no corpus at {CORPUS}")
 
 CASES = {
     "double_island": ("td101_to_copy",),

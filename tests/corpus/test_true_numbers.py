@@ -17,8 +17,6 @@ from trtdbg.worker.messages import Job
 pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
 REPORTS = CORPUS / "reports"
-needs_reports = pytest.mark.skipif(not REPORTS.is_dir(), reason=f"no cases at {REPORTS}")
-
 LARGE = (3 * 1048577 - 1, 3 * 1048577, 40 * 1048577 - 1, 60 * 1048577 - 1)
 
 
@@ -84,7 +82,6 @@ def case(name: str) -> Any:
     return import_file(REPORTS / f"{name}.py").make()
 
 
-@needs_reports
 @pytest.mark.parametrize("timing", list(Timing))
 def test_a_division_that_needs_float64_is_never_called_needless(
     timing: Timing, opened: Opened
@@ -99,7 +96,6 @@ def test_a_division_that_needs_float64_is_never_called_needless(
     assert agreed(numbers(session, timing)) == {Agreement.BEYOND}
 
 
-@needs_reports
 @pytest.mark.parametrize("timing", list(Timing))
 def test_a_program_that_overflows_by_itself_agrees_with_nothing(
     timing: Timing, opened: Opened

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_bench import CORPUS, SAMPLES, Bench, read_manifest
+from corpus_bench import SAMPLES, Bench, read_manifest
 
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
 from trtdbg.records import Phase, Report
@@ -167,7 +167,6 @@ def check(compiled: Compiled, report: Report) -> None:
     assert len(report.boundary_casts) == compiled.repair_casts
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS}")
 @pytest.mark.parametrize("kind", ["global", "fast"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_corpus_case_is_split_as_torch_tensorrt_splits_it(
@@ -203,7 +202,6 @@ def test_twelve_layers_are_split_as_torch_tensorrt_splits_them(
     check(compiled, bench.analyse(attention_12, TruncationPolicy(timing=Timing.UPSTREAM)))
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS}")
 @pytest.mark.parametrize("case", RAISING)
 def test_where_torch_tensorrt_raises_the_report_quotes_it(
     case: str,

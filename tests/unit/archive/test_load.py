@@ -19,12 +19,11 @@ import torch
 from torch._export.serde.schema import SCHEMA_VERSION
 from torch._export.serde.serialize import serialize
 
+from tests.models import CORPUS
 from tests.relabelled import on_device, rewrite
 from trtdbg.archive.load import load
 from trtdbg.compat.devices import is_present
 from trtdbg.errors import ExitCode, ModelError
-
-CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 
 
 class Model(torch.nn.Module):
@@ -405,8 +404,6 @@ def test_running_out_of_memory_is_not_called_a_bad_model(saved, monkeypatch, err
 
 def test_the_operator_of_a_corpus_case_is_named_until_it_is_registered(tmp_path):
     case = CORPUS / "cases" / "double_symint_boundary.py"
-    if not case.exists():
-        pytest.skip("the corpus is not next to this checkout")
     export = [sys.executable, CORPUS / "export.py", tmp_path, case.stem]
     subprocess.run(export, check=True, capture_output=True)
     path = tmp_path / f"{case.stem}.pt2"
