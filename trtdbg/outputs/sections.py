@@ -10,6 +10,7 @@ from trtdbg.analysis.block_sizes import block_size_lines
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.causes import coverage_line, why
 from trtdbg.analysis.levels import by_severity
+from trtdbg.analysis.node_columns import ON_PAGES, shown_columns
 from trtdbg.plain import one_line
 from trtdbg.records import (
     Binding,
@@ -227,21 +228,14 @@ def engine_table(report: Report) -> Section:
 
 def node_table(nodes: Sequence[NodeRecord], title: str = "Nodes") -> Section:
     """Returns nodes with their dtypes side by side."""
-    columns = ("node", "operator", "shape", "original", "inferred", "truncated", "TensorRT")
-    more = ("verdict", "engine", "source")
-    if not any(node.low is not None for node in nodes):
-        return _section(title, (*columns, *more), map(_node, nodes))
-    rows = ((*_node(node), *_low(node)) for node in nodes)
-    return _section(title, (*columns, *more, "low", "why"), rows)
+    columns = shown_columns(ON_PAGES, nodes)
+    rows = (tuple(column.text(node) for column in columns) for node in nodes)
+    return _section(title, tuple(column.title for column in columns), rows)
 
 
 def _section(title: str, columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Section:
     cleaned = tuple(tuple(one_line(cell) for cell in row) for row in rows)
     return Section(title=title, columns=columns, rows=cleaned)
-
-
-def _low(node: NodeRecord) -> tuple[str, str]:
-    return summary.low_text(node), node.low.reason if node.low is not None else ""
 
 
 def _lines(lines: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -295,19 +289,6 @@ def _bindings(bindings: tuple[Binding, ...]) -> str:
         )
         + (f" [{summary.profile_text(binding.profile)}]" if binding.profile else "")
         for binding in bindings
-    )
-
-
-def _node(node: NodeRecord) -> tuple[str, ...]:
-    return (
-        node.name,
-        summary.operator_text(node.target) if node.op.startswith("call_") else node.op,
-        shape_text(node.shape),
-        *(_dtype(dtype) for dtype in (node.original, node.inferred, node.truncated)),
-        _dtype(node.tensorrt),
-        summary.VERDICT_WORDS[node.verdict] if node.op.startswith("call_") else "",
-        "" if node.engine is None else str(node.engine),
-        str(node.source or ""),
     )
 
 

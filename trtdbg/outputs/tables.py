@@ -12,7 +12,9 @@ from rich.text import Text
 
 from trtdbg.analysis import numerics as values
 from trtdbg.analysis import summary
+from trtdbg.analysis.conclusions import is_call
 from trtdbg.analysis.layers import layer_rows
+from trtdbg.analysis.node_columns import IN_TERMINAL, NodeColumn, shown_columns
 from trtdbg.plain import one_line
 from trtdbg.records import (
     Agreement,
@@ -67,31 +69,32 @@ class _Nodes:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         stacked = options.max_width < _STACK_BELOW
-        names = ["node, operator"] if stacked else ["node", "operator"]
-        low = ["low"] if any(node.low is not None for node in self._nodes) else []
-        dtypes = ("original", "inferred", "truncated")
-        table = make_table(*names, *dtypes, *low, "TensorRT", "verdict")
-        table.add_column("engine", justify="right", no_wrap=True)
+        name, operator, *others = shown_columns(IN_TERMINAL, self._nodes)
+        titles = [name.title, operator.title]
+        names = [", ".join(titles)] if stacked else titles
+        table = make_table(*names, *(column.title for column in others))
+        engine = table.columns[-1]
+        engine.justify, engine.no_wrap, engine.overflow = "right", True, "ellipsis"
         for column in table.columns[len(names) : -2]:
             column.min_width = 7
         for node in self._nodes:
-            called = node.op.startswith("call_")
-            target = summary.operator_text(node.target) if called else node.op
+            target = operator.text(node)
             if stacked:
                 # The overload that nearly all have; whole names stand where there is room.
                 target = target.removesuffix(".default")
-            operator = Text(target, style="dim")
-            name = Text(node.name)
-            label = [Text("\n ").join((name, operator))] if stacked else [name, operator]
+            label = [Text(name.text(node)), Text(target, style="dim")]
             table.add_row(
-                *label,
-                *(_dtype(d) for d in (node.original, node.inferred, node.truncated)),
-                *([Text(summary.low_text(node))] if low else []),
-                Text(_tensorrt(node.tensorrt)),
-                _verdict(node.verdict if called else Verdict.NOT_CHECKED),
-                _index(node.engine),
+                *([Text("\n ").join(label)] if stacked else label),
+                *(_cell(column, node) for column in others),
             )
         yield table
+
+
+def _cell(column: NodeColumn, node: NodeRecord) -> Text:
+    text = column.text(node) or "-"
+    if column.key == "verdict":
+        return Text(text, style=_VERDICT_STYLE[node.verdict] if is_call(node) else "dim")
+    return Text(text, style=_DTYPE_STYLE.get(text, ""))
 
 
 def make_table(*headers: str) -> Table:
@@ -432,20 +435,5 @@ def _dtype(dtype: Dtype) -> Text:
     return Text(text, style=_DTYPE_STYLE.get(text, ""))
 
 
-def _tensorrt(dtype: Dtype) -> str:
-    """Returns TensorRT's dtypes; an output that nothing uses has none and is left out."""
-    if isinstance(dtype, tuple):
-        dtype = tuple(name for name in dtype if name is not None) or None
-    return dtype_text(dtype)
-
-
-def _verdict(verdict: Verdict) -> Text:
-    return Text(summary.VERDICT_WORDS[verdict], style=_VERDICT_STYLE[verdict])
-
-
 def _status(status: BuildStatus) -> Text:
     return Text(status.value.replace("_", " "), style=_STATUS_STYLE.get(status, ""))
-
-
-def _index(index: int | None) -> str:
-    return "-" if index is None else str(index)

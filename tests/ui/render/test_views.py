@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from trtdbg_ui.model.folding import FoldedNode, folded
 from trtdbg_ui.model.loaded import Loaded, ResultRows, Showing
-from trtdbg_ui.model.ordering import natural, result_key
+from trtdbg_ui.model.ordering import result_key
 from trtdbg_ui.model.view import Quick, View
 from trtdbg_ui.render import nodes
 from trtdbg_ui.render.before_after import before_after
@@ -18,6 +18,7 @@ from trtdbg_ui.text import plain, width
 
 from tests.ui.canned import report
 from tests.ui.test_choices_keys import layered, measured
+from trtdbg.analysis.node_columns import natural
 from trtdbg.policy import Timing
 from trtdbg.records import NodeRecord
 

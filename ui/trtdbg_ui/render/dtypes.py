@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from trtdbg.analysis.node_columns import used_dtypes
 from trtdbg.dtypes import family, from_tensorrt, is_wide
 from trtdbg.records import Dtype, dtype_text
 from trtdbg_ui.text import Span, Tone
@@ -41,9 +42,8 @@ def dtype_span(dtype: Dtype) -> Span:
 @lru_cache(maxsize=1024)
 def tensorrt_span(dtype: Dtype) -> Span:
     """Returns a TensorRT dtype, spelled as TensorRT spells it."""
-    # Outputs that nobody uses have no tensor; what the others are is what matters.
-    used = tuple(name for name in dtype if name) if isinstance(dtype, tuple) else dtype
-    text = dtype_text(used or None)
+    used = used_dtypes(dtype)
+    text = dtype_text(used)
     if not used:
         return text, Tone.DIM
     # Of TensorRT's dtypes torch lacks only INT4.

@@ -11,6 +11,7 @@ from trtdbg.analysis.conclusions import (
     late_would_accept,
     saved_by_truncation,
 )
+from trtdbg.analysis.node_columns import NODE_COLUMN
 from trtdbg.analysis.summary import low_text
 from trtdbg.records import (
     KEPT_RULES,
@@ -29,43 +30,44 @@ from trtdbg_ui.render.signs import LEVEL_SIGN, VERDICT_SIGN, short_operator
 from trtdbg_ui.render.view import columns, fold_span, view_line, with_arrow
 from trtdbg_ui.text import Line, Span, Tone
 
-COLUMNS = (
+
+def _column(
+    key: str, *shorter: str, least: int, most: int, goes: int = 0, middle: bool = False
+) -> Column:
+    """Returns how a column that all outputs know behaves here."""
+    titles = (NODE_COLUMN[key].title, *shorter)
+    return Column(key, titles, least=least, most=most, goes=goes, middle=middle)
+
+
+_PLACED = (
     Column("mark", ("",), least=1, most=1),
     Column("fold", ("",), least=5, most=5),
-    Column("name", ("node",), least=12, most=34, middle=True),
-    Column("operator", ("operator",), least=11, most=30),
-    Column("original", ("original", "orig."), least=7, most=15, goes=1),
-    Column("recorded", ("recorded", "rec."), least=7, most=15, goes=4),
-    Column("inferred", ("inferred", "infer."), least=7, most=15, goes=3),
-    Column("truncated", ("truncated", "trunc."), least=7, most=15),
-    Column("low", ("low",), least=7, most=24),
-    Column("dtype", ("dtype",), least=7, most=26),
-    Column("tensorrt", ("TensorRT", "TRT"), least=5, most=10, goes=2),
-    Column("verdict", ("verdict",), least=11, most=14),
-    Column("on_original", ("on original", "on orig."), least=8, most=11),
-    Column("on_truncated", ("on truncated", "on trunc."), least=8, most=12),
-    Column("engine", ("engine",), least=7, most=7),
+    _column("name", least=12, most=34, middle=True),
+    _column("operator", least=11, most=30),
+    _column("original", "orig.", least=7, most=15, goes=1),
+    _column("recorded", "rec.", least=7, most=15, goes=4),
+    _column("inferred", "infer.", least=7, most=15, goes=3),
+    _column("truncated", "trunc.", least=7, most=15),
+    _column("low", least=7, most=24),
+    _column("dtype", least=7, most=26),
+    _column("tensorrt", "TRT", least=5, most=10, goes=2),
+    _column("verdict", least=11, most=14),
+    _column("on_original", "on orig.", least=8, most=11),
+    _column("on_truncated", "on trunc.", least=8, most=12),
+    _column("engine", least=7, most=7),
     Column("error", ("rel. error", "error"), least=8, most=10, goes=5),
     Column("findings", ("findings",), least=8, most=17, goes=6),
-    Column("shape", ("shape",), least=8, most=22, goes=11),
-    Column("module", ("module",), least=8, most=30, goes=7, middle=True),
-    Column("source", ("source",), least=8, most=24, goes=10),
+    _column("shape", least=8, most=22, goes=11),
+    _column("module", least=8, most=30, goes=7, middle=True),
+    _column("source", least=8, most=24, goes=10),
 )
-USUAL = tuple(
-    column.key
-    for column in COLUMNS
-    if column.key
-    not in (
-        "fold",
-        "recorded",
-        "dtype",
-        "low",
-        "on_original",
-        "on_truncated",
-        "error",
-        "findings",
-        "module",
-    )
+_OTHERS = tuple(key for key in NODE_COLUMN if key not in {c.key for c in _PLACED})
+"""Columns that need no more than what all outputs know of them."""
+
+COLUMNS = (*_PLACED, *(_column(key, least=8, most=30, goes=7) for key in _OTHERS))
+USUAL = (
+    *("mark", "name", "operator", "original", "inferred", "truncated", "tensorrt"),
+    *("verdict", "engine", "shape", "source"),
 )
 """Keys of the columns that are shown unless the user chooses others."""
 
@@ -157,14 +159,6 @@ def _shapes(rows: ResultRows) -> Extent:
     return Extent.of(lengths[node.shape] for node in rows.nodes)
 
 
-def _modules(rows: ResultRows) -> Extent:
-    return Extent.of(len(n.source.module or "") for n in rows.nodes if n.source)
-
-
-def _sources(rows: ResultRows) -> Extent:
-    return Extent.of(len(str(node.source)) for node in rows.nodes if node.source)
-
-
 def _findings(rows: ResultRows) -> Extent:
     known = rows.loaded.findings_of
     found = [len(_codes(rows, node)) for node in rows.nodes if node.name in known]
@@ -173,16 +167,17 @@ def _findings(rows: ResultRows) -> Extent:
 
 def _changes(rows: ResultRows) -> Extent:
     found = {(node.original, node.inferred, node.truncated): node for node in rows.nodes}
-    return Extent.whole(len(_dtype(rows, node)[0]) for node in found.values())
+    return Extent.whole(len(NODE_COLUMN["dtype"].text(node)) for node in found.values())
 
 
-def _lows(rows: ResultRows) -> Extent:
-    return Extent.of(len(low_text(node)) for node in rows.nodes)
+def _texts(key: str) -> Callable[[ResultRows], Extent]:
+    """Returns the extent of a column that says here what it says in every output."""
+    return lambda rows: Extent.of(len(NODE_COLUMN[key].text(node)) for node in rows.nodes)
 
 
 _EXTENTS: Mapping[str, Callable[[ResultRows], Extent]] = {
     "dtype": _changes,
-    "low": _lows,
+    "low": _texts("low"),
     "name": _names,
     "operator": _targets,
     "original": _dtypes("original"),
@@ -192,8 +187,9 @@ _EXTENTS: Mapping[str, Callable[[ResultRows], Extent]] = {
     "tensorrt": _tensorrt,
     "findings": _findings,
     "shape": _shapes,
-    "module": _modules,
-    "source": _sources,
+    "module": _texts("module"),
+    "source": _texts("source"),
+    **{key: _texts(key) for key in _OTHERS},
 }
 
 
@@ -231,12 +227,7 @@ _SAME: Span = ("=", Tone.DIM)
 
 
 def _dtype(rows: ResultRows, node: NodeRecord) -> Span:
-    """Returns the dtype, and what inference and truncation make of it where they differ."""
-    steps = [node.original]
-    for dtype in (node.inferred, node.truncated):
-        if dtype != steps[-1]:
-            steps.append(dtype)
-    return " → ".join(dtype_text(dtype) for dtype in steps), dtype_span(node.original)[1]
+    return NODE_COLUMN["dtype"].text(node), dtype_span(node.original)[1]
 
 
 def _low(rows: ResultRows, node: NodeRecord) -> Span:
@@ -288,8 +279,9 @@ def _codes(rows: ResultRows, node: NodeRecord) -> str:
     return " ".join(dict.fromkeys(finding.code for finding in found))
 
 
-def _module(rows: ResultRows, node: NodeRecord) -> Span:
-    return (node.source.module or "" if node.source else ""), Tone.DIM
+def _dim(key: str) -> Callable[[ResultRows, NodeRecord], Span]:
+    """Returns the cell of a column that says here what it says in every output."""
+    return lambda rows, node: (NODE_COLUMN[key].text(node), Tone.DIM)
 
 
 _CELLS: Mapping[str, Callable[[ResultRows, NodeRecord], Span]] = {
@@ -310,9 +302,7 @@ _CELLS: Mapping[str, Callable[[ResultRows, NodeRecord], Span]] = {
     "engine": lambda rows, node: _engine(rows, node),
     "error": _error,
     "findings": lambda rows, node: (_codes(rows, node), Tone.WARN),
-    "shape": lambda rows, node: (shape_text(node.shape), Tone.DIM),
-    "module": _module,
-    "source": lambda rows, node: (str(node.source) if node.source else "", Tone.DIM),
+    **{key: _dim(key) for key in ("shape", "module", "source", *_OTHERS)},
 }
 
 
