@@ -18,7 +18,7 @@ from trtdbg_ui.text import plain, width
 
 from tests.ui.canned import report
 from tests.ui.test_choices_keys import layered, measured
-from trtdbg.analysis.node_columns import natural
+from trtdbg.analysis.node_columns import NODE_COLUMN, natural
 from trtdbg.policy import Timing
 from trtdbg.records import NodeRecord
 
@@ -190,3 +190,10 @@ def test_a_retold_dtype_disagrees_and_an_unknown_one_does_not() -> None:
 
     assert told("DataType.FLOAT") == ()
     assert told("DataType.HALF") == ("add",)
+
+
+def test_every_column_is_one_of_the_ui_under_the_same_title() -> None:
+    titles = {column.key: column.titles[0] for column in nodes.COLUMNS}
+    assert {key: titles.get(key) for key in NODE_COLUMN} == {
+        key: column.title for key, column in NODE_COLUMN.items()
+    }

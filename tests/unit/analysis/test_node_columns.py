@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as changed
 
-from tests.canned import late_report
+from tests.canned import LATE
 from trtdbg.analysis import node_columns
 from trtdbg.analysis.node_columns import (
     IN_TERMINAL,
@@ -19,21 +19,13 @@ from trtdbg.analysis.node_columns import (
 )
 from trtdbg.outputs.sections import node_table
 from trtdbg.records import LowDecision, LowRule
-from trtdbg_ui.render import nodes as ui
 
-NODES = late_report().nodes
+NODES = LATE.nodes
 
 
 def test_a_key_stands_for_one_column_and_every_output_names_known_ones() -> None:
     assert len(NODE_COLUMN) == len(NODE_COLUMNS)
     assert {*IN_TERMINAL, *ON_PAGES} <= set(NODE_COLUMN)
-
-
-def test_every_column_is_one_of_the_ui_under_the_same_title() -> None:
-    titles = {column.key: column.titles[0] for column in ui.COLUMNS}
-    assert {key: titles.get(key) for key in NODE_COLUMN} == {
-        key: column.title for key, column in NODE_COLUMN.items()
-    }
 
 
 @pytest.mark.parametrize("key", NODE_COLUMN)
