@@ -26,7 +26,52 @@ class Timing(StrEnum):
     @property
     def is_upstream(self) -> bool:
         """Whether torch_tensorrt itself decides what is truncated."""
-        return self is Timing.UPSTREAM
+        match self:
+            case Timing.UPSTREAM:
+                return True
+            case Timing.OFF | Timing.EARLY | Timing.LATE:
+                return False
+        assert_never(self)
+
+    @property
+    def narrows_engines(self) -> bool:
+        """Whether values inside engines are narrowed."""
+        match self:
+            case Timing.EARLY | Timing.UPSTREAM | Timing.LATE:
+                return True
+            case Timing.OFF:
+                return False
+        assert_never(self)
+
+    @property
+    def narrows_pytorch(self) -> bool:
+        """Whether what PyTorch runs is narrowed too."""
+        match self:
+            case Timing.EARLY:
+                return True
+            case Timing.OFF | Timing.UPSTREAM | Timing.LATE:
+                return False
+        assert_never(self)
+
+    @property
+    def meaning(self) -> str:
+        """What it does, in one sentence without its name."""
+        match self:
+            case Timing.OFF:
+                return "nothing is truncated"
+            case Timing.EARLY:
+                return "wide dtypes are narrowed before lowering, in the PyTorch part too"
+            case Timing.UPSTREAM:
+                return (
+                    "as torch_tensorrt does it: validators judge the dtypes that the model "
+                    "wrote, and what they refuse stays in PyTorch; truncation comes after that"
+                )
+            case Timing.LATE:
+                return (
+                    "validators judge the truncated dtypes; engines alone are narrowed, and "
+                    "casts stand only where a value crosses"
+                )
+        assert_never(self)
 
     @property
     def follows_lists(self) -> bool:

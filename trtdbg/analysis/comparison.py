@@ -149,7 +149,7 @@ def policies(base: TruncationPolicy, *, named: bool = True) -> tuple[TruncationP
     timings = Timing if named else dict.fromkeys((base.timing, *Timing))
     found = [at(base, timing) for timing in timings]
     switching = base if named else at(base, Timing.LATE)
-    if switching.timing in (Timing.EARLY, Timing.LATE):
+    if switching.timing.follows_lists:
         for path in _PATHS:
             switched: tuple[str, ...] = () if getattr(switching, path) else ("float64",)
             found.append(msgspec.structs.replace(switching, **{path: switched}))
@@ -159,7 +159,7 @@ def policies(base: TruncationPolicy, *, named: bool = True) -> tuple[TruncationP
 def at(base: TruncationPolicy, timing: Timing) -> TruncationPolicy:
     """Returns a policy with another timing, and the judge that the timing allows."""
     changed = msgspec.structs.replace(base, timing=timing)
-    if timing is Timing.UPSTREAM:
+    if timing.is_upstream:
         # torch_tensorrt asks its validators alone.
         changed = msgspec.structs.replace(changed, verdicts=_USUAL.verdicts)
     return changed
@@ -168,7 +168,7 @@ def at(base: TruncationPolicy, timing: Timing) -> TruncationPolicy:
 def policy_name(policy: TruncationPolicy) -> str:
     """Returns `late`, and what is unusual about it: `late, inputs none`."""
     parts = [policy.timing.value]
-    if policy.timing in (Timing.EARLY, Timing.LATE):
+    if policy.timing.follows_lists:
         parts += [
             f"{path} {'+'.join(getattr(policy, path)) or 'none'}"
             for path in _PATHS

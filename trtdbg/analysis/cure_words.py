@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trtdbg.analysis.summary import count
-from trtdbg.policy import Timing, TruncationPolicy
+from trtdbg.policy import TruncationPolicy
 
 State = tuple[int, int, int, bool]
 """Engines, operators left to PyTorch, engines that TensorRT refuses, whether all is broken."""
@@ -43,4 +43,4 @@ def timing_flags(policy: TruncationPolicy) -> str:
     usual = TruncationPolicy(timing=policy.timing)
     if policy != usual:
         return f" {policy.flags()}"
-    return "" if policy.timing is Timing.UPSTREAM else f" --timing {policy.timing.value}"
+    return "" if policy.timing.is_upstream else f" --timing {policy.timing.value}"

@@ -6,7 +6,7 @@ import msgspec
 
 from trtdbg.analysis.causes import refused_in_engines
 from trtdbg.analysis.summary import broken_end, build_line, count
-from trtdbg.policy import Timing, truncates_double
+from trtdbg.policy import truncates_double
 from trtdbg.records import BuildStatus, Counts, Report
 
 
@@ -27,7 +27,7 @@ def lines(report: Report) -> tuple[str, ...]:
     if made is None:
         colon = ": " if here.error is not None else ", "
         return (f"{_words(here, colon, 'left to PyTorch')} under {here.timing.value}",)
-    if here.timing is Timing.UPSTREAM and _numbers(made.compiled) == _numbers(here):
+    if here.timing.is_upstream and _numbers(made.compiled) == _numbers(here):
         found = [f"today (upstream): {_words(here)}"]
     else:
         found = [
@@ -102,6 +102,6 @@ def _how(compiled: Counts, here: Counts) -> str:
         own, other = getattr(here.settings, name), getattr(compiled.settings, name)
         if own != other:
             parts.append(f"{name} {own}")
-    if here.truncate_double and here.timing is Timing.UPSTREAM:
+    if here.truncate_double and here.timing.is_upstream:
         parts.append("truncate_double")
     return ", ".join(parts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trtdbg.policy import Timing
 from trtdbg.records import NodeRecord, Report
 
 MAKING = frozenset(
@@ -88,7 +87,7 @@ def _way(last: tuple[str, ...], passed: dict[str, tuple[str, ...]]) -> set[str]:
 
 
 def _is_narrow(report: Report, node: NodeRecord) -> bool:
-    if report.policy.timing is Timing.EARLY:
+    if report.policy.timing.narrows_pytorch:
         return node.truncated == "float32"
     # TensorRT has no float64, whatever the policy says of it.
     return node.engine is not None

@@ -63,7 +63,7 @@ def weigh_refusals(
     for name in refused[:MOST_WEIGHED]:
         alike.setdefault((rows[name].target, why(report, rows[name])), []).append(name)
     kept_out = frozenset(n.name for n in report.nodes if _is_kept_out(report, n))
-    tolerant = report.policy.timing is not Timing.UPSTREAM
+    tolerant = not report.policy.timing.is_upstream
 
     def partition_without(name: str) -> partition.Split:
         others = kept_out - {name}
@@ -90,7 +90,7 @@ def weigh_causes(
         emit: progress.
     """
     kept_out = frozenset(n.name for n in report.nodes if _is_kept_out(report, n))
-    tolerant = report.policy.timing is not Timing.UPSTREAM
+    tolerant = not report.policy.timing.is_upstream
 
     def partitioned(accepted: frozenset[str]) -> partition.Split:
         others = kept_out - accepted

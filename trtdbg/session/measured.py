@@ -12,7 +12,6 @@ from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.graph import Emit, output_values
 from trtdbg.graphs.low_arithmetic import LowArithmetic
 from trtdbg.graphs.replay import ProgramInputs
-from trtdbg.policy import Timing
 from trtdbg.records import BuildStatus, LowRule, Numerics, Report, dtype_text
 from trtdbg.session.analysed import Analysed
 from trtdbg.session.lowered import FailedLowering, Lowered
@@ -104,7 +103,7 @@ def _output_names(lowered: GraphModule, report: Report) -> tuple[str, ...]:
 
 def _note(report: Report) -> str | None:
     """Returns what is left of float64, which TensorRT does not have, if none is truncated."""
-    off = report.policy.timing is Timing.OFF
+    off = not report.policy.timing.narrows_engines
     if not off and not (
         report.policy.timing.is_upstream and not report.settings.truncate_double
     ):

@@ -15,7 +15,7 @@ from trtdbg.analysis.conclusions import PROBE, REFUSED
 from trtdbg.analysis.names import find_node
 from trtdbg.errors import StageError
 from trtdbg.outputs.repro.reproducer import changed_settings
-from trtdbg.policy import Settings, Timing
+from trtdbg.policy import Settings
 from trtdbg.records import (
     NodeRecord,
     Recipe,
@@ -105,7 +105,7 @@ def _recipe(
     kind: RecipeKind,
 ) -> Recipe:
     sizes = alone.Sizes()
-    upstream = report.policy.timing is Timing.UPSTREAM
+    upstream = report.policy.timing.is_upstream
     in_force = original if upstream else truncated
     if kind is RecipeKind.SCOPE_DEPENDENT:
         before = _graph(in_force, record, settings, sizes)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.findings.making import bracketed, fractional_scalar, maker
 from trtdbg.analysis.layers import is_other_kind
-from trtdbg.policy import Timing
 from trtdbg.records import (
     Finding,
     Level,
@@ -81,7 +80,7 @@ def dtypes(report: Report) -> Iterator[Finding]:
 
 
 def _stale(report: Report) -> Iterator[Finding]:
-    if report.policy.timing is Timing.EARLY:
+    if report.policy.timing.narrows_pytorch:
         # The graph was lowered with other dtypes: record and plain inference cannot agree.
         return
     for node in report.nodes:

@@ -123,7 +123,7 @@ def verdicts(report: Report) -> Iterator[Finding]:
         if (
             found.inferred is Verdict.REJECT
             and found.truncated is Verdict.ACCEPT
-            and report.policy.timing is not Timing.OFF
+            and report.policy.timing.narrows_engines
             # TD405 says of these that narrowing them changes the numbers.
             and node.name not in needed
         ):
@@ -131,7 +131,7 @@ def verdicts(report: Report) -> Iterator[Finding]:
         if (
             found.original is Verdict.REJECT
             and found.inferred is Verdict.ACCEPT
-            and report.policy.timing is not Timing.EARLY
+            and not report.policy.timing.narrows_pytorch
         ):
             yield _unreadable_metadata(report, node)
         if is_operator(node):

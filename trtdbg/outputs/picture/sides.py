@@ -5,7 +5,6 @@ from __future__ import annotations
 from trtdbg.analysis import summary
 from trtdbg.analysis.causes import why
 from trtdbg.errors import UsageError
-from trtdbg.policy import Timing
 from trtdbg.records import (
     BoundaryCast,
     Dtype,
@@ -151,7 +150,8 @@ def dtype_in_force(report: Report, node: NodeRecord) -> Dtype:
     original ones; what crosses is cast. `early` truncates everywhere, `off` nowhere.
     """
     timing = report.policy.timing
-    narrowed = timing is Timing.EARLY or (timing is not Timing.OFF and node.engine is not None)
+    in_engine = node.engine is not None
+    narrowed = timing.narrows_engines if in_engine else timing.narrows_pytorch
     if narrowed:
         return node.truncated or node.inferred or node.original
     return node.inferred or node.original

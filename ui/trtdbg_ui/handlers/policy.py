@@ -34,7 +34,7 @@ class Policy(ActionHandler):
     def action_verdicts(self) -> None:
         """Switches who decides what an engine may hold."""
         policy = self.state.policy
-        if policy.timing is Timing.UPSTREAM:
+        if policy.timing.is_upstream:
             policy = self._with_lists()
         self.choose(next_verdicts(policy))
 

@@ -15,7 +15,7 @@ PATHS = ("inputs", "constants", "computed")
 """The paths of a policy, each also the id of the action that switches it."""
 
 
-TIMINGS = (Timing.OFF, Timing.EARLY, Timing.UPSTREAM, Timing.LATE)
+TIMINGS = tuple(Timing)
 
 
 _CHOICES: tuple[tuple[str, ...], ...] = (
@@ -32,7 +32,7 @@ def next_timing(policy: TruncationPolicy, step: int) -> TruncationPolicy:
     Under upstream validators alone decide, as they do in torch_tensorrt.
     """
     timing = TIMINGS[(TIMINGS.index(policy.timing) + step) % len(TIMINGS)]
-    if timing is Timing.UPSTREAM:
+    if timing.is_upstream:
         return replace(policy, timing=timing, verdicts=VerdictSource.VALIDATORS)
     return replace(policy, timing=timing)
 
@@ -53,7 +53,7 @@ def next_verdicts(policy: TruncationPolicy) -> TruncationPolicy:
 
 def paths_count(policy: TruncationPolicy) -> bool:
     """Returns whether the lists of the three paths have an effect."""
-    return policy.timing in (Timing.EARLY, Timing.LATE)
+    return policy.timing.follows_lists
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _where(nodes: Sequence[NodeRecord]) -> str:
 def _saved(loaded: Loaded, size: int, read_only: bool) -> list[Line]:
     """Returns what truncation before the verdicts gained, under the timings that do so."""
     report = loaded.report
-    if report.policy.timing not in (Timing.LATE, Timing.EARLY):
+    if not report.policy.timing.follows_lists:
         return []
     saved = [node for node in report.nodes if saved_by_truncation(node)]
     if not saved:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trtdbg.analysis import comparison
 from trtdbg.analysis.summary import bytes_text, total_text
-from trtdbg.policy import Timing, TruncationPolicy
+from trtdbg.policy import TruncationPolicy
 from trtdbg.records import BuildStatus, Report
 from trtdbg_ui.model.activity import Activity
 from trtdbg_ui.model.loaded import Loaded
@@ -33,7 +33,7 @@ class MatrixRow:
 
 def policies(policy: TruncationPolicy) -> tuple[TruncationPolicy, ...]:
     """Returns the policies that `trtdbg compare` compares too, the one in force among them."""
-    return comparison.policies(policy, named=policy.timing in (Timing.EARLY, Timing.LATE))
+    return comparison.policies(policy, named=policy.timing.follows_lists)
 
 
 def matrix_rows(desk: Desk, state: State, now: float) -> tuple[MatrixRow, ...]:

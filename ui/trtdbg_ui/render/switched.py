@@ -9,7 +9,6 @@ from trtdbg.analysis import cause_lines, change_words
 from trtdbg.analysis.changes import what_changed
 from trtdbg.analysis.conclusions import is_call
 from trtdbg.analysis.summary import count
-from trtdbg.policy import Timing
 from trtdbg.records import BoundaryCast, Cause, NodeRecord, Report
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.switching import PATHS, paths_count
@@ -19,14 +18,6 @@ from trtdbg_ui.render.findings import code_and_name
 from trtdbg_ui.render.signs import short_operator
 from trtdbg_ui.text import BLANK, Line, Tone, join, line, wrap
 
-_TIMING = {
-    Timing.OFF: "nothing is truncated",
-    Timing.EARLY: "wide dtypes are narrowed before lowering, in the PyTorch part too",
-    Timing.UPSTREAM: "as torch_tensorrt does it: validators judge the dtypes that the model "
-    "wrote, and what they refuse stays in PyTorch; truncation comes after that",
-    Timing.LATE: "validators judge the truncated dtypes; engines alone are narrowed, and "
-    "casts stand only where a value crosses",
-}
 _MOST = 8
 """Nodes that are named of a group; more are only counted."""
 
@@ -98,7 +89,7 @@ def _policy(when: str, report: Report, other: Report, size: int) -> list[Line]:
             (f"{policy.timing.value:<8}", Tone.STRONG),
             f"  {numbers}",
         ),
-        *wrap(line((f"        {_TIMING[policy.timing]}", Tone.DIM)), size, indent=8),
+        *wrap(line((f"        {policy.timing.meaning}", Tone.DIM)), size, indent=8),
         *_lists(report, other, size),
     ]
 
