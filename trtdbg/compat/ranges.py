@@ -1,4 +1,4 @@
-"""Repairs what torch.export.load writes of derived sizes, which torch itself cannot read."""
+"""Repairs of a program's shape environment, which all its copies share."""
 
 from __future__ import annotations
 
@@ -29,6 +29,19 @@ def drop_derived_ranges(program: ExportedProgram) -> None:
     constraints = program.range_constraints
     for key in [key for key in constraints if not isinstance(key, sympy.Symbol)]:
         del constraints[key]
+
+
+def forget_unbound_sizes(program: ExportedProgram) -> None:
+    """Forgets sizes that earlier runs of the program's operators made and gave to no value.
+
+    The fake kernels of `nonzero` and its like note each size that depends on data, and the
+    next trace in the same shape environment raises PendingUnbackedSymbolNotFound for those
+    that are in none of its own results.
+
+    Source: torch 2.13, `fx/experimental/symbolic_shapes.py` (compute_unbacked_bindings).
+    """
+    for env in _shape_envs(program.graph_module):
+        env.pending_fresh_unbacked_symbols.clear()
 
 
 def _shape_envs(module: GraphModule) -> Iterator[ShapeEnv]:

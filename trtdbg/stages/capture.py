@@ -24,6 +24,7 @@ from trtdbg.compat.autocast import (
     upstream_rules,
 )
 from trtdbg.compat.host import patched_default_device
+from trtdbg.compat.ranges import forget_unbound_sizes
 from trtdbg.graphs.graph import (
     Emit,
     args_text,
@@ -321,6 +322,7 @@ def capture(
     noticing, asked = copy.copy(options), _RecordingBool(truncate_double)
     noticing.truncate_double = asked
     program = copy_program(program)
+    forget_unbound_sizes(program)
     if recorder is None:
         recorder = Recorder()
         recorder.snapshot(Phase.LOAD, "exported program", program.graph, 0.0)

@@ -86,7 +86,7 @@ class _Setting:
 _SETTINGS = {
     "gate:torch_executed_ops": _Setting("torch_executed_ops", "--torch-executed-ops", set()),
     "gate:data_dependent": _Setting(
-        "fallback_data_dependent_ops", "--fallback-data-dependent-ops", False
+        "fallback_data_dependent_ops", "the setting fallback_data_dependent_ops", False
     ),
 }
 

@@ -229,7 +229,8 @@ def _data_dependent_gate(winner: ValidatorAnswer, options: Any) -> Iterator[Vali
         yield _gate(
             "data_dependent",
             "the shape of the result depends on the data (the converter needs an output "
-            "allocator), and --fallback-data-dependent-ops keeps such operators in PyTorch",
+            "allocator), and the setting fallback_data_dependent_ops keeps such "
+            "operators in PyTorch",
         )
 
 

@@ -168,7 +168,7 @@ def test_a_data_dependent_operator_is_refused_by_a_gate_that_names_the_setting(
     (gate,) = [a for a in kept["relu"].answers if a.validator.startswith("gate:")]
     assert kept["relu"].verdict is gate.verdict is Verdict.REJECT
     assert gate.validator == "gate:data_dependent"
-    assert "fallback-data-dependent-ops" in (gate.reason or "")
+    assert "the setting fallback_data_dependent_ops" in (gate.reason or "")
     assert kept["relu"].winner == 0, "the registry would have taken it"
     assert kept["add"].verdict is let_in["relu"].verdict is Verdict.ACCEPT
 
