@@ -278,6 +278,7 @@ class Model:
 
     def _working(self) -> SharedWorker:
         if self._worker is None:
+            prebuilt.refuse(self.path)
             raise UsageError(
                 f"the saved report {self.path} holds no program", remedy="open the .pt2 file"
             )

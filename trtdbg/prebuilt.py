@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from trtdbg.errors import ModelError
+from trtdbg.errors import ModelError, UsageError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import (
     Binding,
@@ -75,6 +75,19 @@ def is_compiled(path: str) -> bool:
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError):
         return False
     return any(mark in data for mark in _MARKS)
+
+
+def refuse(path: str) -> None:
+    """Refuses a program whose engines are built already, where one as exported is needed.
+
+    Raises:
+        UsageError: it is such a program.
+    """
+    if is_compiled(path):
+        raise UsageError(
+            f"{path} is {KIND} already: it holds built engines, and can only be looked at",
+            remedy="give the .pt2 that it was compiled from; `trtdbg report` opens this one",
+        )
 
 
 def read(path: str, trtdbg: str) -> Report:

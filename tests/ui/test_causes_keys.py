@@ -80,7 +80,7 @@ async def test_a_saved_report_offers_nothing_that_needs_a_worker() -> None:
     async with app.run_test(size=MIDDLE) as pilot:
         await settle(pilot)
         shown = screen_text(app)
-        assert "nothing was tried before this report was saved" in shown
+        assert "nothing was tried; open the exported .pt2" in shown
         assert "finds out" not in shown
         assert app.focused is app.board.pane(Pane.CAUSES)
 

@@ -17,6 +17,7 @@ from trtdbg_ui.model.state import Pane
 from trtdbg_ui.model.view import Quick, View
 from trtdbg_ui.widgets.themes import LIGHT, MONO
 
+from tests.compiled_files import compiled_file
 from tests.ui.canned import report
 from trtdbg.cli import main
 from trtdbg.errors import ExitCode, ModelError
@@ -142,6 +143,23 @@ sys.exit(main([{saved!r}, "--screenshot", {str(picture)!r}, "--press", keys]))
     assert done.returncode == 0, done.stderr
     assert "saved report, read-only" in words(picture)
     assert "the whole report; trtdbg opens it, without torch" in words(picture)
+
+
+def test_a_compiled_program_shows_its_engines_and_says_what_is_not_known(
+    tmp_path: Path,
+) -> None:
+    picture = tmp_path / "screen.svg"
+    model = compiled_file(tmp_path)
+    assert main([model, "--screenshot", str(picture), "--press", "4 space b"]) == 0
+    shown = words(picture)
+    assert "compiled program, read-only" in shown
+    assert "1 engine, 1 operator in PyTorch, compiled by torch_tensorrt" in shown
+    assert "layers need TensorRT and a GPU" in shown
+    assert "output1" in shown
+    assert "1× special_i0" in shown
+    assert "not defined" not in shown
+    assert "timing" not in shown
+    assert "This is a compiled program: engines are built from the" in shown
 
 
 def test_a_picture_that_exists_is_kept_unless_forced(

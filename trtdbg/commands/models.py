@@ -210,8 +210,11 @@ def check(shell: Shell, job: Job) -> None:
 
     Raises:
         ModelError: there is none.
+        UsageError: its engines are built already.
     """
-    check_readable(native_path(job.model))
+    path = native_path(job.model)
+    check_readable(path)
+    prebuilt.refuse(path)
     if job.access.trust:
         shell.note(f"{job.model} is trusted (--trust): code in it may run")
 

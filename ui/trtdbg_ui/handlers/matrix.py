@@ -27,7 +27,9 @@ class Comparing(ActionHandler):
         if self.state.loaded is None:
             return
         if self.desk.read_only:
-            self.app.tell("A saved report holds one policy. Open the .pt2 to compare others.")
+            self.app.tell(
+                f"A {self.desk.kind} holds one policy. Open the .pt2 to compare others."
+            )
             return
         from trtdbg_ui.render.matrix import matrix_rows
         from trtdbg_ui.widgets.matrix import Matrix

@@ -66,7 +66,8 @@ class Reproducing(ActionHandler):
             return
         finding = self._meant(loaded)
         if self.desk.read_only:
-            self.app.tell("A saved report holds no program. Open the .pt2 for reproducers.")
+            kind = self.desk.kind
+            self.app.tell(f"A {kind} holds nothing to run. Open the .pt2 for reproducers.")
         elif finding is not None and finding.code == _OF_AN_ENGINE:
             self._offer_reduction(finding)
         else:

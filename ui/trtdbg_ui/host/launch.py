@@ -9,13 +9,14 @@ from typing import Final
 
 import msgspec
 
-from trtdbg import foreign
+from trtdbg import __version__, foreign, prebuilt
 from trtdbg.analysis.summary import base_name
 from trtdbg.cache.client import CachingClient
 from trtdbg.errors import ExitCode, OutputError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.report import is_saved_report, read_report
 from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.records import Report
 from trtdbg.viewing import Viewing, WatchedFile
 from trtdbg.worker.messages import Access, News, native_path
 from trtdbg_ui.app import TrtdbgApp
@@ -39,7 +40,9 @@ def run(
     viewing: Viewing | None = None,
     watched: WatchedFile | None = None,
 ) -> int:
-    """Runs the UI on a .pt2 file, or read-only on a saved report, and returns the exit code.
+    """Runs the UI on a .pt2 file and returns the exit code.
+
+    A saved report and a program that torch_tensorrt compiled are read-only.
 
     Args:
         model: Path of the program, or of the saved report.
@@ -62,7 +65,7 @@ def run(
     if picture is not None:
         keys = parse_presses(picture.press)
         refuse_existing(picture.file, force=picture.force)
-    report = read_report(model) if is_saved_report(model) else None
+    report = _fixed(model)
     # A picture is to be the same for everybody.
     alone = viewing.fresh or picture is not None
     remembered, notice = (None, None) if alone else recall(model)
@@ -107,6 +110,18 @@ def run(
     if not alone:
         _remember(model, app, note)
     return code
+
+
+def _fixed(model: str) -> Report | None:
+    """Returns the report of what nothing can be asked about; None of a program."""
+    if is_saved_report(model):
+        return read_report(model)
+    path = native_path(model)
+    if not prebuilt.is_compiled(path):
+        return None
+    report = prebuilt.read(path, __version__)
+    info = msgspec.structs.replace(report.model, path=model)
+    return msgspec.structs.replace(report, model=info)
 
 
 def _first_program(model: str, access: Access) -> tuple[Access, str | None]:

@@ -13,6 +13,7 @@ from trtdbg.analysis.causes import is_operator
 from trtdbg.analysis.conclusions import is_call
 from trtdbg.analysis.layers import LayerRow, layer_rows
 from trtdbg.analysis.summary import constants_that_matter, left_to_pytorch
+from trtdbg.outputs.report import is_saved_report
 from trtdbg.records import (
     BuildStatus,
     Cause,
@@ -38,6 +39,11 @@ from trtdbg_ui.model.view import USUAL, Quick, View
 
 LEVELS = (Level.ERROR, Level.WARNING, Level.NOTE)
 """Worst first."""
+
+
+def read_only_kind(model: str) -> str:
+    """Returns what a file is about which no worker can be asked."""
+    return "saved report" if is_saved_report(model) else "compiled program"
 
 
 class Loaded:

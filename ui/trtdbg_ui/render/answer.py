@@ -53,6 +53,8 @@ def answer(loaded: Loaded, size: int, *, read_only: bool = False) -> list[Line]:
 
 def _headline(loaded: Loaded) -> Line:
     report, failed = loaded.report, loaded.failed_engines
+    if report.model.prebuilt is not None:
+        return line((headline(report), Tone.STRONG))
     engines, ops = len(report.engines), len(report.torch_ops)
     total = operator_count(report)
     casts = len(report.boundary_casts)

@@ -70,7 +70,7 @@ def cures_line(cause: Cause, read_only: bool = False) -> Line:
     return tuple(spans)
 
 
-_NOT_TRIED = "nothing was tried before this report was saved"
+_NOT_TRIED = "nothing was tried; open the exported .pt2 to find out what helps"
 
 
 def cause_detail(

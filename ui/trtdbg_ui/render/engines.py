@@ -94,7 +94,10 @@ def layer_lines(loaded: Loaded, engine: EngineRecord, size: int) -> list[EngineL
     The remark names what the model did not ask for; where it has no room, it stands below.
     """
     if not engine.layers:
-        text = "     no layers: the network is not defined"
+        why = "the network is not defined"
+        if loaded.report.model.prebuilt is not None:
+            why = engine.timing_unavailable or why
+        text = f"     no layers: {why}"
         return [EngineLine(line((text, Tone.DIM)))]
     types = min(max(len(layer.type) for layer in engine.layers), 20)
     rows = [(row, _layer_dtypes(row.layer)) for row in loaded.layers(engine)]
@@ -140,6 +143,14 @@ def _layer_dtypes(layer: LayerRecord) -> Line:
     return tuple(spans)
 
 
+def _operators(loaded: Loaded, engine: EngineRecord) -> tuple[Span, ...]:
+    """Returns how many operators an engine holds; of a compiled program that is not known."""
+    if loaded.report.model.prebuilt is not None:
+        return ()
+    number = loaded.operators_of.get(engine.index, 0)
+    return ((f"  {count(number, 'operator')}", Tone.PLAIN),)
+
+
 def _engine(
     loaded: Loaded,
     engine: EngineRecord,
@@ -149,10 +160,12 @@ def _engine(
     read_only: bool,
 ) -> list[EngineLine]:
     first = next(iter(engine.nodes), None)
+    held = _operators(loaded, engine)
+    lead = ", " if held else "  "
     head = line(
         (f" E{engine.index}", Tone.STRONG),
-        (f"  {count(loaded.operators_of.get(engine.index, 0), 'operator')}", Tone.PLAIN),
-        (f", {len(engine.inputs)} in, {len(engine.outputs)} out", Tone.DIM),
+        *held,
+        (f"{lead}{len(engine.inputs)} in, {len(engine.outputs)} out", Tone.DIM),
         (f", {count(len(engine.layers), 'layer')}" if engine.layers else "", Tone.DIM),
         (f"  {engine.name}  ", Tone.DIM),
         *_build(loaded.report, engine, building, now),
@@ -168,8 +181,12 @@ def _engine(
         lines.append(EngineLine(_way_out(loaded.refused[engine.index]), first))
     for text in engine.build.log[:_LOG_LINES]:
         lines.append(EngineLine(line((f"     {text}", Tone.DIM)), first))
-    lines += [EngineLine(_binding("in ", b), b.name) for b in engine.inputs]
-    lines += [EngineLine(_binding("out", b), b.name) for b in engine.outputs]
+    lines += [
+        EngineLine(_binding("in ", b, engine.build.status), b.name) for b in engine.inputs
+    ]
+    lines += [
+        EngineLine(_binding("out", b, engine.build.status), b.name) for b in engine.outputs
+    ]
     return lines
 
 
@@ -219,7 +236,7 @@ def _running(engine: EngineRecord, building: Activity, now: float) -> tuple[Span
     return ((f"… building {elapsed(now - building.engine_started)}", Tone.WARN),)
 
 
-def _binding(word: str, binding: Binding) -> Line:
+def _binding(word: str, binding: Binding, made: BuildStatus) -> Line:
     declared, bound = binding.declared, binding.bound
     spans: list[Span] = [
         (f"     {word} ", Tone.DIM),
@@ -227,7 +244,9 @@ def _binding(word: str, binding: Binding) -> Line:
         dtype_span(declared),
     ]
     if bound is None:
-        spans.append((" declared, network not defined yet", Tone.DIM))
+        # Of a compiled program no network is known, and none will be defined.
+        later = "" if made is BuildStatus.BUILT else ", network not defined yet"
+        spans.append((f" declared{later}", Tone.DIM))
     elif bound == declared:
         spans.append((" declared and bound", Tone.DIM))
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trtdbg.analysis.summary import FLAVOURS, base_name, count, model_name
 from trtdbg.plain import one_line
 from trtdbg.records import BuildStatus, Environment, Level, Report
-from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.loaded import Loaded, read_only_kind
 from trtdbg_ui.render.signs import LEVEL_SIGN
 from trtdbg_ui.text import Line, Span, Tone, line, pack
 
@@ -31,7 +31,7 @@ def header_line(
     if outdated:
         parts.append((0, line(("last good analysis, the file changed since", Tone.BAD))))
     if read_only:
-        parts.append((2, line(("saved report, read-only", Tone.WARN))))
+        parts.append((2, line((f"{read_only_kind(model)}, read-only", Tone.WARN))))
     if loaded is not None:
         parts += [
             (0, numbers(loaded.report)),

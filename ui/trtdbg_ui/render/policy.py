@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trtdbg.analysis.summary import count
+from trtdbg.analysis.summary import PREBUILT, count
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource, changed_settings
-from trtdbg.records import Environment
+from trtdbg.records import Environment, Report
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.switching import PATHS, TIMINGS, PolicySwitch, Tally, paths_count
 from trtdbg_ui.text import Line, Span, Tone, line, pack, spread, width
@@ -158,6 +158,15 @@ def settings_line(
         parts.append((5, line((f"{name} {str(value).lower()}", Tone.WARN))))
     room = size - (width(right) + 2 if right else 0)
     return spread(pack(parts, max(room, _LEAST), (" · ", Tone.DIM)), right, size)
+
+
+def prebuilt_lines(report: Report) -> tuple[Line, Line]:
+    """Returns what stands in place of policy and settings where they mean nothing."""
+    known, _, unknown = PREBUILT.partition("; ")
+    return (
+        line((f" {report.model.prebuilt}: {known}", Tone.STRONG)),
+        line((f" {unknown}", Tone.WARN)),
+    )
 
 
 _LEAST = 22

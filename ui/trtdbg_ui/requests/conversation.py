@@ -121,7 +121,9 @@ class Requests:
         known = self._desk.report(policy)
         if known is None and self._desk.read_only:
             self._desk.use(self._view.state.settings)
-            self._view.tell("A saved report holds one policy. Open the .pt2 to try others.")
+            self._view.tell(
+                f"A {self._desk.kind} holds one policy. Open the .pt2 to try others."
+            )
             return
         state = self._view.state
         if state.loaded is None and state.failure is None:
@@ -135,7 +137,7 @@ class Requests:
     def again(self) -> None:
         """Analyses the current policy again."""
         if self._desk.read_only:
-            self._view.tell("This is a saved report: there is nothing to analyse again.")
+            self._view.tell(f"This is a {self._desk.kind}: there is nothing to analyse again.")
             return
         if self._desk.running is None:
             self._desk.forget()
@@ -182,7 +184,11 @@ class Requests:
             engine: Index of one engine; None builds all that are not built yet.
         """
         state = self._view.state
-        refusal = _why_no_build(state, self._desk.read_only, engine)
+        if self._desk.read_only:
+            kind = self._desk.kind
+            self._view.tell(f"This is a {kind}: engines are built from the exported .pt2.")
+            return False
+        refusal = _why_no_build(state, engine)
         if refusal is not None or state.loaded is None:
             self._view.tell(refusal or "")
             return False
@@ -204,7 +210,7 @@ class Requests:
     def why_not_now(self, what: str) -> str | None:
         """Returns why the worker cannot be asked for more at the moment, None if it can."""
         if self._desk.read_only:
-            return f"This is a saved report: there is nothing to {what}."
+            return f"This is a {self._desk.kind}: there is nothing to {what}."
         if self._view.state.loaded is None or self._desk.running is not None:
             return (
                 f"The worker is busy; try again when it is done, or {key('cancel')} cancels."
@@ -425,9 +431,7 @@ def unbuilt(report: Report) -> tuple[int, ...]:
     return tuple(e.index for e in report.engines if e.build.status is not built)
 
 
-def _why_no_build(state: State, read_only: bool, engine: int | None) -> str | None:
-    if read_only:
-        return "This is a saved report: engines are built from a .pt2."
+def _why_no_build(state: State, engine: int | None) -> str | None:
     if state.loaded is None or state.activity is not None:
         return (
             f"The worker is busy; press {key('build')} when it is done, "

@@ -18,7 +18,7 @@ from trtdbg.worker.messages import (
     Job,
     Reply,
 )
-from trtdbg_ui.model.loaded import Loaded
+from trtdbg_ui.model.loaded import Loaded, read_only_kind
 from trtdbg_ui.model.questions import Ask, Choice, choice_of
 from trtdbg_ui.requests.kept import kept
 
@@ -78,6 +78,11 @@ class Desk:
     def read_only(self) -> bool:
         """Whether there is no worker to ask."""
         return self._worker is None
+
+    @property
+    def kind(self) -> str:
+        """What the file is, where there is no worker to ask."""
+        return read_only_kind(self.job.model)
 
     @property
     def trusted(self) -> bool:

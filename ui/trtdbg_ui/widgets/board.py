@@ -22,6 +22,7 @@ from trtdbg_ui.render.header import header_line
 from trtdbg_ui.render.policy import (
     change_line,
     policy_line,
+    prebuilt_lines,
     room_beside_settings,
     settings_line,
 )
@@ -166,21 +167,9 @@ class Board(Vertical):
         state = self._state
         if state is None:
             return
-        environment = state.loaded.report.environment if state.loaded else None
         flashes = isinstance(state.change, PolicySwitch) and now < state.flash_until
         self._bar("settings").set_class(flashes, "-flash")
-        self._bar("settings").show(
-            lambda size: [
-                settings_line(
-                    state.policy,
-                    state.settings,
-                    self._target,
-                    environment,
-                    _news(state, now, room_beside_settings(size)),
-                    size,
-                )
-            ]
-        )
+        self._bar("settings").show(lambda size: [self._settings_line(state, now, size)])
         if state.loaded is None:
             self.query_one("#loading", TextView).show(
                 lambda size: loading_lines(
@@ -191,6 +180,20 @@ class Board(Vertical):
             engines = self._panes[Pane.ENGINES]
             assert isinstance(engines, EngineList)
             engines.show(state.loaded, state.activity, now, state.layers)
+
+    def _settings_line(self, state: State, now: float, size: int) -> Line:
+        """Returns the settings in force, or what is not known of a compiled program."""
+        report = state.loaded.report if state.loaded is not None else None
+        if report is not None and report.model.prebuilt is not None:
+            return crop(prebuilt_lines(report)[1], size)
+        return settings_line(
+            state.policy,
+            state.settings,
+            self._target,
+            report.environment if report is not None else None,
+            _news(state, now, room_beside_settings(size)),
+            size,
+        )
 
     def add_logs(self, logs: Iterable[Log]) -> None:
         """Appends lines to the log pane."""
@@ -263,6 +266,11 @@ class Board(Vertical):
                 )
             ]
         )
+        report = state.loaded.report if state.loaded is not None else None
+        if report is not None and report.model.prebuilt is not None:
+            told = prebuilt_lines(report)[0]
+            self._bar("policy").show(lambda size: [crop(told, size)])
+            return
         known = tallies(state.policy, (loaded.report for loaded in self._desk.known()))
         self._bar("policy").show(lambda size: [policy_line(state.policy, known, size)])
 
