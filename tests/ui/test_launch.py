@@ -159,7 +159,6 @@ def test_a_compiled_program_shows_its_engines_and_says_what_is_not_known(
     assert "1× special_i0" in shown
     assert "not defined" not in shown
     assert "timing" not in shown
-    assert "This is a compiled program: engines are built from the" in shown
 
 
 def test_a_picture_that_exists_is_kept_unless_forced(

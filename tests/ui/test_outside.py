@@ -244,6 +244,18 @@ async def test_tab_goes_through_what_can_be_written(folder: Path) -> None:
     assert msgspec.convert(policy, TruncationPolicy) == report(Timing.UPSTREAM).policy
 
 
+async def test_what_is_exported_can_be_redacted(folder: Path) -> None:
+    stage = loaded_stage(Timing.UPSTREAM)
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await press(pilot, "x", "ctrl+r", "enter")
+        await press(pilot, "x", "tab", "ctrl+r", "ctrl+r", "enter")
+    text = (folder / "attention-upstream.json").read_text()
+    assert "file1.py" in text
+    assert "attention.p" not in text
+    assert "attention.p" in (folder / "attention-upstream.html").read_text()
+
+
 async def test_escape_writes_nothing(folder: Path) -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=NARROW) as pilot:

@@ -128,11 +128,23 @@ def _place(
 
 
 def result(
-    report: Report, found: list[Checked], known: frozenset[Fingerprint]
+    report: Report,
+    found: list[Checked],
+    known: frozenset[Fingerprint],
+    *,
+    known_as: list[Checked] | None = None,
 ) -> CheckedModel:
-    """Returns the findings of a model, those apart that a baseline knows."""
-    new = [each for each in found if each.fingerprint not in known]
-    old = [each for each in found if each.fingerprint in known]
+    """Returns the findings of a model, those apart that a baseline knows.
+
+    Args:
+        report: what is shown of the model.
+        found: its selected findings.
+        known: what the baseline holds.
+        known_as: the same findings as the baseline knows them, where the report is redacted.
+    """
+    pairs = list(zip(found, known_as or found, strict=True))
+    new = [each for each, real in pairs if real.fingerprint not in known]
+    old = [each for each, real in pairs if real.fingerprint in known]
     return CheckedModel(
         model=ModelPath(path=report.model.path, program=report.model.program),
         policy=report.policy,

@@ -25,6 +25,7 @@ from trtdbg.commands.options import (
 )
 from trtdbg.commands.project import PROJECT_TABLE, read_project
 from trtdbg.commands.recorded import models_argument
+from trtdbg.commands.redacting import Redaction, redaction_options
 from trtdbg.commands.shell import Shell
 from trtdbg.errors import ExitCode, UsageError
 from trtdbg.files import refuse_existing, write_atomically
@@ -135,6 +136,7 @@ def parse_codes(texts: Any, where: str) -> tuple[str, ...]:
     metavar="FILE",
     help="Write the findings to FILE as those that are known; findings then do not fail.",
 )
+@redaction_options(" A baseline still knows them.")
 @force_option
 @verbose_option
 @click.pass_obj
@@ -151,6 +153,8 @@ def command(
     output: str | None,
     baseline: str | None,
     write_baseline: str | None,
+    redact: bool,
+    redact_names: bool,
     force: bool,
 ) -> ExitCode:
     """Print the findings of each MODEL, for CI.
@@ -173,6 +177,7 @@ def command(
         output=output,
         baseline=baseline,
         write_baseline=write_baseline,
+        redaction=Redaction(redact or redact_names, redact_names),
         force=force,
     )
 
@@ -216,12 +221,19 @@ def run(
     output: str | None = None,
     baseline: str | None = None,
     write_baseline: str | None = None,
+    redaction: Redaction | None = None,
     force: bool = False,
 ) -> ExitCode:
     """Checks each model; returns 1 if a selected new finding is at or above `fail_on`.
 
     An analysis that could not be completed (2, 3, 4) outweighs findings and cannot be ignored.
     """
+    hidden = redaction or Redaction()
+    if hidden.on and write_baseline is not None:
+        raise UsageError(
+            "--redact does not go with --write-baseline, which holds names of files",
+            remedy="write the baseline by a run of its own",
+        )
     file = None if output == "-" else output
     for path in (file, write_baseline):
         if path is not None:
@@ -240,11 +252,15 @@ def run(
         if (code := shared.analysis_code(entry)) is not ExitCode.CLEAN:
             codes.append(code)
         if not isinstance(entry, Report):
-            results.append(entry)
+            results.append(hidden.failure(entry))
             continue
         selected = checked.check(entry, select=select, ignore=ignore)
         found += [each.fingerprint for each in selected]
         result = checked.result(entry, selected, known)
+        if hidden.on:
+            shown = hidden.applied(entry)
+            told = checked.check(shown, select=select, ignore=ignore)
+            result = checked.result(shown, told, known, known_as=selected)
         results.append(result)
         if any(checked.fails(finding, fail_on) for finding in result.findings):
             codes.append(ExitCode.FINDINGS)

@@ -13,7 +13,6 @@ import click
 import msgspec
 
 from trtdbg.analysis import bisect, by_place, cause_lines, trace
-from trtdbg.analysis.redaction import redacted, redacted_failure
 from trtdbg.commands import models as shared
 from trtdbg.commands.live import Live
 from trtdbg.commands.options import (
@@ -26,6 +25,7 @@ from trtdbg.commands.options import (
     verbose_option,
 )
 from trtdbg.commands.recorded import as_given, models_argument, programs_of
+from trtdbg.commands.redacting import Redaction, redaction_options
 from trtdbg.commands.running import RunningCommand, numerics_options
 from trtdbg.commands.shell import Shell
 from trtdbg.commands.watching import Watcher
@@ -81,23 +81,6 @@ class Questions:
         """
         traced = [trace.lines(report, name) for name in self.traces]
         return traced + [bisect.lines(report, name) for name in self.bisections]
-
-
-@dataclass(frozen=True)
-class Redaction:
-    """Whether a report may leave the house."""
-
-    on: bool = False
-    names: bool = False
-    """Whether names of modules become numbers."""
-
-    def applied(self, report: Report) -> Report:
-        """Returns a report with what is to be left out left out."""
-        return redacted(report, modules=self.names) if self.on else report
-
-    def failure(self, entry: FailedReport) -> FailedReport:
-        """Returns why there is no report, without what is to be left out."""
-        return redacted_failure(entry) if self.on else entry
 
 
 class Format(StrEnum):
@@ -203,16 +186,7 @@ def _node_data(reports: Sequence[Report]) -> str:
     help="Show what became of each source line, module or operator in place of the tables: "
     "operators, engines, refusals, casts, dtypes, and with --numerics the share of the error.",
 )
-@click.option(
-    "--redact",
-    is_flag=True,
-    help="Leave out source text, paths and values of constants, in every output.",
-)
-@click.option(
-    "--redact-names",
-    is_flag=True,
-    help="The same, and names of modules become numbers.",
-)
+@redaction_options()
 @click.option(
     "--watch",
     is_flag=True,

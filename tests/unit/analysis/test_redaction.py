@@ -9,11 +9,13 @@ from collections.abc import Callable
 import msgspec
 import pytest
 from rich.console import Console
+from trtdbg_ui.outside.exporting import KINDS
 
 from tests import canned
-from trtdbg.analysis import by_place
+from trtdbg.analysis import by_place, checked
 from trtdbg.analysis.causes import derive
 from trtdbg.analysis.redaction import redacted
+from trtdbg.commands import check
 from trtdbg.outputs import pages
 from trtdbg.outputs.node_data import node_data
 from trtdbg.outputs.report import decode, encode
@@ -36,10 +38,10 @@ from trtdbg.records import (
     ValidatorSource,
 )
 
-FOLDER = "/home/ada/secret_project"
+FOLDER = "/home/adalove/secret_project"
 CODE = "y = self.crown_jewels(x.double())"
 SECRETS = (
-    *("ada", "secret_project", "crown_jewels", "jewels", "0.1234567", "3141592653"),
+    *("adalove", "secret_project", "crown_jewels", "jewels", "0.1234567", "3141592653"),
     *("hidden_text", "their_library", "private_inputs"),
 )
 NAMES = ("vault", "encoder_of_ours")
@@ -95,7 +97,7 @@ def secret() -> Report:
             code="TD101",
             level=Level.WARNING,
             node="mul",
-            message=f"at {FOLDER}/a file/x.py and C:\\ada\\x and ~/ada and model.py:41",
+            message=f"at {FOLDER}/a file/x.py and C:\\adalove\\x and ~/adalove and model.py:41",
             source=source,
         ),
     )
@@ -146,6 +148,17 @@ def terminal(report: Report) -> str:
     return text.getvalue()
 
 
+def of_check(style: check.Style) -> Callable[[Report], str]:
+    """Returns what makes the output of `trtdbg check` in one form."""
+
+    def make(report: Report) -> str:
+        found = checked.check(report, select=(), ignore=())
+        result = checked.result(report, found, frozenset())
+        return check._render([result], style, Level.NOTE, False)
+
+    return make
+
+
 OUTPUTS: dict[str, Callable[[Report], str]] = {
     "json": lambda report: encode([report]).decode(),
     "markdown": lambda report: markdown([report], all_nodes=True),
@@ -153,6 +166,8 @@ OUTPUTS: dict[str, Callable[[Report], str]] = {
     "notebook": fragment,
     "model explorer": lambda report: node_data(report).decode(),
     "terminal": terminal,
+    **{f"check {style}": of_check(style) for style in check.Style},
+    **{f"export {kind.ending}": lambda r, k=kind: k.make(r).decode() for kind in KINDS},
 }
 
 

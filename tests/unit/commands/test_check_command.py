@@ -11,6 +11,7 @@ from fake_shell import FakeShell
 from tests import canned
 from trtdbg.commands import check
 from trtdbg.commands.options import Choices
+from trtdbg.commands.redacting import Redaction
 from trtdbg.errors import ExitCode, OutputError, UsageError, WorkerError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Finding, Level, Report
@@ -55,6 +56,37 @@ def test_select_and_ignore_take_beginnings_of_codes(
     )
     assert [f["code"] for f in json.loads(shell.stdout)["findings"]] == left
     assert code is (ExitCode.FINDINGS if left else ExitCode.CLEAN)
+
+
+@pytest.mark.parametrize("style", check.Style)
+def test_redact_leaves_out_source_and_paths_and_the_baseline_still_knows(
+    model: str, other: str, style: check.Style, tmp_path: Path
+) -> None:
+    told = msgspec.json.encode(canned.UPSTREAM).replace(b"x.double()", b"crown_jewels(x)")
+    secret = msgspec.json.decode(told, type=Report)
+    assert b"crown_jewels" in told
+    answers = {model: secret, other: WorkerError(f"cannot read {other}")}
+    known = tmp_path / "known.json"
+    shell = FakeShell({model: secret})
+    check.run(shell, (model,), CHOICES, write_baseline=str(known))
+    shell = FakeShell(answers)
+    hidden = Redaction(on=True)
+    models = (model, other)
+    file = tmp_path / "out"
+    check.run(
+        shell, models, CHOICES, style=style, output=str(file), redaction=hidden, force=True
+    )
+    for text in (shell.stdout, file.read_text()):
+        assert "crown_jewels" not in text
+        assert "island.p" not in text
+        assert str(tmp_path) not in text
+    assert "TD101" in file.read_text()
+    shell = FakeShell({model: secret})
+    code = check.run(shell, (model,), CHOICES, baseline=str(known), redaction=hidden)
+    assert code is ExitCode.CLEAN
+    assert "no findings in 1 model; 2 in the baseline" in shell.stdout
+    with pytest.raises(UsageError, match="does not go with --write-baseline"):
+        check.run(shell, (model,), CHOICES, write_baseline="b.json", redaction=hidden)
 
 
 UNBUILT = "; engines were not built: --build says whether TensorRT takes them"

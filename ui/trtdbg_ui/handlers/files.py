@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
+from trtdbg.analysis.redaction import redacted
 from trtdbg.errors import TrtdbgError
 from trtdbg.files import write_atomically
 from trtdbg.records import Report, Source
@@ -64,8 +65,8 @@ class Files(ActionHandler):
 
         report = loaded.report
 
-        def save(path: str, kind: ExportKind, replace: bool) -> None:
-            self._save(report, path, kind, replace)
+        def save(path: str, kind: ExportKind, replace: bool, hide: bool) -> None:
+            self._save(redacted(report) if hide else report, path, kind, replace)
 
         self.app.push_screen(ExportDialog(suggested_name(report), save), self._exported)
 

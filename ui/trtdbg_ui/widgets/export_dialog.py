@@ -26,6 +26,7 @@ class ExportDialog(Overlay[str | None]):
         Binding("escape", "leave", "Close", show=False),
         Binding("tab,down", "ending(1)", "Next kind", show=False, priority=True),
         Binding("shift+tab,up", "ending(-1)", "Previous kind", show=False, priority=True),
+        Binding("ctrl+r", "redact", "Redact", show=False, priority=True),
     ]
 
     DEFAULT_CSS = """
@@ -35,13 +36,13 @@ class ExportDialog(Overlay[str | None]):
     ExportDialog Input { height: 1; border: none; padding: 0; background: $panel; }
     """
 
-    def __init__(self, name: str, save: Callable[[str, ExportKind, bool], None]) -> None:
+    def __init__(self, name: str, save: Callable[[str, ExportKind, bool, bool], None]) -> None:
         """Prepares the dialog.
 
         Args:
             name: The path to begin with.
-            save: Writes to a path in a form, replacing a file if the flag says so; raises
-                OutputError.
+            save: Writes to a path in a form; the flags say whether a file is replaced, and
+                whether the report is redacted. Raises OutputError.
         """
         super().__init__()
         self._name = name
@@ -49,6 +50,8 @@ class ExportDialog(Overlay[str | None]):
         self._replace: str | None = None
         """The path of an existing file that the next Enter may replace."""
         self._error: str | None = None
+        self._redact = False
+        """Whether source text, paths and values of constants are left out."""
 
     def compose(self) -> ComposeResult:
         """Yields the forms, the path and what is wrong with it."""
@@ -85,7 +88,7 @@ class ExportDialog(Overlay[str | None]):
                 self._replace = event.value
                 self._show()
                 return
-            self._save(path, kind, self._replace == event.value)
+            self._save(path, kind, self._replace == event.value, self._redact)
         except OutputError as error:
             self._replace, self._error = None, error.message
             self._show()
@@ -98,13 +101,18 @@ class ExportDialog(Overlay[str | None]):
         field.value = with_next_ending(field.value, step)
         field.cursor_position = len(field.value)
 
+    def action_redact(self) -> None:
+        """Leaves out what is not to leave the house, or takes it in again."""
+        self._redact = not self._redact
+        self._show()
+
     def action_leave(self) -> None:
         """Closes the dialog without writing."""
         self.dismiss(None)
 
     def _show(self) -> None:
         value = self.query_one(Input).value
-        self.query_one("#export-kinds", Bar).show(lambda size: _kinds(value))
+        self.query_one("#export-kinds", Bar).show(lambda size: _kinds(value, self._redact))
         self.query_one("#export-status", Bar).show(self._status)
 
     def _status(self, size: int) -> list[Line]:
@@ -116,7 +124,7 @@ class ExportDialog(Overlay[str | None]):
         return [line((" ", Tone.DIM))]
 
 
-def _kinds(path: str) -> list[Line]:
+def _kinds(path: str, redact: bool) -> list[Line]:
     lines = []
     for kind in KINDS:
         here = path.strip().lower().endswith(kind.ending)
@@ -127,4 +135,8 @@ def _kinds(path: str) -> list[Line]:
                 (kind.words, Tone.PLAIN if here else Tone.DIM),
             )
         )
-    return [*lines, line(" ")]
+    what = "source text, paths and values of constants"
+    words = f"{what} are left out" if redact else f"leave out {what}"
+    sign = "✓ " if redact else "  "
+    told = line((f"{sign}ctrl+r ", Tone.KEY), (words, Tone.STRONG if redact else Tone.DIM))
+    return [*lines, line(" "), told, line(" ")]
