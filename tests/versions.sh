@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
 version=${1:-2.14}
 [ $# -eq 0 ] || shift
 venv=${VENV:-.venv-$version}
-# What is left out asks torch nothing: screens, pages, and how they are kept.
-PARTS=(tests/unit tests/corpus)
+# What is left out asks torch nothing: screens, pages, files of this repository.
+PARTS=(tests/{unit,corpus,property,checker} tests/ui/test_real.py tests/ui/test_real_choices.py)
 
 pins=$(mktemp)
 trap 'rm -f "$pins"' EXIT

@@ -97,7 +97,7 @@ def secret() -> Report:
             code="TD101",
             level=Level.WARNING,
             node="mul",
-            message=f"at {FOLDER}/a file/x.py and C:\\adalove\\x and ~/adalove and model.py:41",
+            message=f"at {FOLDER}/a file/x.py, C:\\adalove\\x, ~/adalove and model.py:41",
             source=source,
         ),
     )
