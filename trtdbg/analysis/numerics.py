@@ -196,6 +196,21 @@ def _excess(row: NodeError) -> float:
     return row.max_rel_error or 0.0
 
 
-def unusual_nodes(measured: Numerics) -> tuple[NodeError, ...]:
-    """Returns the nodes that were not run plainly or not compared, in graph order."""
-    return tuple(row for row in measured.nodes if row.note is not None)
+def unusual_lines(measured: Numerics) -> list[str]:
+    """Returns a line a reason that nodes were not run plainly or not compared, in order.
+
+    What follows from one operator that cannot run says the same of all behind it.
+    """
+    alike: dict[str, list[str]] = {}
+    for row in measured.nodes:
+        if row.note is not None:
+            alike.setdefault(row.note, []).append(row.name)
+    lines = []
+    for note, names in alike.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        lines.append(f"{', '.join(names[:_NAMED])}{more}: {note}")
+    return lines
+
+
+_NAMED = 3
+"""Nodes of one reason that are named before the rest is only counted."""

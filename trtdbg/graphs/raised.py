@@ -16,6 +16,11 @@ from trtdbg.graphs.graph import first_line
 _EXECUTING = re.compile(r"While executing %(?P<node>\w+) ")
 """torch 2.13, `torch/fx/interpreter.py` run: what an interpreter adds to an exception."""
 
+_NO_KERNEL = re.compile(
+    r"Could not run '(?P<name>[^']+)' with arguments from the '(?P<backend>\w+)' backend"
+)
+"""torch 2.13, `aten/src/ATen/core/dispatch/OperatorEntry.cpp` reportError."""
+
 _DECOMPOSING = re.compile(
     r"(?:^|/)(?P<path>(?:torch/(?:_decomp|_refs|_prims|_inductor|_meta_registrations)"
     r"|torch_tensorrt/dynamo/lowering)\b[\w./]*\.py)$"
@@ -40,6 +45,17 @@ def raising_place(error: BaseException) -> str | None:
         if found is not None:
             return found
     return None
+
+
+def why_not_run(error: BaseException) -> str:
+    """Returns why PyTorch could not run something, in one line.
+
+    A missing kernel is told in a few words: torch names every backend that has one.
+    """
+    missing = _NO_KERNEL.search(str(error))
+    if missing is None:
+        return first_line(error)
+    return f"{missing['name']} has no kernel for the {missing['backend']}"
 
 
 def said_at(error: BaseException) -> str:

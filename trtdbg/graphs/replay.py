@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 
 from trtdbg.graphs.flat import Flat, FlatStep
 from trtdbg.graphs.graph import fetch_attr, first_line, target_name, torch_dtype
+from trtdbg.graphs.raised import why_not_run
 from trtdbg.records import Dtype
 
 UNSET_MEMORY = ("empty", "new_empty")
@@ -173,7 +174,7 @@ def _call(step: FlatStep, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if "DefaultCPUAllocator" in str(error):  # torch 2.13 raises a plain RuntimeError.
             raise MemoryError(first_line(error)) from error
         # Kernels raise whatever they like; the sentence goes into the record.
-        return Missing(f"{step.node.name} ({target_name(step.node)}): {first_line(error)}")
+        return Missing(f"{step.node.name} ({target_name(step.node)}): {why_not_run(error)}")
 
 
 def _is_mutable(step: FlatStep) -> bool:

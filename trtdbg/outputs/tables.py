@@ -315,8 +315,7 @@ def numerics(report: Report) -> Section:
         parts.append(Text(f"Nodes that differ{rest}:"))
         parts.append(_errors("node", worst[: values.WORST]))
     parts += [
-        Text(f"{row.name}: {row.note}", style="dim")
-        for row in values.unusual_nodes(measured)[: values.WORST]
+        Text(text, style="dim") for text in values.unusual_lines(measured)[: values.WORST]
     ]
     return title, Group(*parts)
 

@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from trtdbg.analysis.cure_words import becomes, reproducing
-from trtdbg.analysis.summary import broken_end, operator_text
+from trtdbg.analysis.summary import broken_end, count, operator_text
 from trtdbg.errors import TrtdbgError
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.editing import EditError, Editor
@@ -36,6 +36,7 @@ from trtdbg.records import (
     CauseKind,
     Cure,
     CureKind,
+    NodeError,
     NodeRecord,
     RefusalKind,
     Report,
@@ -103,6 +104,8 @@ class Trials:
         self.rows = {node.name: node for node in self.report.nodes}
         self.deadline = time.monotonic() + seconds
         self.tried = 0
+        self.unrun: str | None = None
+        """Why an edit that brings something could not be compared, if one could not."""
 
     def cures(self, one: Cause) -> tuple[Cure, ...]:
         """Returns what helps against a break, cheapest first; one of kind `none` if nothing.
@@ -112,6 +115,7 @@ class Trials:
         if one.kind is CauseKind.LOWERING_FAILED:
             return ()
         found = [*self._policies(one), *self._settings(one)]
+        self.unrun = None
         edit = next(self._edits(one), None)
         if edit is not None:
             found.append(edit)
@@ -197,6 +201,9 @@ class Trials:
             return OutputAgreement(True, None, f"numbers not compared: {note}")
         if any(row.agreement is NodeAgreement.BEYOND for row in measured.outputs):
             return None
+        missing = [r for r in measured.outputs if r.agreement is NodeAgreement.NOT_COMPARED]
+        if missing:
+            return OutputAgreement(True, None, _uncompared(measured.outputs, missing))
         errors = [row.max_abs_error for row in measured.outputs if row.max_abs_error]
         return OutputAgreement(
             True, max(errors, default=0.0), f"compared on {measured.inputs}"
@@ -308,7 +315,7 @@ class Trials:
             return False
         hard = [agreement.hard_inputs(alone, seed) for seed in (1, 2)]
         same = agreement.compare(alone, edited, hard, _TOLERANCE)
-        if not same.same and not same.note.startswith("the program does not run"):
+        if not same.same and not same.note.startswith(agreement.NOT_RUN):
             return False
         report = self._analysed(self.session.variant(program=edited), self.policy)
         if report is None:
@@ -337,6 +344,8 @@ class Trials:
             return None
         numbers = agreement.compare(program, edited, self._inputs(), _TOLERANCE)
         if not numbers.same:
+            if numbers.note.startswith(agreement.NOT_RUN):
+                self.unrun = numbers.note
             return None
         first = group[0]
         nodes = {node.name: node for node in program.graph.nodes}
@@ -366,6 +375,8 @@ class Trials:
         """Returns that nothing tried helps, and what builds at least, if that was needed."""
         node = one.nodes[0] if one.nodes else None
         say = "nothing that was tried helps"
+        if self.unrun is not None:
+            say = f"an edit that brings more is not offered, as {self.unrun}"
         if one.kind in (CauseKind.NO_CONVERTER, CauseKind.OTHER_OVERLOAD):
             say = "no setting helps: this operator needs a converter"
         how = reproducing(node, self.policy) if node is not None else None
@@ -436,6 +447,18 @@ class Trials:
             torch_ops_before=self.now.torch_ops,
             torch_ops_after=after.torch_ops,
         )
+
+
+def _uncompared(outputs: Sequence[NodeError], missing: Sequence[NodeError]) -> str:
+    """Returns which outputs were not compared and why, and what the others show."""
+    first = missing[0]
+    why = first.note or f"the original is not finite behind {first.after_not_finite}"
+    compared = [row.max_abs_error or 0.0 for row in outputs if row not in missing]
+    told = f"{len(missing)} of {count(len(outputs), 'output')} not compared ({why})"
+    if not compared:
+        return f"numbers not compared: {why}"
+    worst = max(compared)
+    return f"{told}, the others {f'differ by {worst:.3g} at most' if worst else 'the same'}"
 
 
 def _edited(program: ExportedProgram, edits: Sequence[Rewrite]) -> ExportedProgram:

@@ -14,7 +14,11 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from trtdbg.graphs.deviations import IncomparableError, Tolerance, deviation
 from trtdbg.graphs.graph import captured_log, first_line
+from trtdbg.graphs.raised import why_not_run
 from trtdbg.graphs.replay import ProgramInputs
+
+NOT_RUN = "the program does not run on the CPU"
+"""What a note begins with where nothing can be compared."""
 
 LARGEST_INTEGER = 2**31 - 1
 """Integers that an operator alone is tried on are up to this: what int32 holds."""
@@ -51,9 +55,7 @@ def compare(
         except Exception as refusal:
             if compared:
                 continue
-            return OutputAgreement(
-                False, None, f"the program does not run: {first_line(refusal)}"
-            )
+            return OutputAgreement(False, None, f"{NOT_RUN}: {why_not_run(refusal)}")
         try:
             error = _error(expected, _run(edited, other, given), tolerance)
         except Exception as reason:

@@ -172,3 +172,16 @@ def test_the_whole_report_fits_the_terminal(width: int) -> None:
 def test_numerics_survive_the_saved_report() -> None:
     made = chain(within("a"), beyond("b"), outputs=(beyond("z"),))
     assert report.decode(report.encode([made]), "made.json") == made
+
+
+def test_what_follows_from_one_operator_that_cannot_run_is_one_line() -> None:
+    rows = [
+        NodeError(name=f"n{at}", agreement=Agreement.NOT_COMPARED, note="n0: no kernel")
+        for at in range(5)
+    ]
+    other = NodeError(name="z", agreement=Agreement.WITHIN, note="run on float64")
+    measured = Numerics(inputs="i", seed=0, atol=0, rtol=0, nodes=(*rows, other, within("y")))
+    assert numerics.unusual_lines(measured) == [
+        "n0, n1, n2 and 2 more: n0: no kernel",
+        "z: run on float64",
+    ]

@@ -9,7 +9,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from trtdbg.graphs.raised import caused_by, raising_node, raising_place, said_at  # noqa: E402
+from trtdbg.graphs.raised import (  # noqa: E402
+    caused_by,
+    raising_node,
+    raising_place,
+    said_at,
+    why_not_run,
+)
 
 
 def raised(model: Any, *args: Any) -> tuple[BaseException, set[str]]:
@@ -17,6 +23,14 @@ def raised(model: Any, *args: Any) -> tuple[BaseException, set[str]]:
     with pytest.raises(RuntimeError) as caught:
         torch.fx.Interpreter(traced).run(*args)
     return caught.value, {node.name for node in traced.graph.nodes}
+
+
+def test_a_missing_kernel_is_told_in_a_few_words() -> None:
+    with pytest.raises(NotImplementedError) as caught:
+        torch.ops.aten._cudnn_init_dropout_state(0.5, True, 1, dtype=torch.uint8, device="cpu")
+    said = why_not_run(caught.value)
+    assert said == "aten::_cudnn_init_dropout_state has no kernel for the CPU"
+    assert why_not_run(ValueError("no")) == "ValueError: no"
 
 
 class Product(torch.nn.Module):

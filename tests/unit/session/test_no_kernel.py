@@ -1,0 +1,79 @@
+"""Operators that only a GPU can run: what could not be run is said, and the rest stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from trtdbg.policy import Settings, Timing, TruncationPolicy  # noqa: E402
+from trtdbg.records import Report  # noqa: E402
+from trtdbg.worker.messages import Access, Job, Weigh  # noqa: E402
+
+
+class TwoWays(torch.nn.Module):
+    """One output depends on what only a GPU runs, the other does not."""
+
+    def forward(self, x: Any) -> Any:
+        other = torch.relu((torch.relu(x).double() * 0.5).float())
+        return other, torch.ops.only_on_gpu.twice(torch.sigmoid(x))
+
+
+class OneWay(torch.nn.Module):
+    def forward(self, x: Any) -> Any:
+        return torch.relu((torch.ops.only_on_gpu.twice(x).double() * 0.5).float())
+
+
+@pytest.fixture(scope="module")
+def operator() -> Iterator[None]:
+    library = torch.library.Library("only_on_gpu", "DEF")
+    library.define("twice(Tensor x) -> Tensor")
+    torch.library.register_fake("only_on_gpu::twice", torch.empty_like, lib=library)
+    torch.library.impl(library, "twice", "CUDA")(lambda x: x * 2)
+    yield
+    library._destroy()
+
+
+@pytest.mark.usefixtures("operator", "torch_tensorrt_ready")
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (OneWay, "numbers not compared: twice (only_on_gpu.twice.default): "),
+        (TwoWays, "1 of 2 outputs not compared (twice (only_on_gpu.twice.default): "),
+    ],
+)
+def test_outputs_that_could_not_be_run_are_never_said_to_be_the_same(
+    model: Any, said: str, tmp_path: Path
+) -> None:
+    from trtdbg.session.server import Handler
+
+    path = tmp_path / "model.pt2"
+    torch.export.save(torch.export.export(model(), (torch.randn(4, 4),)), path)
+    request = Weigh(
+        job=Job(
+            model=str(path),
+            settings=Settings(),
+            probe_seconds=0,
+            access=Access(trust=True),
+        ),
+        policy=TruncationPolicy(timing=Timing.UPSTREAM),
+        consequences=False,
+        suggestion=False,
+        cures=True,
+    )
+    report = Handler(lambda _: None).handle(request)
+    assert isinstance(report, Report)
+    (cast,) = (cause for cause in report.causes if "_to_copy" in (cause.target or ""))
+    cure = cast.cures[0]
+    assert cure.policy is not None
+    assert cure.numbers is None
+    assert cure.numbers_reason is not None
+    assert cure.numbers_reason.startswith(said)
+    assert "only_on_gpu::twice has no kernel for the CPU" in cure.numbers_reason
+    assert cure.numbers_reason.endswith("the others the same") == (model is TwoWays)
+    # What needs no number stands.
+    assert (cure.engines_before, cure.engines_after) == (2, 1)
