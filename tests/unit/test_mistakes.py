@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -11,6 +14,8 @@ import pytest
 
 from trtdbg import cli
 from trtdbg.worker import client
+
+ROOT = Path(__file__).parents[2]
 
 MISTAKES: tuple[tuple[str, str], ...] = (
     (
@@ -244,6 +249,31 @@ def test_a_mistake_is_one_line_that_says_what_to_do(
     assert shown.out == ""
     assert len(shown.err) <= 400
     assert ("torch" in sys.modules) == before
+
+
+@pytest.mark.usefixtures("folder")
+def test_torch_is_never_imported_before_the_line_is_printed() -> None:
+    """All of them, one after the other, in a process that has not imported torch before."""
+    code = """
+import json, sys
+from trtdbg import cli
+for typed in json.load(sys.stdin):
+    ended = cli.main(typed.split())
+    loaded = [name for name in ("torch", "torch_tensorrt", "tensorrt") if name in sys.modules]
+    print(json.dumps([typed, ended, loaded]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps([typed for typed, _ in MISTAKES]),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "ui")])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        [typed, 2, []] for typed, _ in MISTAKES
+    ]
+    assert done.stderr.splitlines() == [f"trtdbg: error: {said}" for _, said in MISTAKES]
 
 
 def test_there_are_as_many_as_were_made() -> None:

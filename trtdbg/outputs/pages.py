@@ -14,6 +14,7 @@ from rich.text import Text
 
 from trtdbg.analysis import cause_lines, change_words, summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
+from trtdbg.analysis.alike import as_one
 from trtdbg.analysis.block_sizes import block_size_lines
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.causes import coverage_line, why
@@ -77,7 +78,7 @@ def report(report: Report, *, all_nodes: bool = False) -> RenderableType:
     )
     parts += _section("Other minimum block sizes", _lines(block_size_lines(report)))
     parts += _section("Suggested policy", _lines(suggestion_lines(report)))
-    parts += _section("Findings", findings(report.findings, most=SAME_FINDINGS))
+    parts += _section("Findings", findings(as_one(report.findings), most=SAME_FINDINGS))
     parts += _section(*tables.numerics(report))
     parts += _section(*tables.passes(report))
     parts += _section(*tables.nodes(report, all_nodes=all_nodes))

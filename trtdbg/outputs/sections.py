@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from trtdbg.analysis import cause_lines, place_words, summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
+from trtdbg.analysis.alike import as_one
 from trtdbg.analysis.block_sizes import block_size_lines
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.analysis.causes import coverage_line, why
@@ -216,7 +217,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def finding_table(report: Report) -> Section:
-    """Returns the findings, the worst first."""
+    """Returns the findings, the worst first, those that are alike as one."""
     return _section("Findings", ("code", "level", "name", "message"), _findings(report))
 
 
@@ -256,7 +257,9 @@ def _left(report: Report) -> Iterator[tuple[str, ...]]:
 
 
 def _findings(report: Report) -> Iterator[tuple[str, ...]]:
-    for finding in sorted(report.findings, key=lambda f: (by_severity(f.level), f.code)):
+    for finding in sorted(
+        as_one(report.findings), key=lambda f: (by_severity(f.level), f.code)
+    ):
         known = CATALOGUE.get(finding.code)
         name = known.name if known is not None else ""
         yield finding.code, finding.level.value, name, finding.message

@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 from trtdbg_ui.keys.actions import ACTIONS
 from trtdbg_ui.model.activity import Activity
-from trtdbg_ui.model.alike import alike
 from trtdbg_ui.model.failure import Failure
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.state import VIEWS, Pane, State, visible
@@ -39,6 +38,7 @@ from trtdbg_ui.text import Line, Tone, line, plain, width
 
 from tests.ui.canned import ENVIRONMENT, built, report
 from tests.ui.render.test_tables import failed_report
+from trtdbg.analysis.alike import alike
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     BuildRecord,

@@ -84,7 +84,14 @@ def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
 
 
 def test_findings_of_one_kind_are_counted_after_the_fifth() -> None:
-    findings = canned.UPSTREAM.findings[:1] * 8 + canned.UPSTREAM.findings[1:]
+    first = canned.UPSTREAM.findings[0]
+    findings = (
+        *(
+            msgspec.structs.replace(first, message=f"{word} {first.message}")
+            for word in ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
+        ),
+        *canned.UPSTREAM.findings[1:],
+    )
     report = msgspec.structs.replace(canned.UPSTREAM, findings=findings)
     text = printed(pages.report(report), 200)
     assert text.count("TD101 warning") == 5

@@ -82,7 +82,9 @@ def test_page_names_nothing_outside_of_itself() -> None:
 
 def test_a_long_table_is_cut_in_markdown_and_says_so() -> None:
     one = canned.UPSTREAM.findings[0]
-    many = msgspec.structs.replace(canned.UPSTREAM, findings=(one,) * (MOST_ROWS + 7))
+    words = [f"{a}{b}" for a in "abcdefgh" for b in "abcdefgh"][: MOST_ROWS + 7]
+    rows = tuple(msgspec.structs.replace(one, message=word) for word in words)
+    many = msgspec.structs.replace(canned.UPSTREAM, findings=rows)
     assert "and 7 more" in markdown([many])
     assert page([many]).count(">TD101<") == MOST_ROWS + 7
 

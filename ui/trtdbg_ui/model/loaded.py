@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from trtdbg.analysis.alike import alike
 from trtdbg.analysis.by_place import by_line, by_module
 from trtdbg.analysis.causes import is_operator
 from trtdbg.analysis.conclusions import is_call
@@ -28,7 +29,6 @@ from trtdbg.records import (
     NodeRecord,
     Report,
 )
-from trtdbg_ui.model.alike import alike
 from trtdbg_ui.model.causes import causes_of
 from trtdbg_ui.model.compare import Mark, SnapshotRow, snapshot
 from trtdbg_ui.model.filters import keeps, names_of, wide

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from trtdbg.analysis.alike import alike
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.records import Finding
-from trtdbg_ui.model.alike import alike
 from trtdbg_ui.render.signs import LEVEL_SIGN
 from trtdbg_ui.text import BLANK, Line, Tone, line, width, wrap
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Final
 
+import msgspec
+
 from trtdbg.records import Finding
 
 _NUMBERED: Final = re.compile(r"(?:(?<=\w)_\d+|(?<=[A-Za-z])\.\d+)+(?![A-Za-z0-9])")
@@ -20,6 +22,32 @@ def alike(findings: Iterable[Finding]) -> Mapping[Hashable, tuple[Finding, ...]]
     for finding in findings:
         groups.setdefault(likeness(finding), []).append(finding)
     return {common: tuple(group) for common, group in groups.items()}
+
+
+def as_one(findings: Iterable[Finding]) -> list[Finding]:
+    """Returns the first finding of those that are alike, its message with the other nodes."""
+    found = []
+    for first, *rest in alike(findings).values():
+        names = [name for each in rest if (name := where(each)) is not None]
+        if not rest:
+            found.append(first)
+            continue
+        shown = ", ".join(names[:_NAMED])
+        more = f" and {len(rest) - _NAMED} more" if len(names) > _NAMED else ""
+        told = f"{first.message}; {len(rest)} alike: {shown}{more}"
+        found.append(msgspec.structs.replace(first, message=told))
+    return found
+
+
+_NAMED: Final = 12
+"""Nodes that are named before the rest is only counted."""
+
+
+def where(finding: Finding) -> str | None:
+    """Returns what a finding is about: its node, else its engine; None for the whole."""
+    if finding.node is not None:
+        return finding.node
+    return None if finding.engine is None else f"engine {finding.engine}"
 
 
 def likeness(finding: Finding) -> Hashable:
