@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from trtdbg.records import Finding
+from trtdbg.analysis.summary import base_name
+from trtdbg.plain import one_line
+from trtdbg.records import Finding, Report
 from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.keys.keymap import key
 
@@ -72,6 +74,28 @@ class Pages(ActionHandler):
 
         make = partial(origin, state.loaded.report, node)
         self.app.open_page(f"Origin of {node.name}", make, "where-from")
+
+    def action_since(self) -> None:
+        """Asks for a saved report and shows what changed from it to the report shown."""
+        if self.state.loaded is None:
+            return
+        if self.app.is_web:
+            # Whoever looks from a browser has no business with the server's files.
+            self.app.tell("A saved report is read from a terminal, not from a browser.")
+            return
+        from trtdbg_ui.widgets.saved_dialog import SavedDialog
+
+        self.app.push_screen(SavedDialog(), self._show_since)
+
+    def _show_since(self, before: Report | None) -> None:
+        loaded = self.state.loaded
+        if before is None or loaded is None:
+            return
+        from trtdbg_ui.render.since import since
+
+        title = f"What changed since {base_name(before.model.path)} was saved"
+        make = partial(since, before, loaded.report)
+        self.app.open_page(one_line(title), make, "since-a-saved-report")
 
     def action_copy(self) -> None:
         """Copies the command line that shows this again."""

@@ -131,6 +131,13 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "What the last switch changed: nodes that moved, dtypes, casts, findings.",
             ),
             Action(
+                "S",
+                "S",
+                "since",
+                "since a saved report",
+                "What changed since a report that was saved before, as after an upgrade.",
+            ),
+            Action(
                 "m",
                 "m",
                 "matrix",
