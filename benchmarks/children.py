@@ -9,6 +9,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 
+from benchmarks.measure import CLOCK
 from benchmarks.models import ROOT
 
 _KIB_PER_MIB = 1024
@@ -19,6 +20,7 @@ class Ended:
     """What a child took from its start to its end."""
 
     seconds: float
+    """From start to end, or of the processor with all the processes that it started."""
     peak_mib: float
     """Its largest resident set."""
     output: str
@@ -58,4 +60,6 @@ def run(command: list[str]) -> Ended:
         text = output.read()
     if child.returncode != 0:
         raise RuntimeError(f"{command} ended with {child.returncode}:\n{text}")
+    if CLOCK.processor:
+        spent = usage.ru_utime + usage.ru_stime
     return Ended(spent, usage.ru_maxrss / _KIB_PER_MIB, text)

@@ -8,6 +8,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+
+class Clock:
+    """What the time of a side is counted by."""
+
+    processor = False
+    """Processor time in place of wall time: other work on the machine counts less then."""
+
+    @property
+    def unit(self) -> str:
+        """Returns what `now` counts."""
+        return "cpu s" if self.processor else "s"
+
+    def now(self) -> float:
+        """Returns seconds since some moment; those of the processor are of this process."""
+        return time.process_time() if self.processor else time.perf_counter()
+
+
+CLOCK = Clock()
+
 Side = Callable[[], float]
 """Does the work once and returns what it cost: seconds, or bytes."""
 
@@ -22,7 +41,7 @@ class Sides:
     ours: Side
     reference: Side
     unit: str = "s"
-    """`s`, `MiB` or `bytes`."""
+    """`s`, which is `cpu s` if the processor's time is counted, `MiB` or `bytes`."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,7 @@ def compare(sides: Sides, rounds: int, warm_up: bool) -> Spread:
         most=max(ratios),
         ours=statistics.median(ours for ours, _ in pairs),
         reference=statistics.median(reference for _, reference in pairs),
-        unit=sides.unit,
+        unit=CLOCK.unit if sides.unit == "s" else sides.unit,
         rounds=rounds,
     )
 
@@ -85,9 +104,9 @@ def seconds(work: Callable[[], object]) -> Side:
     """Returns a side that costs the time which some work takes."""
 
     def timed() -> float:
-        start = time.perf_counter()
+        start = CLOCK.now()
         kept = work()
-        spent = time.perf_counter() - start
+        spent = CLOCK.now() - start
         # What the work made is thrown away outside the time.
         del kept
         return spent

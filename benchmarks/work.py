@@ -6,12 +6,12 @@ import os
 import shutil
 import sys
 import tempfile
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
 from benchmarks import analysis
-from benchmarks.children import Ended, run
+from benchmarks.children import Ended, call, run
 from benchmarks.measure import Sides, seconds
 from benchmarks.models import FOLDER, ROOT, model
 from trtdbg.policy import Timing, TruncationPolicy
@@ -103,6 +103,26 @@ def alike(subject: str) -> Sides:
     return Sides(ours, reference)
 
 
+def headline(subject: str) -> Sides:
+    """What `late` would bring, counted beside `upstream`, against the first analysis."""
+    path = model(subject)
+    analysis.options()
+    upstream, late = TruncationPolicy(timing=Timing.UPSTREAM), TruncationPolicy()
+    made: list[Any] = []
+
+    def first() -> float:
+        made[:] = [analysis.session(path, networks=False)]
+        return seconds(lambda: made[0].analyze(upstream))()
+
+    def counted() -> float:
+        session = made[0]
+        context = session._context(upstream)
+        settings = session.settings
+        return seconds(lambda: session._headlines._drafted(late, settings, context, {}))()
+
+    return Sides(counted, first)
+
+
 def changed(subject: str) -> Sides:
     """A model with one line changed, in a worker that knows the old one, against the first."""
     first, second = model(subject), model(f"{subject} changed")
@@ -154,9 +174,7 @@ def wrong_file(subject: str) -> Sides:
     path.write_bytes(whole[: len(whole) // 2])
 
     def ours() -> float:
-        start = time.perf_counter()
-        _command("report", str(path), code=2)
-        return time.perf_counter() - start
+        return _command("report", str(path), code=2).seconds
 
     sample = str(_path("boundary_mixed"))
     return Sides(ours, lambda: _command("report", sample, "--no-cache").seconds)
@@ -164,7 +182,7 @@ def wrong_file(subject: str) -> Sides:
 
 def weights(subject: str) -> Sides:
     """The analysis of a model with large weights, against the same graph with small ones."""
-    large, small = model(f"{subject} MiB"), model("1 MiB")
+    large, small = model(f"{subject} MiB"), model("4 MiB")
     analysis.options()
 
     def first(path: Path) -> float:
@@ -172,3 +190,37 @@ def weights(subject: str) -> Sides:
         return seconds(lambda: analysis.analyse(path))()
 
     return Sides(lambda: first(large), lambda: first(small))
+
+
+def memory_of_weights(subject: str) -> Sides:
+    """Peak of memory that no file stands behind, analysing weights, against 0.1 GB.
+
+    Beyond what loading the same weights as torch does takes; below 0 it counts as 0.
+    """
+    path = str(model(f"{subject} MiB"))
+
+    def peak(function: str) -> float:
+        return float(call("benchmarks.work", "print_peak", function, path).output)
+
+    return Sides(
+        lambda: max(0.0, peak("analyse") - peak("load")), lambda: 100e6 / (1 << 20), unit="MiB"
+    )
+
+
+def print_peak(function: str, path: str) -> None:
+    """Prints the most anonymous memory, in MiB, that a function of `analysis` takes."""
+    analysis.options()
+    peak, over = [0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.01):
+            text = Path("/proc/self/status").read_text()
+            peak[0] = max(peak[0], int(text.partition("RssAnon:")[2].split()[0]))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    kept = getattr(analysis, function)(Path(path))
+    over.set()
+    looking.join()
+    del kept
+    print(peak[0] / 1024)

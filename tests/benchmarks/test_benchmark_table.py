@@ -15,12 +15,12 @@ from benchmarks.table import ROWS, Row
 
 ISSUE = {
     "analysis": 1.15,
-    "snapshots": 1.10,
+    "snapshots": 1.05,
     "switch": 0.10,
     "switch-back": 0.05,
     "memory": 1.20,
     "linear": 1.2,
-    "first-frame": 1.2,
+    "first-frame": 1.15,
     "help": 1.0,
     "table-frame": 1.5,
     "table-key": 2.0,
@@ -34,6 +34,8 @@ ISSUE = {
     "many": 0.10,
     "many-jobs": 0.06,
     "weights": 1.3,
+    "weights-memory": 1.0,
+    "headline": 0.15,
     "wrong-file": 0.09,
     "bytes-move": 2.0,
     "bytes-page": 8.0,

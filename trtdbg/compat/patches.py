@@ -183,6 +183,13 @@ PATCHES: Final = (
         "texts of symbolic sizes are parsed and never evaluated as Python",
     ),
     Patch(
+        "torch._export.utils",
+        "_materialize_cpp_cia_ops",
+        "compat/composites.py patched_operator_fetch",
+        "it fetches all composite operators before it looks at each namespace",
+        Absent.NOTHING,
+    ),
+    Patch(
         _REGISTRY,
         "ConverterRegistry.validate_invariants",
         "compat/registry.py patched_registry_check",

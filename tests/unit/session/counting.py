@@ -55,17 +55,35 @@ def count_records(counts: Counter[str]) -> None:
     capture.graph_node = counted(capture.graph_node, counts, "records")
 
 
-COUNTS = ("dispatches", "validators", "records")
+def count_fetches(counts: Counter[str]) -> None:
+    """Has it counted how often torch fetches all of its composite operators."""
+    from torch._export import utils
+
+    name = "_materialize_cpp_cia_ops"
+    setattr(utils, name, counted(getattr(utils, name), counts, "fetches"))
+
+
+def count_partitions(counts: Counter[str]) -> None:
+    """Has every run of one of torch_tensorrt's partitioners counted."""
+    from torch_tensorrt.dynamo import partitioning
+
+    for name in ("fast_partition", "global_partition"):
+        setattr(partitioning, name, counted(getattr(partitioning, name), counts, "partitions"))
+
+
+COUNTS = ("dispatches", "validators", "records", "partitions", "fetches")
 
 
 def main(model: str) -> None:
-    """Counts loading, the first analysis, a switch, and switching back."""
+    """Counts loading, the first analysis, a switch, switching back, and a headline."""
     counts: Counter[str] = Counter()
     dispatch = counted(FakeTensorMode.dispatch, counts, "dispatches")
     FakeTensorMode.dispatch = dispatch  # type: ignore[method-assign]
     host.prepare()
     count_validators(counts)
     count_records(counts)
+    count_partitions(counts)
+    count_fetches(counts)
     spent: dict[str, list[int]] = {}
 
     def note(step: str) -> None:
@@ -78,6 +96,10 @@ def main(model: str) -> None:
     late, off = TruncationPolicy(), TruncationPolicy(timing=Timing.OFF)
     for step, policy in (("late", late), ("off", off), ("again", late)):
         session.analyze(policy)
+        note(step)
+    upstream = TruncationPolicy(timing=Timing.UPSTREAM)
+    for step in ("headline", "again"):
+        session.analyze(upstream, headline=True)
         note(step)
     sys.stdout.write(json.dumps(spent) + "\n")
 

@@ -112,6 +112,12 @@ def test_the_second_command_says_the_same_and_starts_no_worker(tmp_path: Path) -
     for command in (("check", model), ("diff", model, "--from", "0", "-o", "-")):
         done = trtdbg(*command)
         assert "from the cache" in done.stderr, done.stderr
-    anew = trtdbg("report", model, "--no-cache")
+    other = str(SAMPLES / "ids_float64_island.pt2")
+    third = str(tmp_path / "third.json")
+    anew = trtdbg("report", other, model, "--no-cache", "--json", third)
     assert "from the cache" not in anew.stderr
     assert anew.returncode == 0
+    # The worker was warm of another model then, and TensorRT's answers were known.
+    _, warm = msgspec.json.decode(Path(third).read_bytes())
+    cold = msgspec.json.decode(saved[0])
+    assert msgspec.json.encode(timeless(warm)) == msgspec.json.encode(timeless(cold))
