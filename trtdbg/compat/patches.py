@@ -190,6 +190,13 @@ PATCHES: Final = (
         Absent.NOTHING,
     ),
     Patch(
+        "torch._ops",
+        "Callable",
+        "compat/composites.py patched_annotations",
+        "py_impl spells the type of a function at each of 10,000 calls",
+        Absent.NOTHING,
+    ),
+    Patch(
         _REGISTRY,
         "ConverterRegistry.validate_invariants",
         "compat/registry.py patched_registry_check",

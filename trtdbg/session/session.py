@@ -6,8 +6,9 @@ per policy, so that switching back is instant.
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -216,7 +217,8 @@ class Session:
             seconds: after which no further trial is begun.
         """
         analysis = self._analysis(policy)
-        causes = Trials(self, policy, seconds).all_cures(self._weighed_causes(analysis))
+        with self._answers_kept():
+            causes = Trials(self, policy, seconds).all_cures(self._weighed_causes(analysis))
         analysis.report = msgspec.structs.replace(analysis.report, causes=causes)
         return analysis.report
 
@@ -234,9 +236,10 @@ class Session:
         if not headline:
             return analysis.report
         own = Settings.as_compiled() if self._recorded is None else self._recorded.settings
-        made = self._headlines.of(
-            analysis.report, analysis.analysed, self._context(policy), own
-        )
+        with self._answers_kept():
+            made = self._headlines.of(
+                analysis.report, analysis.analysed, self._context(policy), own
+            )
         # Not kept: a later answer shows what was asked for, whatever was asked before.
         return msgspec.structs.replace(analysis.report, headline=made)
 
@@ -587,10 +590,8 @@ class Session:
         lowered, autocast_failure = self._lowering_of(policy)
         if isinstance(lowered, FailedLowering):
             return self._failed_lowering(policy, lowered.captured)
-        asked = len(self._cache.memory.answers)
-        analysed = Steps(self._context(policy, autocast_failure), policy, lowered).run()
-        if len(self._cache.memory.answers) != asked:
-            self._cache.save()
+        with self._answers_kept():
+            analysed = Steps(self._context(policy, autocast_failure), policy, lowered).run()
         if analysed.captured.module is None:
             return self._failed_lowering(policy, analysed.captured)
         report = msgspec.structs.replace(
@@ -610,6 +611,14 @@ class Session:
             self._emit(Log(source="trtdbg", level=LogLevel.WARNING, text=unasked))
         model = msgspec.structs.replace(report.model, outputs=analysed.outputs)
         return _Analysis(msgspec.structs.replace(report, model=model), analysed)
+
+    @contextlib.contextmanager
+    def _answers_kept(self) -> Iterator[None]:
+        """Keeps on disk what TensorRT answers inside, once all is asked."""
+        known = len(self._cache.memory.answers)
+        yield
+        if len(self._cache.memory.answers) != known:
+            self._cache.save()
 
     def _context(
         self, policy: TruncationPolicy, autocast_failure: PassRecord | None = None

@@ -111,6 +111,10 @@ class Steps:
         Raises:
             PartitionFailedError: the partitioner or a validator raised.
         """
+        with patched_registry_check():
+            return self._draft(known)
+
+    def _draft(self, known: Mapping[EngineKey, bool]) -> Draft:
         truncated = self.timing.narrow()
         self.judged = self.timing.judge(truncated)
         split = self._partition(truncated, self.refused)

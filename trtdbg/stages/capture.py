@@ -23,7 +23,7 @@ from trtdbg.compat.autocast import (
     traced_outputs,
     upstream_rules,
 )
-from trtdbg.compat.composites import patched_operator_fetch
+from trtdbg.compat.composites import patched_annotations, patched_operator_fetch
 from trtdbg.compat.host import patched_default_device
 from trtdbg.compat.ranges import forget_unbound_sizes
 from trtdbg.graphs.graph import (
@@ -272,7 +272,7 @@ def _is_torch_tensorrts(lowering_pass: Any) -> bool:
 
 
 def _decomposed(program: ExportedProgram, decompositions: Any) -> ExportedProgram:
-    with patched_default_device(), patched_operator_fetch():
+    with patched_default_device(), patched_operator_fetch(), patched_annotations():
         return program.run_decompositions(decompositions)
 
 

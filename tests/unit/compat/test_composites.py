@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.staging import torch
-from trtdbg.compat.composites import patched_operator_fetch
+from trtdbg.compat.composites import patched_annotations, patched_operator_fetch
 
 
 @pytest.fixture
@@ -51,3 +51,20 @@ def test_an_operator_that_is_registered_between_two_programs_is_collected(
     finally:
         library._destroy()
     assert len(fetches) == 2
+
+
+def test_an_implementation_is_registered_the_same_with_its_type_unspelled() -> None:
+    library = torch.library.Library("trtdbg_composites", "DEF")
+    try:
+        library.define("thrice(Tensor x) -> Tensor")
+        operator = torch.ops.trtdbg_composites.thrice.default
+        with patched_annotations():
+            assert isinstance(collected, torch._ops.Callable)
+            assert not isinstance(3, torch._ops.Callable)
+            made = operator.py_impl(torch._C.DispatchKey.CPU)(lambda x: 3 * x)
+            with pytest.raises(RuntimeError, match="override"):
+                operator.py_impl(torch._C.DispatchKey.CPU)(lambda x: x)
+        assert operator.py_kernels[torch._C.DispatchKey.CPU] is made
+        assert torch._ops.Callable is Callable
+    finally:
+        library._destroy()

@@ -32,7 +32,7 @@ def test_the_place_that_patches_it_names_it(patch: Patch) -> None:
 
 def test_every_patch_is_undone_also_after_an_exception() -> None:
     from trtdbg.archive.symbols import patched_sympify
-    from trtdbg.compat.composites import patched_operator_fetch
+    from trtdbg.compat.composites import patched_annotations, patched_operator_fetch
     from trtdbg.compat.dependencies import patched_dependency_viewer
     from trtdbg.compat.devices import patched_device_lookup
     from trtdbg.compat.host import patched_default_device
@@ -51,6 +51,7 @@ def test_every_patch_is_undone_also_after_an_exception() -> None:
         patched_default_device,
         patched_registry_check,
         patched_operator_fetch,
+        patched_annotations,
     ):
         with contextlib.suppress(RuntimeError), patching():
             raise RuntimeError

@@ -98,7 +98,7 @@ def main(model: str) -> None:
         session.analyze(policy)
         note(step)
     upstream = TruncationPolicy(timing=Timing.UPSTREAM)
-    for step in ("headline", "again"):
+    for step in ("headline", "headline again"):
         session.analyze(upstream, headline=True)
         note(step)
     sys.stdout.write(json.dumps(spent) + "\n")

@@ -14,10 +14,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from trtdbg.compat import host  # noqa: E402
-from trtdbg.policy import Settings, TruncationPolicy  # noqa: E402
+from trtdbg.policy import Settings, Timing, TruncationPolicy  # noqa: E402
 from trtdbg.records import Report, Verdict  # noqa: E402
 from trtdbg.worker.client import Client  # noqa: E402
 from trtdbg.worker.messages import Analyze, Job, Lessons  # noqa: E402
+
+SAMPLE = Path(__file__).parents[3] / "samples" / "boundary_mixed.pt2"
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +125,30 @@ def test_a_crash_of_tensorrt_becomes_a_verdict(own_cache: Path) -> None:
         "mul": Verdict.ACCEPT,
     }
     assert [f.code for f in report.findings] == ["TD102"]
+
+
+def test_another_session_asks_tensorrt_nothing_for_its_headline_either(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trtdbg.session.session import Session
+    from trtdbg.stages import probe
+
+    asked: list[int] = []
+    real = probe._network
+
+    def counted(questions: Any, options: Any) -> Any:
+        asked.append(len(questions))
+        return real(questions, options)
+
+    monkeypatch.setattr(probe, "_network", counted)
+    job = Job(model=str(SAMPLE), settings=Settings())
+    upstream = TruncationPolicy(timing=Timing.UPSTREAM)
+
+    def headline() -> Any:
+        return Session(job, lambda _: None).analyze(upstream, headline=True).headline
+
+    first = headline()
+    assert asked
+    asked.clear()
+    assert headline() == first
+    assert not asked
