@@ -140,13 +140,15 @@ class Handler:
 
     def prepare(self) -> None:
         """Imports torch and torch_tensorrt; a failure comes with the first that needs them."""
-        from trtdbg.compat import host
+        from trtdbg.compat import host, put_off
         from trtdbg.compat.private import missing_name
 
         self._emit(Progress(stage="prepare", detail="importing torch and torch_tensorrt"))
         try:
             with _frozen_for_gc():
+                put_off.install()
                 host.prepare()
+                put_off.register()
                 importlib.import_module("trtdbg.session.session")
         except Exception as error:
             self._missing = missing_name(error)
