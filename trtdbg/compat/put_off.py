@@ -21,8 +21,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
 
-READ: Final = ("2.13.", "2.14.")
-"""Versions of torch in which it was read what uses these modules."""
+from trtdbg.analysis.versions import READ
 
 PUT_OFF: Final[Mapping[str, Mapping[str, str]]] = {
     "torch._inductor.fx_passes.reinplace": {},
@@ -50,7 +49,7 @@ def install() -> None:
 
     Whatever takes a name from one of them, but a function that is made alone, runs it then.
     """
-    if not _version("torch").startswith(READ):
+    if not _version("torch").startswith(tuple(f"{each}." for each in READ)):
         return
     if not any(isinstance(each, Finder) for each in sys.meta_path):
         sys.meta_path.insert(0, Finder(PUT_OFF))
