@@ -102,9 +102,7 @@ OF_TORCH: Final = (
         "_get_allowed_globals",
         "loads tensors and refuses everything else",
     ),
-    *_names(
-        "torch.utils._ordered_set", "OrderedSet", "a function of torch made alone uses it"
-    ),
+    *_names("torch.utils._ordered_set", "OrderedSet", "used by a function made alone"),
     *_names("torch.utils._sympy", "functions", "what symbolic sizes are made of"),
     *_names("torch.fx._lazy_graph_module", "_LazyGraphModule", "a graph that compiles late"),
     *_names("torch.fx.passes.shape_prop", "_extract_tensor_metadata", "writes `tensor_meta`"),
