@@ -544,12 +544,15 @@ def _setting_text(name: str, value: Any) -> str:
 
 
 def _edit_text(first: Rewrite, source: Source | None, places: list[Source | None]) -> str:
+    # What is left out or kept is said in words, and is no call.
+    is_call = first.call.endswith(")")
     if source is None or source.line is None:
-        return f"write {first.call}"
+        return f"write {first.call}" if is_call else first.call
     others = dict.fromkeys(str(place) for place in places if place is not None)
     others.pop(str(source), None)
     more = f", and {', '.join(others)} in the same way" if others else ""
     text = f"edit line {source.line} of {source.file}, `{source.code}`"
     if first.line is not None:
         return f"{text}: it becomes `{first.line}`{more}"
-    return f"{text}: the call to make is `{first.call}`{more}"
+    what = f"the call to make is `{first.call}`" if is_call else first.call
+    return f"{text}: {what}{more}"

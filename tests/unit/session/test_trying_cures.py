@@ -148,3 +148,21 @@ def test_48_alike_refusals_are_weighed_with_one_partition_more(
     assert cause.cost is not None
     assert cause.cost.torch_ops == 48
     assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("leave the cast to float64 out", ": leave the cast to float64 out"),
+        ("torch.sum(x, dim=1)", ": the call to make is `torch.sum(x, dim=1)`"),
+    ],
+)
+def test_only_a_call_is_called_one(call: str, said: str) -> None:
+    from trtdbg.graphs.rewrites import Rewrite
+    from trtdbg.records import Source
+    from trtdbg.session.cures import _edit_text
+
+    made = Rewrite(key="", node="n", say="", call=call, make=lambda _: None)
+    text = _edit_text(made, Source(file="a.py", line=3, code="y = x"), [])
+    assert text == f"edit line 3 of a.py, `y = x`{said}"
+    assert _edit_text(made, None, []) == ("write " if ")" in call else "") + call
