@@ -334,6 +334,13 @@ def upstream_precision(policy: TruncationPolicy, settings: Settings) -> Precisio
     return Precision(named.removeprefix("torch."))
 
 
+def low_precision(policy: TruncationPolicy, settings: Settings) -> Precision:
+    """Returns what float32 becomes under a policy, whoever lowers it; `none` if it stays."""
+    if policy.timing.is_upstream:
+        return upstream_precision(policy, settings)
+    return policy.precision if policy.is_low else Precision.NONE
+
+
 def searched(policy: TruncationPolicy) -> TruncationPolicy:
     """Returns the policy that a search evaluates under: no rules, nothing measured yet."""
     return msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""Every sample and every case in a low precision: what builds in float32 builds low too."""
+"""Samples, cases and architectures in a low precision: what builds in float32 builds low."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from architectures import ARCHITECTURES, export
 from corpus_bench import SAMPLES, Bench, read_manifest
 
 from trtdbg.policy import Precision, Timing, TruncationPolicy
@@ -18,6 +19,7 @@ SAMPLE_NAMES = tuple(sorted(path.stem for path in SAMPLES.glob("*.pt2")))
 QUICK = ("attention_float64", "split_heads")
 CASES = tuple(sorted(read_manifest()))
 RULES = {"rules": None, "no rules": ()}
+QUICK_ARCHITECTURES = ("bert", "vit")
 
 
 def low(precision: Precision, rules: tuple[()] | None) -> TruncationPolicy:
@@ -28,8 +30,15 @@ def low(precision: Precision, rules: tuple[()] | None) -> TruncationPolicy:
 
 def check(plain: Report, report: Report) -> None:
     """Checks that engines build, layers have the dtypes shown, and outputs those promised."""
-    if all(each.build.status is BuildStatus.BUILT for each in plain.engines):
-        for engine in report.engines:
+    failing = {
+        node.name
+        for node in plain.nodes
+        if node.engine is not None
+        and plain.engines[node.engine].build.status is not BuildStatus.BUILT
+    }
+    for engine in report.engines:
+        held = {node.name for node in report.nodes if node.engine == engine.index}
+        if not held & failing:
             assert engine.build.status is BuildStatus.BUILT, engine.build.error
     assert report.model.outputs == plain.model.outputs
     for one, other in zip(report.nodes, plain.nodes, strict=True):
@@ -66,4 +75,38 @@ def test_cases_build_low(
     bench: Bench,
 ) -> None:
     model = corpus_model(case)
+    check(bench.build(model, PLAIN), bench.build(model, low(precision, RULES[rules])))
+
+
+@pytest.fixture(scope="session")
+def architecture(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Returns the exported program of an architecture, each exported once."""
+    pytest.importorskip("transformers")
+    folder, made = tmp_path_factory.mktemp("architectures"), {}
+
+    def model(name: str) -> Path:
+        if name not in made:
+            made[name] = export(name, folder)
+        return made[name]
+
+    return model
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("precision", [Precision.FLOAT16, Precision.BFLOAT16])
+@pytest.mark.parametrize(
+    "name",
+    [
+        n if n in QUICK_ARCHITECTURES else pytest.param(n, marks=pytest.mark.deep)
+        for n in ARCHITECTURES
+    ],
+)
+def test_architectures_build_low(
+    name: str,
+    precision: Precision,
+    rules: str,
+    architecture: Callable[[str], Path],
+    bench: Bench,
+) -> None:
+    model = architecture(name)
     check(bench.build(model, PLAIN), bench.build(model, low(precision, RULES[rules])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from trtdbg.analysis.codes import Code
 from trtdbg.analysis.summary import count, operator_text
 from trtdbg.records import Cause, CauseKind, Cost, Cure, CureKind, Report, Source
 
@@ -68,6 +69,12 @@ def cure_text(cure: Cure) -> str:
         apart = f"differ by {cure.numbers:.3g} at most" if cure.numbers else "are the same"
         numbers = f"; the outputs {apart}"
     return f"cure ({cure.kind.value}): {cure.say}{command}{numbers}"
+
+
+def is_open(report: Report) -> bool:
+    """Returns whether something of a report can have cures, and none were tried."""
+    leaks = [f for f in report.findings if f.code == Code.TD601]
+    return any(not c.cures for c in report.causes) or any(not f.cures for f in leaks)
 
 
 def untried(report: Report) -> str | None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
 
 from trtdbg.analysis.summary import broken_end, execution_time
 from trtdbg.errors import ExitCode, TrtdbgError, WorkerBugError
-from trtdbg.policy import Settings, Timing, TruncationPolicy
+from trtdbg.policy import KeepRule, Precision, Settings, Timing, TruncationPolicy
 from trtdbg.records import (
     Agreement,
     BuildStatus,
     Environment,
     Level,
+    LowCastTotals,
     NodeError,
     Numerics,
     Record,
@@ -25,6 +26,7 @@ from trtdbg.records import (
 COMPARE_SCHEMA = "trtdbg.compare/1"
 
 _PATHS = ("inputs", "constants", "computed")
+_KEPT = ("keep_nodes", "keep_modules", "keep_operators", "keep_rules", "keep_measured")
 _USUAL = TruncationPolicy()
 
 
@@ -107,6 +109,8 @@ class Row(Record, frozen=True, kw_only=True):
     engines: int | None = None
     torch_ops: int | None = None
     casts: Casts | None = None
+    low_casts: LowCastTotals | None = None
+    """Inside engines; None without a low precision."""
     findings: FindingCounts | None = None
     build: BuildTotals | None = None
     """None if nothing was to be built, or there are no engines."""
@@ -162,7 +166,21 @@ def at(base: TruncationPolicy, timing: Timing) -> TruncationPolicy:
     if timing.is_upstream:
         # torch_tensorrt asks its validators alone.
         changed = msgspec.structs.replace(changed, verdicts=_USUAL.verdicts)
+    if timing is Timing.OFF:
+        changed = with_precision(changed, Precision.NONE)
     return changed
+
+
+def with_precision(base: TruncationPolicy, precision: Precision) -> TruncationPolicy:
+    """Returns a policy in another low precision, with what it keeps in float32.
+
+    In float32, and under `off`, which lowers nothing, there is nothing to keep.
+    """
+    if precision is Precision.NONE or base.timing is Timing.OFF:
+        return msgspec.structs.replace(
+            base, **{name: getattr(_USUAL, name) for name in ("precision", *_KEPT)}
+        )
+    return msgspec.structs.replace(base, precision=precision)
 
 
 def policy_name(policy: TruncationPolicy) -> str:
@@ -176,7 +194,18 @@ def policy_name(policy: TruncationPolicy) -> str:
         ]
     if policy.verdicts is not _USUAL.verdicts:
         parts.append(f"verdicts {policy.verdicts.value}")
+    if policy.is_low:
+        parts += _low_parts(policy)
     return ", ".join(parts)
+
+
+def _low_parts(policy: TruncationPolicy) -> Iterator[str]:
+    yield f"low {policy.precision.value}"
+    if set(policy.keep_rules) != set(KeepRule):
+        yield f"rules {'+'.join(policy.keep_rules) or 'none'}"
+    kept = sum(len(getattr(policy, name)) for name in _KEPT if name != "keep_rules")
+    if kept:
+        yield f"{kept} kept"
 
 
 def row_of(model: str, name: str, report: Report, build: BuildTotals | None) -> Row:
@@ -206,6 +235,7 @@ def row_of(model: str, name: str, report: Report, build: BuildTotals | None) -> 
             bytes=sum(size for size in sizes if size is not None),
             unknown=sizes.count(None),
         ),
+        low_casts=report.low_casts,
         findings=FindingCounts(**{level.value: levels[level] for level in Level}),
         build=build,
         run=_run_time(report) if build is not None else None,

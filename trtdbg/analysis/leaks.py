@@ -53,6 +53,23 @@ def leaks(report: Report) -> tuple[Leak, ...]:
     return tuple(found)
 
 
+def wide_operators(report: Report) -> int:
+    """Returns how many floating operators of a report compute in float32."""
+    floats = (n for n in report.nodes if n.op == "call_function" and _floating(n))
+    return sum(_one(node.inferred) == "float32" for node in floats)
+
+
+def casts_between(report: Report, low: str) -> int:
+    """Returns how many casts of a report go from float32 to a low type, or back."""
+    nodes = {node.name: node for node in report.nodes}
+    pairs = [
+        {_one(node.inferred), *(_one(nodes[o].inferred) for o in node.operands if o in nodes)}
+        for node in report.nodes
+        if _is_cast(node)
+    ]
+    return pairs.count({"float32", low})
+
+
 def _leak(
     node: NodeRecord,
     first: NodeRecord,

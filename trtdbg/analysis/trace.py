@@ -1,4 +1,4 @@
-"""Follows a wide value back to the input, constant, keyword or number that made it wide."""
+"""Follows a value's dtype back to the input, constant, keyword or number that made it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _FLOAT: Final = re.compile(r"(?<![\w.])-?(\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+|inf|
 
 
 class OriginKind(StrEnum):
-    """What made a value wide."""
+    """What gave a value its dtype."""
 
     INPUT = "input"
     CONSTANT = "constant"
@@ -85,43 +85,44 @@ class TraceStep(Record, frozen=True, kw_only=True):
     node: str
     target: str
     dtype: str
-    """The wide dtype that is followed."""
+    """The dtype that is followed."""
     truncated: Dtype
     """What the policy makes of the node."""
     source: Source | None
 
 
 class Trace(Record, frozen=True, kw_only=True):
-    """The shortest way from a wide value back to what made it wide."""
+    """The shortest way from a value back to what gave it its dtype."""
 
     steps: tuple[TraceStep, ...]
-    """From the value asked about to the node where the wide dtype begins."""
+    """From the value asked about to the node where the dtype begins."""
     kind: OriginKind
     cause: str
     """`dtype=float64 is written in _to_copy (model.py:41)`."""
     others: tuple[str, ...] = ()
-    """Causes on other ways, each of which would make the value wide too."""
+    """Causes on other ways, each of which would give the value the same dtype."""
 
 
 _Visit = tuple[NodeRecord, str, int | None, tuple[TraceStep, ...]]
-"""A node, its wide dtype, which of its results is meant, and the way to it."""
+"""A node, its dtype, which of its results is meant, and the way to it."""
 
 
 def trace(report: Report, name: str) -> Trace | None:
-    """Returns where a value's wide dtype comes from, None if the value is not wide.
+    """Returns where a value's dtype comes from, None if it holds no tensor.
 
-    The dtypes are those without any truncation. Where a value has several operands of its
-    wide dtype the nearest cause is followed and the others are named.
+    The dtypes are those without any truncation. Of several results the first wide one is
+    followed, else the first. Where a value has several operands of its dtype the nearest cause
+    is followed and the others are named.
 
     Raises:
         UsageError: the lowered graph has no such node.
     """
     nodes = {node.name: node for node in report.nodes}
     start = find_node(report, name)
-    wide = next((d for d in _dtypes(start) if d is not None and is_wide(d)), None)
-    if wide is None:
+    own = [d for d in _dtypes(start) if d is not None]
+    if not own:
         return None
-    found = list(_origins(nodes, start, wide))
+    found = list(_origins(nodes, start, next(filter(is_wide, own), own[0])))
     steps, kind, cause = found[0]
     others = dict.fromkeys(other for _, _, other in found[1:] if other != cause)
     return Trace(steps=steps, kind=kind, cause=cause, others=tuple(others))
@@ -131,14 +132,12 @@ def lines(report: Report, name: str) -> list[str]:
     """Returns a trace as text, the value first and its cause last.
 
     Raises:
-        UsageError: there is no such node, or it is not wide.
+        UsageError: there is no such node, or it holds no tensor.
     """
     found = trace(report, name)
     if found is None:
-        dtype = ", ".join(d or "-" for d in _dtypes(find_node(report, name))) or "no tensor"
         raise UsageError(
-            f"{name} is {dtype}, which is not wide",
-            remedy="name a node that is float64, int64 or complex128",
+            f"{name} holds no tensor, and so has no dtype", remedy="name another node"
         )
     rows = [
         (step.node, step.target, step.dtype, str(step.source or "")) for step in found.steps
@@ -154,10 +153,10 @@ def lines(report: Report, name: str) -> list[str]:
 
 
 def _origins(
-    nodes: dict[str, NodeRecord], start: NodeRecord, wide: str
+    nodes: dict[str, NodeRecord], start: NodeRecord, dtype: str
 ) -> Iterator[tuple[tuple[TraceStep, ...], OriginKind, str]]:
     """Yields every origin with the shortest way to it, the nearest first."""
-    first: _Visit = (start, wide, None, (_step(start, wide),))
+    first: _Visit = (start, dtype, None, (_step(start, dtype),))
     waiting = deque([first])
     seen: set[tuple[str, int | None]] = {(start.name, None)}
     while waiting:
@@ -178,7 +177,7 @@ def _origins(
 def _own_cause(
     node: NodeRecord, dtype: str, index: int | None
 ) -> tuple[OriginKind, str] | None:
-    """Returns why a node is wide whatever it reads, None if that depends on what it reads."""
+    """Returns why a node has a dtype whatever it reads, None if that depends on that."""
     if node.op == "placeholder":
         return OriginKind.INPUT, f"program input {node.name} is {dtype}"
     if node.op == "get_attr":
@@ -196,14 +195,14 @@ def _own_cause(
 def _made_here(
     nodes: dict[str, NodeRecord], node: NodeRecord, dtype: str
 ) -> tuple[OriginKind, str]:
-    """Returns what makes a node wide that reads nothing wide."""
+    """Returns what gives a node a dtype that nothing it reads has."""
+    reads = [d for o in node.operands if o in nodes for d in _dtypes(nodes[o]) if d]
     number = _FLOAT.search(node.args)
-    if number is not None and policy_dtype(dtype) == "float64":
+    if number is not None and _is_default(dtype, reads):
         return (
             OriginKind.SCALAR,
             f"the number {number[0]} in {node.name} takes the default dtype {dtype}",
         )
-    reads = [d for o in node.operands if o in nodes for d in _dtypes(nodes[o]) if d]
     if not reads:
         return OriginKind.SCALAR, f"{node.name} makes {dtype} by default ({node.target})"
     return (
@@ -212,10 +211,17 @@ def _made_here(
     )
 
 
+def _is_default(dtype: str, reads: list[str]) -> bool:
+    """Returns whether a number written in a call can have given its result a dtype."""
+    if policy_dtype(dtype) == "float64":
+        return True
+    return dtype == "float32" and not any(re.search("float|complex", each) for each in reads)
+
+
 def _carriers(
     nodes: dict[str, NodeRecord], node: NodeRecord, dtype: str
 ) -> Iterator[tuple[NodeRecord, str]]:
-    """Yields the operands that a node has its wide dtype from, with theirs."""
+    """Yields the operands that a node has its dtype from, with theirs."""
     operands = [nodes[name] for name in node.operands if name in nodes]
     if _base(node) in _FIRST_DECIDES:
         operands = operands[:1]

@@ -226,7 +226,8 @@ class Evaluated(Closing):
             OutputError: it cannot be opened, is in use, or is something else.
         """
         files = tuple(native_path(each) for each in asked.inputs)
-        about = (asked.policy, asked.rtol, asked.atol)
+        how = ("low",) if asked.accumulate_low else ()
+        about = (asked.policy, asked.rtol, asked.atol, *how)
         self._key = key_of(asked.job, *about, files=files) if path else ""
         self._kept = KeptLines(path or None, SCHEMA, "precision --resume")
         lines = self._kept.read(_TrialLine)

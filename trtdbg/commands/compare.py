@@ -38,7 +38,7 @@ from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs.compare import comparison_words as words
 from trtdbg.outputs.report import is_saved_report
 from trtdbg.plain import readable_path
-from trtdbg.policy import Timing
+from trtdbg.policy import Precision, Timing, TruncationPolicy
 
 POLICY_FILE = ".toml"
 """How a policy in a file ends."""
@@ -101,6 +101,9 @@ def command(
     one of the flags (upstream) first, and that of --timing (late) with each of --inputs,
     --constants, --computed switched.
 
+    The words none, float16 and bfloat16 are low precisions: each POLICY is compared in each of
+    them, and late where no POLICY is named. With --low, float32 is the first row.
+
     Every row has a worker process of its own: a crash, or more than --memory-limit or
     --time-limit, costs that row alone. An engine from the cache is shown with the seconds that
     it took then, and marked.
@@ -161,8 +164,10 @@ def _sorted_out(given: Sequence[str], choices: Choices) -> tuple[list[str], list
     Raises:
         UsageError: there is no model, or a word makes no sense.
     """
-    models = [word for word in dict.fromkeys(given) if not _is_policy(word)]
-    named = [word for word in dict.fromkeys(given) if _is_policy(word)]
+    words = list(dict.fromkeys(given))
+    precisions = [Precision(word) for word in words if word in set(Precision)]
+    named = [word for word in words if _is_policy(word)]
+    models = [word for word in words if word not in named and word not in precisions]
     if not models:
         raise UsageError("there is no model to compare on", remedy="name a .pt2 file")
     for model in models:
@@ -181,11 +186,18 @@ def _sorted_out(given: Sequence[str], choices: Choices) -> tuple[list[str], list
         )
     if named:
         found = [_policy(word, choices) for word in named]
+    elif precisions:
+        timing = choices.policy.timing if choices.timing_named else Timing.LATE
+        base = compared.at(choices.policy, timing)
+        found = [_called(base)]
     else:
-        found = [
-            NamedPolicy(name=compared.policy_name(policy), policy=policy)
-            for policy in compared.policies(choices.policy, named=choices.timing_named)
-        ]
+        chosen = compared.policies(choices.policy, named=choices.timing_named)
+        if choices.policy.is_low:
+            plain = compared.with_precision(choices.policy, Precision.NONE)
+            chosen = (plain, choices.policy, *chosen)
+        found = list(map(_called, chosen))
+    if precisions:
+        found = [_in(each, precision) for each in found for precision in precisions]
     return models, list({each.policy: each for each in reversed(found)}.values())[::-1]
 
 
@@ -196,8 +208,22 @@ def _is_policy(word: str) -> bool:
 def _policy(word: str, choices: Choices) -> NamedPolicy:
     if word.endswith(POLICY_FILE):
         return NamedPolicy(name=base_name(word), policy=read_policy(word))
-    policy = compared.at(choices.policy, Timing(word))
+    return _called(compared.at(choices.policy, Timing(word)))
+
+
+def _called(policy: TruncationPolicy) -> NamedPolicy:
     return NamedPolicy(name=compared.policy_name(policy), policy=policy)
+
+
+def _in(each: NamedPolicy, precision: Precision) -> NamedPolicy:
+    """Returns a policy in another low precision, under its name."""
+    policy = compared.with_precision(each.policy, precision)
+    if each.name == compared.policy_name(each.policy):
+        return _called(policy)
+    if policy == each.policy:
+        return each
+    word = "float32" if precision is Precision.NONE else precision.value
+    return NamedPolicy(name=f"{each.name}, low {word}", policy=policy)
 
 
 def _task(
@@ -218,11 +244,12 @@ def _task(
     if numbers is not None and numbers.inputs is not None:
         inputs = making.where.path(numbers.inputs)
         numbers = msgspec.structs.replace(numbers, inputs=inputs)
+    chosen = dataclasses.replace(choices, policy=named.policy)
     return Task(
         model=readable_path(model),
         name=named.name,
         policy=named.policy,
-        job=making.where.job(shared.job(model, choices)),
+        job=making.where.job(shared.job(model, shared.calibrated(chosen, measured))),
         build=making.build,
         cache=choices.cache,
         numbers=numbers,

@@ -29,7 +29,7 @@ from trtdbg.errors import (
 from trtdbg.files import write_atomically, write_into
 from trtdbg.outputs.report import Entry, encode, is_saved_report, read_report
 from trtdbg.plain import readable_path
-from trtdbg.policy import TruncationPolicy
+from trtdbg.policy import Precision, TruncationPolicy, upstream_precision
 from trtdbg.recordings import folder as recordings
 from trtdbg.records import FailedReport, ModelPath, Report
 from trtdbg.worker.messages import (
@@ -74,6 +74,24 @@ class Run:
         given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
         given["accumulate_low"] = self.accumulate == "low"
         return msgspec.structs.replace(plain, **given)
+
+
+def calibrated(choices: Choices, run: Run | None) -> Choices:
+    """Returns choices under which torch_tensorrt's own low precision sees the values too.
+
+    Its range rule decides by a calibration run; it is what the program is run on anyway,
+    unless the settings name another file.
+    """
+    low = upstream_precision(choices.policy, choices.settings)
+    known = choices.settings.autocast_calibration_file
+    if run is None or run.inputs is None or low is Precision.NONE or known is not None:
+        return choices
+    layer = {"autocast_calibration_file": run.inputs}
+    return dataclasses.replace(
+        choices,
+        settings=msgspec.structs.replace(choices.settings, **layer),
+        overrides=(*choices.overrides, ("--input-values", layer)),
+    )
 
 
 def analyse(shell: Shell, model: str, choices: Choices, run: Run | None = None) -> Report:

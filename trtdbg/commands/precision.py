@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import click
 import msgspec
 
-from trtdbg.analysis.summary import base_name, count
-from trtdbg.batch.low_search import Evaluated, Found, Kept, LowSearch, SearchOverError
+from trtdbg.analysis.summary import count
+from trtdbg.batch.low_search import Evaluated
+from trtdbg.batch.precision import DEFAULT_LOW_RTOL, Question, search
 from trtdbg.commands import models as shared
 from trtdbg.commands.access import utf8
 from trtdbg.commands.options import (
@@ -27,19 +27,14 @@ from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs import policy_file
 from trtdbg.outputs import precision as told
 from trtdbg.outputs.report import is_saved_report
-from trtdbg.policy import Precision, TruncationPolicy, searched
+from trtdbg.policy import Precision, searched
 from trtdbg.records.precision import (
-    KeptLow,
-    LowCandidate,
     LowRanking,
     LowTrial,
     PrecisionSearch,
-    PrecisionTolerance,
     UpstreamSettings,
 )
-from trtdbg.worker.messages import ExpressLow, LowQuestion, RankLow, TryLow, portable_path
-
-DEFAULT_LOW_RTOL = 1e-2
+from trtdbg.worker.messages import LowAnswer, LowQuestion, portable_path
 
 
 @click.command(cls=SectionedCommand)
@@ -68,6 +63,12 @@ DEFAULT_LOW_RTOL = 1e-2
     "example inputs]",
 )
 @click.option(
+    "--accumulate",
+    type=click.Choice(["float32", "low"], case_sensitive=False),
+    help="What sums are added up in: float32, as tensor cores do, or the low type, for the "
+    "worst case.  [default: float32]",
+)
+@click.option(
     "--resume",
     metavar="FILE",
     callback=utf8,
@@ -89,6 +90,7 @@ def command(
     choices: Choices,
     rtol: float,
     atol: float | None,
+    accumulate: str | None,
     input_values: tuple[str, ...],
     resume: str | None,
     write_policy: str | None,
@@ -112,11 +114,11 @@ def command(
     for path in (write_policy, json_to):
         if path not in (None, "-"):
             refuse_existing(str(path), force=force)
-    asked = _Asked(shell, model, choices, input_values, rtol, atol)
-    with Evaluated(resume, asked.trial(frozenset())) as known:
+    question = _question(model, choices, input_values, rtol, atol, accumulate)
+    with Evaluated(resume, question.trial(frozenset())) as known:
         if len(known):
             shell.note(f"{count(len(known), 'evaluation')} are known from {resume}")
-        found = asked.search(known)
+        found = _searched(shell, question, known, choices.access.time_limit)
     if write_policy is not None:
         data = policy_file.policy_toml(found.policy).encode()
         write_atomically(write_policy, data, force=force)
@@ -129,136 +131,48 @@ def command(
     return ExitCode.CLEAN if found.found else ExitCode.FINDINGS
 
 
-@dataclass
-class _Asked:
-    """One search, and the worker that evaluates for it."""
+def _question(
+    model: str,
+    choices: Choices,
+    inputs: tuple[str, ...],
+    rtol: float,
+    atol: float | None,
+    accumulate: str | None,
+) -> Question:
+    # The limit is that of the search, which is watched here, and not of each request.
+    access = msgspec.structs.replace(choices.access, time_limit=None)
+    return Question(
+        model=model,
+        job=msgspec.structs.replace(shared.job(model, choices), access=access),
+        policy=searched(choices.policy),
+        inputs=tuple(map(portable_path, inputs)),
+        rtol=rtol,
+        atol=atol,
+        accumulate_low=accumulate == "low",
+    )
 
-    shell: Shell
-    model: str
-    choices: Choices
-    inputs: tuple[str, ...]
-    rtol: float
-    atol: float | None
 
-    def __post_init__(self) -> None:
-        self.started = time.monotonic()
-        # The limit is that of the search, which is watched here, and not of each request.
-        access = msgspec.structs.replace(self.choices.access, time_limit=None)
-        self.job = msgspec.structs.replace(shared.job(self.model, self.choices), access=access)
-        self.policy = searched(self.choices.policy)
-        self.paths = tuple(map(portable_path, self.inputs))
+def _searched(
+    shell: Shell, question: Question, known: Evaluated, limit: float | None
+) -> PrecisionSearch:
+    """Returns what the search found before the time limit."""
+    shared.check(shell, question.job)
+    shell.working_on(question.model)
+    shell.status(f"{question.model}: opening, lowering and running the original")
+    started = time.monotonic()
 
-    def trial(self, keep: Kept) -> TryLow:
-        """Returns the request of one evaluation."""
-        return TryLow(
-            job=self.job,
-            policy=self.policy,
-            inputs=self.paths,
-            rtol=self.rtol,
-            atol=self.atol,
-            keep=tuple(sorted(keep)),
-        )
-
-    def ask(self, request: LowQuestion) -> LowRanking | LowTrial | UpstreamSettings:
-        """Returns the worker's answer."""
-        answer = self.shell.submit(request).result()
+    def ask(request: LowQuestion) -> LowAnswer:
+        answer = shell.submit(request).result()
         assert isinstance(answer, LowRanking | LowTrial | UpstreamSettings)
         return answer
 
-    def search(self, known: Evaluated) -> PrecisionSearch:
-        """Returns what the search found."""
-        shared.check(self.shell, self.job)
-        self.shell.working_on(self.model)
-        self.shell.status(f"{self.model}: opening, lowering and running the original")
-        ranking = self.ask(
-            RankLow(
-                job=self.job,
-                policy=self.policy,
-                inputs=self.paths,
-                rtol=self.rtol,
-                atol=self.atol,
-            )
-        )
-        assert isinstance(ranking, LowRanking)
-
-        def evaluate(keep: Kept) -> LowTrial:
-            trial = known.find(keep)
-            if trial is not None:
-                return trial
-            limit = self.choices.access.time_limit
-            if limit is not None and time.monotonic() - self.started >= limit:
-                raise SearchOverError
-            answer = self.ask(self.trial(keep))
-            assert isinstance(answer, LowTrial)
-            known.keep(keep, answer)
-            return answer
-
-        found = LowSearch(ranking.candidates, evaluate, self._told).run()
-        settings = self._expressed(found)
-        return self._result(ranking, found, settings)
-
-    def _told(self, kept: int, total: int, evaluations: int) -> None:
-        self.shell.status(
-            f"{self.model}: {kept} of {total} kept so far, {count(evaluations, 'evaluation')}"
+    def tell(kept: int, total: int, evaluations: int) -> None:
+        shell.status(
+            f"{question.model}: {kept} of {total} kept so far, "
+            f"{count(evaluations, 'evaluation')}"
         )
 
-    def _expressed(self, found: Found) -> UpstreamSettings | None:
-        if not found.possible or found.trial is None:
-            return None
-        answer = self.ask(ExpressLow(job=self.job, policy=self.policy, keep=found.keep))
-        assert isinstance(answer, UpstreamSettings)
-        return answer
+    def is_over() -> bool:
+        return limit is not None and time.monotonic() - started >= limit
 
-    def _result(
-        self, ranking: LowRanking, found: Found, settings: UpstreamSettings | None
-    ) -> PrecisionSearch:
-        of = {each.name: each for each in ranking.candidates}
-        within = found.trial is not None and found.trial.passes
-        policy: TruncationPolicy = msgspec.structs.replace(
-            self.policy, keep_measured=found.keep
-        )
-        return PrecisionSearch(
-            model=base_name(self.model),
-            precision=policy.precision.value,
-            keep=tuple(_kept(of[name], found) for name in found.keep) if within else (),
-            error=found.trial.error if found.trial is not None else None,
-            max_abs_error=found.trial.max_abs_error if found.trial is not None else None,
-            tolerance=PrecisionTolerance(rtol=self.rtol, atol=self.atol),
-            evaluations=found.evaluations,
-            candidates=len(ranking.candidates),
-            minimal=found.minimal and within,
-            smallest=found.smallest and within,
-            found=within,
-            finished=found.finished,
-            ending=told.ending(
-                possible=found.possible,
-                finished=found.finished,
-                keep=len(found.keep),
-                minimal=found.minimal,
-                smallest=found.smallest,
-            ),
-            inputs=ranking.inputs,
-            curve=found.curve,
-            settings=settings,
-            policy=policy,
-            seconds=time.monotonic() - self.started,
-        )
-
-
-def _kept(candidate: LowCandidate, found: Found) -> KeptLow:
-    without = found.without.get(candidate.name)
-    if candidate.local_error is None:
-        reason = "by itself it makes a finite value infinite or nan in the low type"
-    elif candidate.leaves:
-        reason = f"it reads or makes up to {candidate.largest:.4g}, which leaves the type"
-    else:
-        error = candidate.local_error or 0.0
-        reason = f"by itself it errs by {error:.3g} times the tolerance"
-    return KeptLow(
-        name=candidate.name,
-        target=candidate.target,
-        source=candidate.source,
-        reason=reason,
-        error_without=without.error if without is not None else None,
-        tried_without=without is not None,
-    )
+    return search(question, ask, known=known, is_over=is_over, told=tell)

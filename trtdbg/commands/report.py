@@ -60,7 +60,7 @@ class Questions:
         return (
             (self.consequences and report.consequences is None)
             or (self.suggestion and report.suggestion is None)
-            or (self.cures and any(not cause.cures for cause in report.causes))
+            or (self.cures and cause_lines.is_open(report))
         )
 
     def with_places(self, report: Report) -> Report:
@@ -219,7 +219,7 @@ def _node_data(reports: Sequence[Report]) -> str:
     "traces",
     metavar="NODE",
     multiple=True,
-    help="Show, instead of the tables, what made NODE wide.",
+    help="Show, instead of the tables, what gave NODE its dtype.",
 )
 @_reason_option(
     "--bisect",
@@ -298,6 +298,7 @@ def run(
     """
     asked = questions or Questions()
     hidden = redaction or Redaction()
+    choices = shared.calibrated(choices, measured)
     if hidden.on and (asked.traces or asked.bisections):
         raise UsageError("--trace and --bisect quote the source", remedy="leave --redact out")
     shown = page or ReportPage()

@@ -24,7 +24,7 @@ from trtdbg.graphs.graph import (
     target_name,
     value_name,
 )
-from trtdbg.records import BoundaryCast, Direction
+from trtdbg.records import BoundaryCast, Direction, LowCastTotals
 
 CAST = torch.ops.aten._to_copy.default
 """The operator that torch_tensorrt's own repair casts with, and so does this."""
@@ -219,7 +219,7 @@ class CastLedger:
             to_dtype=dtype_name(dtype),
             direction=direction,
             engine=self._engine(value, asked_by, direction),
-            bytes=_bytes(value.meta.get("val"), dtype),
+            bytes=value_bytes(value.meta.get("val"), dtype),
             asked_by=asked_by,
         )
 
@@ -269,7 +269,8 @@ def _before_widening(value: Node, dtype: torch.dtype) -> Node | None:
     return value.args[0] if widened and before.dtype == dtype else None
 
 
-def _bytes(value: Any, dtype: torch.dtype) -> int | None:
+def value_bytes(value: Any, dtype: torch.dtype) -> int | None:
+    """Returns the size of a value in a dtype; None if it is not a tensor or has no example."""
     if not isinstance(value, torch.Tensor):
         return None
     count = 1
@@ -279,6 +280,26 @@ def _bytes(value: Any, dtype: torch.dtype) -> int | None:
             return None
         count *= int(hint)
     return count * SIZE_BYTES[dtype_name(dtype)]
+
+
+def low_cast_totals(split: GraphModule, low: torch.dtype) -> LowCastTotals:
+    """Returns the casts between float32 and a low type that stand inside engines."""
+    sizes = [
+        value_bytes(node.meta.get("val"), node.meta["val"].dtype)
+        for _, engine in engine_nodes(split)
+        for node in engine.graph.nodes
+        if node.target is CAST and _dtypes_of_cast(node) == {torch.float32, low}
+    ]
+    return LowCastTotals(
+        count=len(sizes),
+        bytes=sum(size for size in sizes if size is not None),
+        unknown=sizes.count(None),
+    )
+
+
+def _dtypes_of_cast(cast: Node) -> set[torch.dtype]:
+    values = [each.meta.get("val") for each in (cast, *cast.all_input_nodes)]
+    return {value.dtype for value in values if isinstance(value, torch.Tensor)}
 
 
 def fake_mode_of(module: GraphModule) -> FakeTensorMode:

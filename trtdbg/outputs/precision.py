@@ -30,6 +30,7 @@ def _answer(found: PrecisionSearch) -> str:
     where = f"within rtol {found.tolerance.rtol:g}"
     atol = found.tolerance.atol
     where += f" and atol {atol:g}" if atol is not None else ""
+    where += ", sums rounded at each step" if found.accumulate == "low" else ""
     if not found.found:
         return f"{found.model}: no set keeps the outputs {where} ({tried})"
     stay = count(len(found.keep), "operator")

@@ -115,6 +115,16 @@ class LayerRecord(Record, frozen=True, kw_only=True):
     """The FX node whose converter added it; None for one of the interpreter's own casts."""
 
 
+class LowCastTotals(Record, frozen=True, kw_only=True):
+    """The casts between float32 and the low type that engines make inside."""
+
+    count: int
+    bytes: int
+    """Written per run by those whose size is known."""
+    unknown: int = 0
+    """Casts of which a size has no example value."""
+
+
 class Widened(Record, frozen=True, kw_only=True):
     """A node whose converter creates a wide value by itself."""
 

@@ -106,6 +106,8 @@ class PrecisionSearch(Record, frozen=True, kw_only=True):
     model: str
     precision: str
     keep: tuple[KeptLow, ...]
+    accumulate: str = "float32"
+    """What sums were added up in: float32, or `low` for the worst case."""
     error: float | None
     """Of the outputs with this set, as a multiple of the tolerance."""
     max_abs_error: float | None = None

@@ -5,8 +5,15 @@ from __future__ import annotations
 from enum import StrEnum
 
 from trtdbg.policy import Settings, TruncationPolicy
-from trtdbg.records.causes import Cause, Headline
-from trtdbg.records.engines import Binding, BoundaryCast, ConstantRecord, EngineRecord, Saved
+from trtdbg.records.causes import Cause, Cure, Headline
+from trtdbg.records.engines import (
+    Binding,
+    BoundaryCast,
+    ConstantRecord,
+    EngineRecord,
+    LowCastTotals,
+    Saved,
+)
 from trtdbg.records.graph import GraphNode, PassRecord, Record, Source, Subgraph
 from trtdbg.records.numerics import Execution, Numerics
 from trtdbg.records.places import BlockSize, LineRow, ModuleRow, OperatorRow
@@ -32,6 +39,8 @@ class Finding(Record, frozen=True, kw_only=True):
     message: str
     source: Source | None = None
     engine: int | None = None
+    cures: tuple[Cure, ...] = ()
+    """What was tried against it; empty of most codes, and until it was tried."""
 
 
 class Gpu(Record, frozen=True, kw_only=True):
@@ -230,6 +239,8 @@ class Report(Record, frozen=True, kw_only=True):
     torch_ops: tuple[str, ...] = ()
     """Operators left to PyTorch, one entry per node, in graph order."""
     boundary_casts: tuple[BoundaryCast, ...] = ()
+    low_casts: LowCastTotals | None = None
+    """Inside engines; None without a low precision."""
     constants: tuple[ConstantRecord, ...] = ()
     findings: tuple[Finding, ...] = ()
     causes: tuple[Cause, ...] = ()

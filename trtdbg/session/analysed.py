@@ -20,6 +20,7 @@ from trtdbg.records import (
     EngineRecord,
     Front,
     GraphNode,
+    LowCastTotals,
     LowDecision,
     NodeRecord,
     PassRecord,
@@ -71,6 +72,8 @@ class Analysed:
     engines: tuple[EngineRecord, ...] = ()
     torch_ops: tuple[str, ...] = ()
     casts: tuple[BoundaryCast, ...] = ()
+    low_casts: LowCastTotals | None = None
+    """Inside engines; None without a low precision."""
     constants: tuple[ConstantRecord, ...] = ()
     outputs: tuple[Binding, ...] = ()
     partitioned: GraphModule | None = None

@@ -41,6 +41,8 @@ class LowTrials:
     rtol: float
     atol: float | None
     progress: Callable[..., None]
+    accumulate_low: bool = False
+    """Add up in the low type too."""
     runs: LowRuns = field(init=False)
     candidates: list[Node] = field(init=False)
     fixed: dict[str, tuple[LowRule, str]] = field(init=False)
@@ -59,7 +61,7 @@ class LowTrials:
             for name, each in self.decided.items()
             if each.rule in (LowRule.REFUSED, LowRule.IN_PYTORCH)
         }
-        arithmetic = LowArithmetic(self.policy.precision.value)
+        arithmetic = LowArithmetic(self.policy.precision.value, self.accumulate_low)
         self.runs = LowRuns(self.original, self.given, arithmetic, Tolerance(0.0, self.rtol))
         self.progress("precision", "the original on each input")
         self.runs.measure(frozenset(node.name for node in self.candidates))

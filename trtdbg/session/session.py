@@ -62,6 +62,7 @@ from trtdbg.session.builder import Builder
 from trtdbg.session.cures import Trials
 from trtdbg.session.engine_cache import EngineCache
 from trtdbg.session.headlines import Headlines
+from trtdbg.session.leak_cures import leak_cures
 from trtdbg.session.low_trials import LowTrials, upstream_settings
 from trtdbg.session.lowered import FailedLowering, Lowered
 from trtdbg.session.measured import measure
@@ -217,9 +218,13 @@ class Session:
             seconds: after which no further trial is begun.
         """
         analysis = self._analysis(policy)
+        evidence = analysis.analysed.evidence
         with self._answers_kept():
             causes = Trials(self, policy, seconds).all_cures(self._weighed_causes(analysis))
-        analysis.report = msgspec.structs.replace(analysis.report, causes=causes)
+            report = msgspec.structs.replace(analysis.report, causes=causes)
+            if evidence.leak_cures is None:
+                evidence.leak_cures = leak_cures(self, policy, report)
+        analysis.report = analysis.judged(report) if evidence.leak_cures else report
         return analysis.report
 
     def analyze(self, policy: TruncationPolicy, *, headline: bool = False) -> Report:
@@ -535,7 +540,8 @@ class Session:
 
     def _low_trials(self, request: RankLow | TryLow) -> LowTrials:
         policy = searched(request.policy)
-        key = (policy, request.inputs, request.rtol, request.atol)
+        how = (request.inputs, request.rtol, request.atol, request.accumulate_low)
+        key = (policy, *how)
         if self._trials is not None and self._trials[0] == key:
             return self._trials[1]
         lowered = self._lower(truncate_double=False)
@@ -556,6 +562,7 @@ class Session:
             request.rtol,
             request.atol,
             self._progress,
+            request.accumulate_low,
         )
         self._trials = (key, trials)
         return trials
@@ -603,6 +610,7 @@ class Session:
             engines=analysed.engines,
             torch_ops=analysed.torch_ops,
             boundary_casts=analysed.casts,
+            low_casts=analysed.low_casts,
             constants=analysed.constants,
             validators=validate.validator_sources(analysed.captured.module),
         )

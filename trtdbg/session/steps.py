@@ -19,16 +19,19 @@ from trtdbg.graphs.graph import (
     engine_nodes,
     first_line,
     recorded_dtype,
+    torch_dtype,
 )
-from trtdbg.graphs.splits import Program
+from trtdbg.graphs.splits import Program, low_cast_totals
 from trtdbg.graphs.subgraphs import subgraphs
 from trtdbg.policy import (
+    Precision,
     TruncationPolicy,
     VerdictSource,
     converters_truncate,
+    low_precision,
     truncates_double,
 )
-from trtdbg.records import Phase, Verdict, dtype_text
+from trtdbg.records import LowCastTotals, Phase, Verdict, dtype_text
 from trtdbg.session import flavours
 from trtdbg.session.analysed import Analysed, Context
 from trtdbg.session.lowered import Lowered
@@ -292,12 +295,20 @@ class Steps:
             engines=engine_rows(split, networks, self.context.target),
             torch_ops=split.torch_ops if split is not None else (),
             casts=program.casts if program is not None else (),
+            low_casts=self._low_casts(program),
             constants=self.timing.constants(truncated, program),
             outputs=output_rows(self.context.program, promised, outputs),
             partitioned=self.timing.graph(truncated),
             truncated=truncated,
             program=program,
         )
+
+    def _low_casts(self, program: Program | None) -> LowCastTotals | None:
+        """Returns the casts of a low precision inside engines; None without one."""
+        low = low_precision(self.policy, self.settings)
+        if program is None or low is Precision.NONE:
+            return None
+        return low_cast_totals(program.module, torch_dtype(low.value))
 
     def _settle(self, program: Program, networks: list[Network]) -> tuple[str | None, ...]:
         """Makes a program's borders what TensorRT binds; returns its outputs' dtypes."""

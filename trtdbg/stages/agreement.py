@@ -40,11 +40,14 @@ def compare(
     edited: ExportedProgram,
     inputs: Sequence[ProgramInputs],
     tolerance: Tolerance,
+    *,
+    floats_alike: bool = False,
 ) -> OutputAgreement:
     """Returns whether both programs give the same outputs within a tolerance.
 
     The first inputs have to run; of the others those that the original refuses are left out.
-    Random operators draw the same in both. Dtypes have to be the same.
+    Random operators draw the same in both. Dtypes have to be the same, unless `floats_alike`:
+    then floats of any dtype are compared, each output to `rtol` times its largest magnitude.
     """
     one, other = original.module(), edited.module()
     worst: float | None = None
@@ -57,7 +60,9 @@ def compare(
                 continue
             return OutputAgreement(False, None, f"{NOT_RUN}: {why_not_run(refusal)}")
         try:
-            error = _error(expected, _run(edited, other, given), tolerance)
+            error = _error(
+                expected, _run(edited, other, given), tolerance, floats_alike=floats_alike
+            )
         except Exception as reason:
             return OutputAgreement(False, None, f"on {given.origin}: {first_line(reason)}")
         worst = error if worst is None else max(worst, error)
@@ -65,11 +70,21 @@ def compare(
     return OutputAgreement(True, worst, f"compared on {', '.join(compared)}")
 
 
-def _error(expected: Sequence[Any], computed: Sequence[Any], tolerance: Tolerance) -> float:
+def _error(
+    expected: Sequence[Any],
+    computed: Sequence[Any],
+    tolerance: Tolerance,
+    *,
+    floats_alike: bool,
+) -> float:
     worst = 0.0
     for before, after in zip(expected, computed, strict=True):
-        if _dtype(before) != _dtype(after):
+        alike = floats_alike and _is_float(before) and _is_float(after)
+        if not alike and _dtype(before) != _dtype(after):
             raise IncomparableError(f"an output is {_dtype(after)}, not {_dtype(before)}")
+        if alike and before.numel():
+            largest = float(before.double().nan_to_num(posinf=0.0, neginf=0.0).abs().max())
+            tolerance = Tolerance(tolerance.rtol * largest, tolerance.rtol)
         found = deviation(before, after, tolerance)
         if found.beyond:
             raise IncomparableError(
@@ -78,6 +93,10 @@ def _error(expected: Sequence[Any], computed: Sequence[Any], tolerance: Toleranc
             )
         worst = max(worst, found.max_abs_error or 0.0)
     return worst
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.dtype.is_floating_point
 
 
 def _dtype(value: Any) -> str:

@@ -452,3 +452,27 @@ def copy_program(program: ExportedProgram) -> ExportedProgram:
         constants=program.constants,
         verifiers=program.verifiers,
     )
+
+
+def with_tensors(
+    program: ExportedProgram, tensors: Mapping[str, torch.Tensor]
+) -> ExportedProgram:
+    """Returns a program of the same graph with other parameters, buffers or constants.
+
+    Args:
+        program: whose graph is handed on.
+        tensors: the new ones by name; the others are shared.
+    """
+    state = {name: tensors.get(name, value) for name, value in program.state_dict.items()}
+    constants = {name: tensors.get(name, value) for name, value in program.constants.items()}
+    return ExportedProgram(
+        root=program.graph_module,
+        graph=program.graph,
+        graph_signature=program.graph_signature,
+        state_dict=state,
+        range_constraints=program.range_constraints,
+        module_call_graph=program.module_call_graph,
+        example_inputs=program.example_inputs,
+        constants=constants,
+        verifiers=program.verifiers,
+    )

@@ -172,6 +172,8 @@ class RankLow(Message, frozen=True, kw_only=True):
     rtol: float
     atol: float | None = None
     """None is rtol times the largest magnitude of each output."""
+    accumulate_low: bool = False
+    """As in `Measure`."""
 
 
 class TryLow(Message, frozen=True, kw_only=True):
@@ -182,6 +184,7 @@ class TryLow(Message, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = ()
     rtol: float
     atol: float | None = None
+    accumulate_low: bool = False
     keep: tuple[str, ...] = ()
     """Names of candidates that stay in float32."""
 

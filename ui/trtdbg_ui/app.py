@@ -20,6 +20,7 @@ from trtdbg_ui.handlers.advice import Advice
 from trtdbg_ui.handlers.cures import Cures
 from trtdbg_ui.handlers.engines import Engines
 from trtdbg_ui.handlers.files import Files
+from trtdbg_ui.handlers.low_search import LowSearching
 from trtdbg_ui.handlers.matrix import Comparing
 from trtdbg_ui.handlers.pages import Pages
 from trtdbg_ui.handlers.policy import Policy
@@ -142,6 +143,7 @@ class TrtdbgApp(Panes):
             self.advice,
             self.reproducing,
             Engines(*own),
+            LowSearching(*own, self.policy),
             Pages(*own),
             files,
             self.cures,

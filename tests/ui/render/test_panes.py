@@ -50,6 +50,8 @@ from trtdbg.records import (
     Finding,
     Gpu,
     Level,
+    LowDecision,
+    LowRule,
     NodeRecord,
     Recorded,
     RefusalKind,
@@ -579,7 +581,7 @@ def test_what_would_turn_a_refusal_stands_in_the_answer_and_in_the_details() -> 
     assert "rejects because half_to_float=True" in node_text(told, "_softmax", 60)
 
 
-def test_the_origin_page_follows_a_wide_value_and_names_the_pass_that_brought_it() -> None:
+def test_the_origin_page_follows_any_dtype_and_names_the_pass_that_brought_the_node() -> None:
     shown = Loaded(report(Timing.UPSTREAM))
     wide = next(n for n in shown.report.nodes if n.inferred == "float64")
     text = "\n".join(plain(each) for each in origin(shown.report, wide, 100))
@@ -587,9 +589,12 @@ def test_the_origin_page_follows_a_wide_value_and_names_the_pass_that_brought_it
     assert wide.name in text
     assert "Which passes brought it" in text
     narrow = next(n for n in shown.report.nodes if n.inferred == "float32")
-    assert "It is not wide." in "\n".join(
-        plain(each) for each in origin(shown.report, narrow, 100)
-    )
+    decided = LowDecision(dtype="float16", rule=LowRule.LOW, reason="nothing against it")
+    low = replace(narrow, low=decided)
+    text = "\n".join(plain(each) for each in origin(shown.report, low, 100))
+    assert "because" in text
+    assert "float32" in text
+    assert "under --low it is float16: nothing against it" in text
 
 
 def test_bytes_and_seconds_that_are_not_known_are_no_zero() -> None:

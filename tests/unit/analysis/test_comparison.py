@@ -20,8 +20,16 @@ from trtdbg.analysis.comparison import (
 from trtdbg.errors import ExitCode, WorkerError
 from trtdbg.outputs.compare import comparison_words as words
 from trtdbg.outputs.compare.comparison_words import ComparisonColumn
-from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
-from trtdbg.records import Agreement, BuildRecord, NodeError, Numerics, Report, TimingRecord
+from trtdbg.policy import Precision, Settings, Timing, TruncationPolicy, VerdictSource
+from trtdbg.records import (
+    Agreement,
+    BuildRecord,
+    LowCastTotals,
+    NodeError,
+    Numerics,
+    Report,
+    TimingRecord,
+)
 
 CACHED = msgspec.structs.replace(canned.BUILT, cached=True, seconds=2.7)
 
@@ -173,6 +181,33 @@ def test_bytes_of_casts_say_what_is_unknown() -> None:
     assert moved(100, 200) == "300 B"
     assert moved(4100, None) == "≥ 4.1 kB"
     assert moved(None) == "unknown"
+
+
+def test_a_low_row_says_what_it_saves_and_costs_beside_float32() -> None:
+    plain = late(msgspec.structs.replace(canned.BUILT, seconds=2.0, bytes=40_000))
+    report = canned.built(
+        canned.LATE, msgspec.structs.replace(canned.BUILT, seconds=1.0, bytes=22_000)
+    )
+    policy = TruncationPolicy(precision=Precision.FLOAT16, keep_nodes=("exp",))
+    cast = msgspec.structs.replace(canned.UPSTREAM.boundary_casts[0], bytes=100)
+    inside = LowCastTotals(count=3, bytes=4100)
+    low = row(
+        msgspec.structs.replace(
+            report,
+            policy=policy,
+            boundary_casts=(*report.boundary_casts, cast),
+            low_casts=inside,
+        )
+    )
+    assert low.name == "late, low float16, 1 kept"
+    text = (
+        "late, low float16, 1 kept beside late: 55% of the engines' bytes; 50% of the build "
+        "time; +1 boundary casts; +100 B across boundaries a run; 3 casts inside engines, "
+        "which write 4.1 kB a run"
+    )
+    assert text in [remark.text for remark in words.remarks(group(plain, low))]
+    assert not [r for r in words.remarks(group(low)) if "beside" in r.text]
+    assert not [r for r in words.remarks(group(plain)) if "beside" in r.text]
 
 
 def test_findings_are_counted_by_level() -> None:

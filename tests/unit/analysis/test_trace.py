@@ -149,10 +149,33 @@ def test_the_text_is_a_path_and_its_cause() -> None:
     ]
 
 
-def test_a_narrow_value_has_no_trace() -> None:
-    assert trace(graph(X), "x") is None
-    with pytest.raises(UsageError, match="x is float32, which is not wide"):
-        lines(graph(X), "x")
+def test_any_dtype_is_followed_to_where_it_begins() -> None:
+    half = node("h", "h", "float16", op="placeholder")
+    gain = node("gain", "gain", "float32", op="get_attr", constant="block.gain")
+    product = node("mul", "aten.mul.Tensor", "float32", "h", "gain")
+    report = graph(half, gain, product, node("relu", "aten.relu.default", "float32", "mul"))
+    assert cause(report, "relu") == (
+        OriginKind.CONSTANT,
+        "constant block.gain is float32",
+        ["relu", "mul", "gain"],
+    )
+    assert cause(report, "h") == (OriginKind.INPUT, "program input h is float16", ["h"])
+    ids = node("i", "i", "int32", op="placeholder")
+    scaled = node("mul", "aten.mul.Tensor", "float32", "i", args="i, 0.5")
+    below = node("lt", "aten.lt.Scalar", "bool", "mul", args="mul, 2.0")
+    report = graph(ids, scaled, below)
+    assert cause(report, "mul")[:2] == (
+        OriginKind.SCALAR,
+        "the number 0.5 in mul takes the default dtype float32",
+    )
+    assert cause(report, "lt")[1] == "aten.lt.Scalar makes bool from float32 in lt"
+
+
+def test_what_holds_no_tensor_has_no_trace() -> None:
+    size = node("size", "aten.sym_size.int", None)
+    assert trace(graph(size), "size") is None
+    with pytest.raises(UsageError, match="size holds no tensor"):
+        lines(graph(size), "size")
 
 
 def test_a_misspelled_name_is_answered_with_what_is_meant() -> None:

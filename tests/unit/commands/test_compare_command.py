@@ -24,7 +24,7 @@ from trtdbg.errors import (
     WorkerBugError,
     WorkerError,
 )
-from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
+from trtdbg.policy import Precision, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import Report
 
 TIMINGS = ("off", "early", "upstream", "late")
@@ -82,6 +82,40 @@ def test_the_policy_of_the_flags_is_what_is_varied(model: str, crew: FakeCrew) -
 def test_a_timing_without_paths_has_none_switched(model: str, crew: FakeCrew) -> None:
     invoke(FakeShell(), model, "--timing", "upstream")
     assert names(crew) == list(TIMINGS)
+
+
+def test_precisions_are_an_axis_beside_timings(model: str, crew: FakeCrew) -> None:
+    invoke(FakeShell(), model, "none", "float16", "bfloat16")
+    lows = ["late, low float16", "late, low bfloat16"]
+    assert names(crew) == ["late", *lows]
+    crew.tasks.clear()
+    invoke(FakeShell(), model, "off", "late", "upstream", "none", "bfloat16")
+    assert names(crew) == [
+        "off",
+        "late",
+        "late, low bfloat16",
+        "upstream",
+        "upstream, low bfloat16",
+    ]
+    assert crew.tasks[2].policy.precision is Precision.BFLOAT16
+
+
+def test_precisions_go_with_policies_in_files(
+    model: str, crew: FakeCrew, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('precision = "float16"\nkeep_nodes = ["exp"]\n')
+    invoke(FakeShell(), model, str(file), "none", "float16")
+    assert names(crew) == ["mine.toml, low float32", "mine.toml"]
+    assert crew.tasks[0].policy == TruncationPolicy()
+    assert crew.tasks[1].policy.keep_nodes == ("exp",)
+
+
+def test_a_low_policy_stands_beside_the_same_in_float32(model: str, crew: FakeCrew) -> None:
+    invoke(FakeShell(), model, "--low", "float16", "--keep-rules", "none")
+    assert names(crew)[:2] == ["late", "late, low float16, rules none"]
+    assert "off" in names(crew)
+    assert len(set(names(crew))) == len(names(crew))
 
 
 def test_policies_are_named_by_timing_and_by_file(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from trtdbg.records import PassRecord, Source
+from trtdbg.records import Cure, PassRecord, Source
 
 
 @dataclass
@@ -30,6 +30,9 @@ class Evidence:
     """Refused nodes that narrowing before lowering removed: operator, reason, source."""
     autocast_failure: PassRecord | None = None
     """The pass that raised with torch_tensorrt's own low precision, and does not without."""
+    leak_cures: dict[str, Cure] | None = None
+    """What was tried against float32 values that widen a half model, by node; None until it
+    was."""
     narrowed_readers: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """Operators of the PyTorch part that read a value narrower than promised: the value,
     its promised dtype and the one it has."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+import msgspec
+
 from trtdbg.analysis import leaks
+from trtdbg.analysis.cause_lines import cure_text
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.findings.evidence import Evidence
 from trtdbg.analysis.findings.making import bracketed, maker
 from trtdbg.analysis.summary import count
-from trtdbg.records import Finding, Level, LowRule, NodeRecord, Report
+from trtdbg.records import Cure, Finding, Level, LowRule, NodeRecord, Report
 
 ENTRIES = (
     Explanation(
@@ -66,13 +69,15 @@ _finding = maker(ENTRIES)
 def precision(report: Report, evidence: Evidence) -> Iterator[Finding]:
     """Yields what a low precision, or a half model, does."""
     nodes = {node.name: node for node in report.nodes}
-    yield from _leaks(report, nodes)
+    yield from _leaks(report, nodes, evidence.leak_cures or {})
     yield from _range(report, nodes)
     yield from _raised(report, evidence)
     yield from _outputs(report)
 
 
-def _leaks(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:
+def _leaks(
+    report: Report, nodes: dict[str, NodeRecord], cures: dict[str, Cure]
+) -> Iterator[Finding]:
     for leak in leaks.leaks(report):
         share = f"{leak.widened} of {leak.operators} floating operators"
         message = (
@@ -81,7 +86,17 @@ def _leaks(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:
         )
         if leak.casts:
             message += f", with {count(leak.casts, 'cast')} at its borders"
-        yield _finding(Code.TD601, message, nodes.get(leak.node))
+        found = _finding(Code.TD601, message, nodes.get(leak.node))
+        first = nodes.get(leak.first)
+        if found.source is None and first is not None and first.source is not None:
+            # A constant stands on no line; what reads it does.
+            message, source = f"{message} ({first.source})", first.source
+            found = msgspec.structs.replace(found, message=message, source=source)
+        if leak.node in cures:
+            cure = cures[leak.node]
+            message = f"{found.message}; {cure_text(cure)}"
+            found = msgspec.structs.replace(found, message=message, cures=(cure,))
+        yield found
 
 
 def _range(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:

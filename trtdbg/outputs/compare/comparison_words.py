@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
-from trtdbg.analysis.comparison import NumericError, PolicyComparison, Row, policy_name
+from trtdbg.analysis.comparison import (
+    NumericError,
+    PolicyComparison,
+    Row,
+    policy_name,
+    with_precision,
+)
 from trtdbg.analysis.levels import by_severity
 from trtdbg.analysis.numerics import error_text
 from trtdbg.analysis.summary import (
@@ -21,6 +27,7 @@ from trtdbg.analysis.summary import (
 )
 from trtdbg.errors import ExitCode
 from trtdbg.plain import one_line
+from trtdbg.policy import Precision
 from trtdbg.records import Agreement, Level
 
 NONE = "-"
@@ -230,7 +237,8 @@ def _numeric(error: NumericError) -> str:
 
 def remarks(group: ModelRows) -> tuple[Remark, ...]:
     """Returns what the table of a model has no room for, the worst first."""
-    found = [*_errors(group), *_builds(group), *_run_times(group), *_numerics(group)]
+    found = [*_errors(group), *_builds(group), *_lows(group)]
+    found += [*_run_times(group), *_numerics(group)]
     return tuple(sorted(found, key=lambda remark: by_severity(remark.level)))
 
 
@@ -254,6 +262,42 @@ def _builds(group: ModelRows) -> Iterator[Remark]:
     for sentence, names in said.items():
         who = "" if len(names) == len(group.rows) else f"{'; '.join(names)}: "
         yield Remark(f"{who}not built: {sentence}", Level.ERROR)
+
+
+def _lows(group: ModelRows) -> Iterator[Remark]:
+    """Yields what each low row costs and saves beside the same policy in float32."""
+    plain = {row.policy: row for row in group.rows if not row.policy.is_low}
+    for row in group.rows:
+        beside = plain.get(with_precision(row.policy, Precision.NONE))
+        if row.policy.is_low and beside is not None and row.casts and beside.casts:
+            parts = [*_sizes_beside(row, beside), *_casts_beside(row, beside)]
+            text = f"{one_line(row.name)} beside {one_line(beside.name)}: {'; '.join(parts)}"
+            yield Remark(text, Level.NOTE)
+
+
+def _sizes_beside(row: Row, beside: Row) -> Iterator[str]:
+    mine, other = row.build, beside.build
+    if mine is None or other is None or mine.error or other.error:
+        return
+    if mine.bytes and other.bytes:
+        yield f"{mine.bytes / other.bytes:.0%} of the engines' bytes"
+    if mine.seconds and other.seconds:
+        yield f"{mine.seconds / other.seconds:.0%} of the build time"
+
+
+def _casts_beside(row: Row, beside: Row) -> Iterator[str]:
+    assert row.casts is not None
+    assert beside.casts is not None
+    more = row.casts.count - beside.casts.count
+    yield f"{more:+} boundary casts" if more else "the same boundary casts"
+    moved = row.casts.bytes - beside.casts.bytes
+    if moved:
+        yield f"{'-' if moved < 0 else '+'}{bytes_text(abs(moved))} across boundaries a run"
+    inside = row.low_casts
+    if inside is not None and inside.count:
+        least = "at least " if inside.unknown else ""
+        written = f", which write {least}{bytes_text(inside.bytes)} a run"
+        yield f"{count(inside.count, 'cast')} inside engines{written if inside.bytes else ''}"
 
 
 def _run_times(group: ModelRows) -> Iterator[Remark]:

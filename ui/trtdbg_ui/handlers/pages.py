@@ -60,7 +60,7 @@ class Pages(ActionHandler):
         self.app.open_page(f"Validators of {node.name}", make, "validators")
 
     def action_origin(self) -> None:
-        """Shows where the selected node's wide dtype begins, and the passes behind it."""
+        """Shows where the selected node's dtype begins, and the passes behind it."""
         state = self.state
         node = state.loaded.nodes.get(state.node or "") if state.loaded else None
         if state.loaded is None or state.node is None:

@@ -108,6 +108,13 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "What engines may hold: what validators accept, or TensorRT itself too.",
             ),
             Action(
+                "S",
+                "S",
+                "low_search",
+                "low search",
+                "Search the fewest operators that must stay in float32 in a low precision.",
+            ),
+            Action(
                 "plus",
                 "+",
                 "block(1)",
@@ -275,7 +282,7 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "w",
                 "origin",
                 "where from",
-                "Where the node's wide dtype begins, and the passes that brought the node.",
+                "Where the node's dtype begins, and the passes that brought the node.",
             ),
             Action(
                 "less_than_sign",

@@ -1,4 +1,4 @@
-"""The page that says where a node's wide dtype begins and which passes brought the node."""
+"""The page that says where a node's dtype begins and which passes brought the node."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ _NAME: Final = re.compile(r"([\w.]+)")
 
 
 def origin(report: Report, node: NodeRecord, size: int) -> list[Line]:
-    """Returns the way back to what made a node wide, and the passes that changed the node.
+    """Returns the way back to what gave a node its dtype, and the passes that changed it.
 
     The names of other nodes are links.
     """
     others = {each.name for each in report.nodes} - {node.name}
-    lines = [line(("Where its wide dtype begins", Tone.HEAD))]
+    lines = [line(("Where its dtype begins", Tone.HEAD))]
     if trace.trace(report, node.name) is None:
-        lines.append(line(("  It is not wide.", Tone.DIM)))
+        lines.append(line(("  It holds no tensor.", Tone.DIM)))
     else:
         for text in trace.lines(report, node.name):
             lines += wrap(_linked(text, others), size, indent=2)
+    if node.low is not None and node.low.dtype is not None:
+        text = f"under --low it is {node.low.dtype}: {node.low.reason}"
+        lines += wrap(_linked(text, others), size, indent=2)
     lines += [BLANK, line(("Which passes brought it", Tone.HEAD))]
     for text in bisect.lines(report, node.name):
         lines += wrap(_linked(text, others), size, indent=2)

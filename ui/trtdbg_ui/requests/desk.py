@@ -9,6 +9,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from trtdbg.errors import UsageError
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Report
 from trtdbg.worker.messages import (
@@ -16,6 +17,7 @@ from trtdbg.worker.messages import (
     Build,
     Describe,
     Job,
+    LowQuestion,
     Reply,
 )
 from trtdbg_ui.model.loaded import Loaded, read_only_kind
@@ -31,7 +33,7 @@ class AskedWorker(Protocol):
     def start(self) -> None:
         """Begins to spawn the worker process; returns at once."""
 
-    def submit(self, request: Describe | Ask) -> Future[Reply]:
+    def submit(self, request: Describe | Ask | LowQuestion) -> Future[Reply]:
         """Queues a request."""
 
     def cancel(self) -> None:
@@ -162,6 +164,16 @@ class Desk:
         self.running = request
         future = self._worker.submit(request)
         future.add_done_callback(lambda ended: self._settled(request, ended))
+
+    def aside(self, request: LowQuestion) -> Answer:
+        """Asks the worker something beside the reports; from any thread.
+
+        Raises:
+            UsageError: there is no worker.
+        """
+        if self._worker is None:
+            raise UsageError("a saved report holds no program")
+        return self._worker.submit(request)
 
     def cancel(self) -> None:
         """Ends what runs and forgets what waits."""
