@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import analysis, imports, reports, terminal, ui, work
+from benchmarks import analysis, imports, low, reports, terminal, ui, work
 from benchmarks.measure import Sides
 
 
@@ -153,6 +153,22 @@ ROWS = (
         ("24 layers",),
         work.alike,
         warm_up=False,
+    ),
+    Row(
+        "low",
+        "full analysis with --low float16",
+        "without",
+        1.3,
+        ("12 layers",),
+        low.low_analysis,
+    ),
+    Row(
+        "low-evaluation",
+        "an evaluation of the search for what must stay",
+        "a plain run of the numbers",
+        1.2,
+        ("12 layers",),
+        low.low_evaluation,
     ),
     Row(
         "large",

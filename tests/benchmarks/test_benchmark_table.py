@@ -29,6 +29,8 @@ ISSUE = {
     "second-command": 0.15,
     "second-opening": 0.15,
     "alike": 1.3,
+    "low": 1.3,
+    "low-evaluation": 1.2,
     "large": 0.36,
     "changed": 0.7,
     "many": 0.10,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import msgspec
@@ -23,9 +24,12 @@ JOB = Job(model="model", settings=Settings())
 class Searched:
     """A program and what evaluates it."""
 
-    def __init__(self, model: Any, *args: Any, rtol: float = 1e-2) -> None:
+    def __init__(
+        self, model: Any, *args: Any, rtol: float = 1e-2, accumulate_low: bool = False
+    ) -> None:
         self.session = session(model, *args)
         self.asked = {"job": JOB, "policy": HALF, "rtol": rtol}
+        self.asked["accumulate_low"] = accumulate_low
         self.ranking = self.session.rank_low(RankLow(**self.asked))
 
     def trial(self, keep: Any) -> Any:
@@ -54,6 +58,18 @@ PLANTED = {
         lambda x, m: torch.softmax(x * 2 + (1 - m.float()) * -1e9, -1) * 3,
         (torch.randn(2, 4, generator=torch.Generator().manual_seed(0)), torch.eye(2, 4) > 0),
     ),
+    "masked": (
+        lambda x, m: torch.softmax(x.masked_fill(m, -1e9).clamp(min=-1e30) * 1e-3, -1),
+        (torch.randn(2, 4, generator=torch.Generator().manual_seed(0)), torch.eye(2, 4) > 0),
+    ),
+    "sum": (
+        lambda x: (x.sum(-1, keepdim=True) / 70000) * x,
+        (torch.full((2, 70000), 1.0),),
+    ),
+    "indices": (
+        lambda x, i: torch.exp(x.gather(-1, i) * 12).log(),
+        (torch.linspace(0.1, 1, 8).reshape(2, 4), torch.tensor([[0, 3], [1, 2]])),
+    ),
     "difference": (
         lambda x: ((x * 1.5 + 1000) - 1000) * 2 + x,
         (torch.linspace(0.1, 1, 8),),
@@ -70,6 +86,17 @@ def test_what_is_kept_is_the_fewest_by_brute_force(name: str) -> None:
     assert found.trial.passes
     assert len(found.keep) == searched_program.fewest()
     assert found.minimal
+
+
+def test_a_long_sum_is_kept_where_every_step_is_rounded() -> None:
+    model = Applied(lambda x: (x.sum(-1, keepdim=True) * 1e-3 + x[:, :1]).relu())
+    given = torch.linspace(0.5, 1.5, 6000).reshape(1, 6000)
+    assert Searched(model, given).search().keep == ()
+    pessimist = Searched(model, given, accumulate_low=True)
+    found = pessimist.search()
+    assert found.keep == ("sum_1",)
+    assert found.smallest
+    assert pessimist.fewest() == 1
 
 
 class Layer(torch.nn.Module):
@@ -90,7 +117,8 @@ class Layer(torch.nn.Module):
         hidden = torch.relu(self.up(self.second(x)))
         if self.planted:
             # Below float16's smallest number, and back: nothing of it is left in float16.
-            hidden = torch.sigmoid(hidden * 1e-9 * 1e9) * hidden
+            tiny = hidden * 1e-9
+            hidden = torch.sigmoid(tiny * 1e9) * hidden
         return x + self.down(hidden)
 
 
@@ -156,4 +184,13 @@ def test_three_places_in_twelve_layers_are_found_in_a_hundred_evaluations() -> N
     under = Searched(Transformer(), torch.randn(1, 8, 32), rtol=2e-2)
     found = under.search()
     assert found.evaluations <= 100
-    assert found.smallest
+    assert found.smallest, "each is needed whatever else is kept, so no other set is as small"
+    planted = [
+        each.name
+        for each in under.ranking.candidates
+        if each.source is not None and re.search("1e-9|1e9", each.source.code or "")
+    ]
+    assert len(planted) == 6, "two operators in each of three layers"
+    assert list(found.keep) == planted
+    without = [under.trial(set(found.keep) - {name}) for name in planted]
+    assert not any(each.passes for each in without)
