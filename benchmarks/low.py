@@ -15,7 +15,7 @@ RTOL = 1e-2
 
 
 def low_analysis(subject: str) -> Sides:
-    """Loads and analyses with `--low float16`, its run for the ranges included, and without."""
+    """Loads and analyses with `--low float16`, its run for ranges included, and without."""
     path = model(subject)
     analysis.options()
 

@@ -74,10 +74,10 @@ async def test_the_set_grows_on_the_screen_and_is_taken() -> None:
         request = await answer(stage, pilot)
         assert request.policy.precision is Precision.FLOAT16
         await answer(stage, pilot)
-        await until(pilot, lambda: "tried now: 0 operators of 4 kept" in shown(stage))
+        await until(pilot, lambda: "tried now: 0 of 4 operators kept" in shown(stage))
         assert "no set is within the tolerance yet" in shown(stage)
         await answer(stage, pilot)
-        await until(pilot, lambda: "so far: 4 of 4 kept" in shown(stage))
+        await until(pilot, lambda: "so far: 4 of 4 operators kept" in shown(stage))
         assert "exp (aten.exp.default)" in shown(stage)
         while not isinstance(await answer(stage, pilot), ExpressLow):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trtdbg.records import Dtype, NodeRecord, Report
@@ -11,18 +12,18 @@ LOW = ("float16", "bfloat16")
 
 @dataclass(frozen=True)
 class Leak:
-    """One float32 constant or input that widens what low values are computed with."""
+    """One float32 value that widens what low values are computed with."""
 
     node: str
-    """The constant, or program input, of the lowered graph."""
+    """The constant, program input or operator of the lowered graph that begins as float32."""
     place: str
-    """Its name for the user: `gain`, `input x`."""
+    """Its name for the user: `gain`, `input x`, `arange`."""
     low: str
     """The model's type."""
     first: str
-    """The first operator that reads it with a low operand and makes float32."""
+    """The first operator that makes float32 of it and a low value."""
     widened: int
-    """Floating operators that are float32 only for it, the first included."""
+    """Floating operators that are float32 for it, the first included."""
     operators: int
     """Floating operators in all."""
     casts: int
@@ -30,33 +31,90 @@ class Leak:
 
 
 def leaks(report: Report) -> tuple[Leak, ...]:
-    """Returns the float32 constants and inputs that widen low values, in graph order.
+    """Returns the float32 values that widen low values, in graph order of where they begin.
 
-    What is float32 for a cast that the author wrote is meant, and no leak.
+    An operator that reads a low and a float32 value makes float32. The latter is followed back
+    to the constants, the inputs and the operators that it begins with. What is float32 for a
+    cast that the author wrote of a low value is meant, and no leak.
     """
-    nodes = {node.name: node for node in report.nodes}
-    floats = [n for n in report.nodes if n.op == "call_function" and _floating(n)]
-    low = next((_one(n.original) for n in floats if _one(n.original) in LOW), None)
-    if low is None:
+    graph = _Graph(report)
+    if graph.low is None:
         return ()
-    found: list[Leak] = []
+    first: dict[str, NodeRecord] = {}
     for node in report.nodes:
-        if node.op not in ("get_attr", "placeholder") or node.inferred != "float32":
-            continue
-        firsts = [
-            nodes[user]
-            for user in node.users
-            if user in nodes and _widens(nodes[user], nodes, low)
-        ]
-        if firsts:
-            found.append(_leak(node, firsts[0], floats, nodes, low))
-    return tuple(found)
+        for operand in graph.widening(node):
+            for origin in graph.origins(operand):
+                first.setdefault(origin, node)
+    order = [node.name for node in report.nodes if node.name in first]
+    return tuple(graph.leak(name, first[name]) for name in order)
+
+
+class _Graph:
+    def __init__(self, report: Report) -> None:
+        self.nodes = {node.name: node for node in report.nodes}
+        self.floats = [n for n in report.nodes if n.op == "call_function" and _floating(n)]
+        dtypes = (_one(node.original) for node in self.floats)
+        self.low = next((dtype for dtype in dtypes if dtype in LOW), None)
+
+    def operands(self, node: NodeRecord) -> list[NodeRecord]:
+        return [self.nodes[name] for name in node.operands if name in self.nodes]
+
+    def widening(self, node: NodeRecord) -> Iterator[NodeRecord]:
+        """Yields the float32 operands for which an operator makes float32 of a low one."""
+        if node.op != "call_function" or not _is_wide(node) or _is_cast(node):
+            return
+        operands = self.operands(node)
+        if any(_one(each.inferred) == self.low for each in operands):
+            yield from filter(_is_wide, operands)
+
+    def origins(self, node: NodeRecord) -> frozenset[str]:
+        """Returns where a float32 value begins; nothing if a cast of a low value is part."""
+        waiting, seen, found = [node], {node.name}, set()
+        while waiting:
+            each = waiting.pop()
+            operands = self.operands(each) if each.op == "call_function" else []
+            if _is_cast(each) and any(_one(o.inferred) == self.low for o in operands):
+                return frozenset()
+            wide = [operand for operand in operands if _is_wide(operand)]
+            if not wide:
+                found.add(each.name)
+            waiting += [operand for operand in wide if operand.name not in seen]
+            seen.update(operand.name for operand in wide)
+        return frozenset(found)
+
+    def leak(self, name: str, first: NodeRecord) -> Leak:
+        reached, waiting, casts = {first.name}, [first], 0
+        while waiting:
+            for reader in waiting.pop().users:
+                user = self.nodes.get(reader)
+                if user is None or user.name in reached or user.op != "call_function":
+                    continue
+                if _is_wide(user):
+                    reached.add(user.name)
+                    waiting.append(user)
+                elif _one(user.inferred) == self.low and _is_cast(user):
+                    casts += 1
+        assert self.low is not None
+        return Leak(
+            node=name,
+            place=_place(self.nodes[name]),
+            low=self.low,
+            first=first.name,
+            widened=len(reached),
+            operators=len(self.floats),
+            casts=casts,
+        )
+
+
+def _place(node: NodeRecord) -> str:
+    if node.op == "get_attr":
+        return node.constant or node.name
+    return f"input {node.name}" if node.op == "placeholder" else node.name
 
 
 def wide_operators(report: Report) -> int:
     """Returns how many floating operators of a report compute in float32."""
-    floats = (n for n in report.nodes if n.op == "call_function" and _floating(n))
-    return sum(_one(node.inferred) == "float32" for node in floats)
+    return sum(_is_wide(node) for node in report.nodes if node.op == "call_function")
 
 
 def casts_between(report: Report, low: str) -> int:
@@ -70,41 +128,8 @@ def casts_between(report: Report, low: str) -> int:
     return pairs.count({"float32", low})
 
 
-def _leak(
-    node: NodeRecord,
-    first: NodeRecord,
-    floats: list[NodeRecord],
-    nodes: dict[str, NodeRecord],
-    low: str,
-) -> Leak:
-    reached, waiting, casts = {first.name}, [first], 0
-    while waiting:
-        for name in waiting.pop().users:
-            user = nodes.get(name)
-            if user is None or user.name in reached or user.op != "call_function":
-                continue
-            if _one(user.inferred) == "float32":
-                reached.add(user.name)
-                waiting.append(user)
-            elif _one(user.inferred) == low and _is_cast(user):
-                casts += 1
-    place = node.constant or f"input {node.name}"
-    return Leak(
-        node=node.name,
-        place=place,
-        low=low,
-        first=first.name,
-        widened=len(reached),
-        operators=len(floats),
-        casts=casts,
-    )
-
-
-def _widens(user: NodeRecord, nodes: dict[str, NodeRecord], low: str) -> bool:
-    """Returns whether an operator makes float32 of a low value and this one."""
-    if user.op != "call_function" or _one(user.inferred) != "float32" or _is_cast(user):
-        return False
-    return any(_one(nodes[o].inferred) == low for o in user.operands if o in nodes)
+def _is_wide(node: NodeRecord) -> bool:
+    return _one(node.inferred) == "float32"
 
 
 def _is_cast(node: NodeRecord) -> bool:

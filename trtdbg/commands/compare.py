@@ -198,7 +198,10 @@ def _sorted_out(given: Sequence[str], choices: Choices) -> tuple[list[str], list
         found = list(map(_called, chosen))
     if precisions:
         found = [_in(each, precision) for each in found for precision in precisions]
-    return models, list({each.policy: each for each in reversed(found)}.values())[::-1]
+    once: dict[TruncationPolicy, NamedPolicy] = {}
+    for each in found:
+        once.setdefault(each.policy, each)
+    return models, list(once.values())
 
 
 def _is_policy(word: str) -> bool:

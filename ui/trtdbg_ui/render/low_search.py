@@ -50,11 +50,11 @@ def _growing(searching: Searching, size: int) -> list[Line]:
     if searching.tried is None:
         return [line(("lowering, and running the original on its inputs", Tone.DIM))]
     total = len(searching.candidates)
-    lines = [line(f"tried now: {count(len(searching.tried), 'operator')} of {total} kept")]
+    lines = [line(f"tried now: {len(searching.tried)} of {total} operators kept")]
     best = searching.best
     if best is None:
         return [*lines, line(("no set is within the tolerance yet", Tone.WARN))]
-    text = f"within the tolerance so far: {len(best)} of {total} kept"
+    text = f"within the tolerance so far: {len(best)} of {total} operators kept"
     lines.append(line((text, Tone.GOOD)))
     kept = [each for each in searching.candidates if each.name in best]
     return lines + [_operator(each, size) for each in kept[:_NAMED]] + _more(kept)
