@@ -42,6 +42,7 @@ OPERATORS = {
     "nonzero_and_mask": {"aten.nonzero.default", "aten.index.Tensor"},
     "index_add_dynamic": {"aten.index_put.default"},
 }
+LEAK = "half_times_float_gain"
 TIMINGS = (Timing.UPSTREAM, Timing.LATE)
 
 pytestmark = [
@@ -57,7 +58,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory, torch_tensorrt_ready: None) 
     sessions: dict[str, Session] = {}
     folder = tmp_path_factory.mktemp("reports")
     subprocess.run(
-        [sys.executable, str(CORPUS / "export.py"), str(folder), *CASES],
+        [sys.executable, str(CORPUS / "export.py"), str(folder), *CASES, LEAK],
         check=True,
         capture_output=True,
         env={**os.environ, "CASES": str(REPORTS), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -138,3 +139,22 @@ def test_a_policy_or_a_setting_that_is_offered_brings_what_it_says(
             continue
         assert len(after.engines) == cure.engines_after
         assert len(after.torch_ops) == cure.torch_ops_after
+
+
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_a_leak_is_found_on_its_line_with_a_cure_that_was_tried(
+    tried: Callable[..., Any], tmp_path: Path, timing: Timing
+) -> None:
+    _, report = tried(LEAK, timing)
+    found = [each for each in report.findings if each.code == "TD601"]
+    assert [each.message.split(" is ")[0] for each in found] == [
+        f"body.{i}.gain" for i in range(4)
+    ]
+    right = expected(LEAK)
+    assert all(right["line"] in each.source.code for each in found)
+    assert "12 with the other float32 values" in found[0].message
+    assert "with 3 casts" in found[0].message
+    (cure,) = found[0].cures
+    assert cure.kind.value in right["cure"]
+    assert "12 float32 operators become none, 3 casts become none" in cure.say
+    assert not [word for word in right["never"] if word in everything_said(report, tmp_path)]

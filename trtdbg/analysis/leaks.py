@@ -18,6 +18,8 @@ class Leak:
     """The constant, program input or operator of the lowered graph that begins as float32."""
     place: str
     """Its name for the user: `gain`, `input x`, `arange`."""
+    constants: tuple[str, ...]
+    """The model's float32 tensors that it is, or was folded from; empty for others."""
     low: str
     """The model's type."""
     first: str
@@ -28,6 +30,8 @@ class Leak:
     """Floating operators in all."""
     casts: int
     """Casts of the model from float32 back to the low type behind it."""
+    together: int
+    """`widened` of all leaks of the model together."""
 
 
 def leaks(report: Report) -> tuple[Leak, ...]:
@@ -46,11 +50,13 @@ def leaks(report: Report) -> tuple[Leak, ...]:
             for origin in graph.origins(operand):
                 first.setdefault(origin, node)
     order = [node.name for node in report.nodes if node.name in first]
-    return tuple(graph.leak(name, first[name]) for name in order)
+    together = frozenset().union(*(graph.behind(node)[0] for node in first.values()))
+    return tuple(graph.leak(name, first[name], len(together)) for name in order)
 
 
 class _Graph:
     def __init__(self, report: Report) -> None:
+        self.report = report
         self.nodes = {node.name: node for node in report.nodes}
         self.floats = [n for n in report.nodes if n.op == "call_function" and _floating(n)]
         dtypes = (_one(node.original) for node in self.floats)
@@ -82,7 +88,8 @@ class _Graph:
             seen.update(operand.name for operand in wide)
         return frozenset(found)
 
-    def leak(self, name: str, first: NodeRecord) -> Leak:
+    def behind(self, first: NodeRecord) -> tuple[frozenset[str], int]:
+        """Returns what is float32 for an operator, itself included, and the casts back."""
         reached, waiting, casts = {first.name}, [first], 0
         while waiting:
             for reader in waiting.pop().users:
@@ -94,21 +101,54 @@ class _Graph:
                     waiting.append(user)
                 elif _one(user.inferred) == self.low and _is_cast(user):
                     casts += 1
+        return frozenset(reached), casts
+
+    def leak(self, name: str, first: NodeRecord, together: int) -> Leak:
         assert self.low is not None
+        node, (reached, casts) = self.nodes[name], self.behind(first)
+        constants = self._constants(node)
         return Leak(
             node=name,
-            place=_place(self.nodes[name]),
+            place=", ".join(constants) or _place(node),
+            constants=constants,
             low=self.low,
             first=first.name,
             widened=len(reached),
             operators=len(self.floats),
             casts=casts,
+            together=together,
         )
+
+    def _constants(self, node: NodeRecord) -> tuple[str, ...]:
+        """Returns the model's tensors that a constant is, or was folded from."""
+        if node.op != "get_attr":
+            return ()
+        added = (i for i, record in enumerate(self.report.passes) if node.name in record.added)
+        place = next(added, 0)
+        if node.from_node is None or not place or self.report.passes[place].name != FOLDING:
+            return (node.constant or node.name,)
+        pool = self.report.graph_nodes
+        before = [pool[i] for i in self.report.passes[place - 1].graph]
+        nodes = {each.name: each for each in before}
+        waiting = [each for each in before if each.from_node == node.from_node]
+        seen, found = {each.name for each in waiting}, []
+        while waiting:
+            each = waiting.pop()
+            if each.op == "get_attr" and each.dtype == "float32":
+                found.append(each.target)
+            new = [name for name in each.operands if name in nodes and name not in seen]
+            seen.update(new)
+            waiting += [nodes[name] for name in new]
+        return tuple(sorted(found))
+
+
+FOLDING = "constant_fold"
+"""torch_tensorrt's pass that makes one constant of what only constants are read for."""
 
 
 def _place(node: NodeRecord) -> str:
     if node.op == "get_attr":
-        return node.constant or node.name
+        return f"what {node.from_node} makes of constants"
     return f"input {node.name}" if node.op == "placeholder" else node.name
 
 

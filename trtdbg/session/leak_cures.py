@@ -43,10 +43,11 @@ def leak_cures(session: Session, policy: TruncationPolicy, report: Report) -> di
     """
     program = session.program
     named = set(_held(program).values())
-    found = [leak for leak in leaks.leaks(report) if leak.place in named]
+    all_leaks = leaks.leaks(report)
+    found = [leak for leak in all_leaks if leak.constants and named >= set(leak.constants)]
     if not found:
         return {}
-    places = [leak.place for leak in found]
+    places = _places(found)
     try:
         edited = converted(program, places, torch_dtype(found[0].low))
         after = session.variant(program=edited).analyze(policy)
@@ -106,7 +107,8 @@ def _judged(
     session: Session, edited: ExportedProgram, found: list[Leak], before: Report, after: Report
 ) -> Cure:
     """Returns the cure, or none where it leaks still, costs engines or moves numbers."""
-    left = {leak.place for leak in leaks.leaks(after)} & {leak.place for leak in found}
+    still = {name for leak in leaks.leaks(after) for name in leak.constants}
+    left = still & set(_places(found))
     was, now = leaks.wide_operators(before), leaks.wide_operators(after)
     if left or now >= was:
         return _nothing(found, f"leaves {now} of {count(was, 'operator')} in float32")
@@ -122,11 +124,10 @@ def _judged(
         return _nothing(found, f"changes the numbers: {numbers.note}")
     low = found[0].low
     casts, fewer = leaks.casts_between(before, low), leaks.casts_between(after, low)
-    back = f", {count(casts, 'cast')} become {fewer or 'none'}" if casts != fewer else ""
+    back = f", {_become(casts, 'cast', fewer)}" if casts != fewer else ""
     return Cure(
         kind=CureKind.EDIT,
-        say=f"convert {_names(found)} to {low}: {count(was, 'float32 operator')} become "
-        f"{now or 'none'}{back}",
+        say=f"convert {_names(found)} to {low}: {_become(was, 'float32 operator', now)}{back}",
         type=_statement(session.program, found),
         engines_before=len(before.engines),
         engines_after=len(after.engines),
@@ -137,12 +138,20 @@ def _judged(
     )
 
 
+def _become(before: int, noun: str, after: int) -> str:
+    return f"{count(before, noun)} become{'s' if before == 1 else ''} {after or 'none'}"
+
+
 def _nothing(found: list[Leak], why: str) -> Cure:
     return Cure(kind=CureKind.NONE, say=f"to convert {_names(found)} to {found[0].low} {why}")
 
 
+def _places(found: list[Leak]) -> list[str]:
+    return sorted({name for leak in found for name in leak.constants})
+
+
 def _names(found: list[Leak]) -> str:
-    names = [leak.place for leak in found]
+    names = _places(found)
     rest = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -152,14 +161,12 @@ def _statement(program: ExportedProgram, found: list[Leak]) -> str | None:
 
     What is made inside `forward` is converted where it stands.
     """
-    signature = program.graph_signature
-    parameters, buffers = set(signature.parameters), set(signature.buffers)
-    lines = []
-    for leak in found:
-        if leak.place not in parameters | buffers:
-            return None
-        get = "get_parameter" if leak.place in parameters else "get_buffer"
-        held = f"model.{get}({leak.place!r})"
-        lines.append(f"{held}.data = {held}.data.to(torch.{leak.low})")
-    more = f" # and {len(lines) - NAMED} more alike" if len(lines) > NAMED else ""
-    return "; ".join(lines[:NAMED]) + more
+    signature, places = program.graph_signature, _places(found)
+    for get, names in (
+        ("get_parameter", signature.parameters),
+        ("get_buffer", signature.buffers),
+    ):
+        if set(names) >= set(places):
+            held = f"model.{get}(name)"
+            return f"for name in {places}: {held}.data = {held}.data.to(torch.{found[0].low})"
+    return None

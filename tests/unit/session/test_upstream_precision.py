@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from tests.lowering import HALF, lows, session  # noqa: E402
 from trtdbg.policy import Precision, Settings, Timing, TruncationPolicy  # noqa: E402
-from trtdbg.records import LowRule  # noqa: E402
+from trtdbg.records import CureKind, LowRule  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
@@ -173,6 +173,70 @@ def test_a_float32_gain_in_a_half_model_is_a_leak() -> None:
         HalfWithGain(torch.float16), torch.randn(2, 4, dtype=torch.float16)
     ).analyze(late)
     assert not [f for f in clean.findings if f.code == "TD601"]
+
+
+class Folded(torch.nn.Module):
+    """A float32 table, and a parameter that only a folded constant is left of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words = torch.nn.Embedding(9, 4).half()
+        self.places = torch.nn.Embedding(9, 4)
+        self.gain = torch.nn.Parameter(torch.rand(4))
+
+    def forward(self, ids: Any) -> Any:
+        hidden = (self.words(ids) + self.places(ids)).half()
+        return torch.relu(hidden * (self.gain.exp().view(1, 4) + 1)).half()
+
+
+def test_a_leak_is_followed_back_to_the_parameter_and_its_cure_is_tried() -> None:
+    late = TruncationPolicy(timing=Timing.LATE)
+    under = session(Folded(), torch.tensor([[1, 2, 3]]))
+    before = [f for f in under.analyze(late).findings if f.code == "TD601"]
+    assert {f.message.split(" is ")[0] for f in before} == {"gain", "places.weight"}
+    assert not any(f.cures for f in before)
+    tried = [f for f in under.cures(late, 60.0).findings if f.code == "TD601"]
+    (cure,) = {f.cures for f in tried}
+    assert cure[0].kind is CureKind.EDIT
+    assert cure[0].say.startswith("convert gain, places.weight to float16: ")
+    assert "get_parameter(name).data.to(torch.float16)" in cure[0].type
+    assert 0 <= cure[0].numbers < 1e-2
+    model = Folded()
+    exec(cure[0].type, {"model": model, "torch": torch})
+    mended = session(model, torch.tensor([[1, 2, 3]])).analyze(late)
+    assert not [f for f in mended.findings if f.code == "TD601"]
+    floats = {str(n.inferred) for n in mended.nodes if "float" in str(n.inferred)}
+    assert floats == {"float16"}
+
+
+def test_what_float16_cannot_hold_is_no_cure_of_a_leak() -> None:
+    class Large(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = torch.nn.Linear(4, 4).half()
+            self.gain = torch.nn.Parameter(torch.full((4,), 1e6))
+
+        def forward(self, x: Any) -> Any:
+            return torch.tanh(self.first(x) * self.gain * 1e-6)
+
+    late = TruncationPolicy(timing=Timing.LATE)
+    report = session(Large(), torch.randn(2, 4).half()).cures(late, 60.0)
+    (found,) = [f for f in report.findings if f.code == "TD601"]
+    assert found.cures[0].kind is CureKind.NONE
+    assert "changes the numbers" in found.message
+
+
+def test_a_float32_input_leaks_without_a_cure() -> None:
+    class Read(torch.nn.Module):
+        def forward(self, x: Any, scale: Any) -> Any:
+            return (x * 2).tanh() * scale
+
+    late = TruncationPolicy(timing=Timing.LATE)
+    under = session(Read(), torch.randn(2, 4).half(), torch.rand(4))
+    (found,) = [f for f in under.cures(late, 60.0).findings if f.code == "TD601"]
+    assert found.message.startswith("input scale is float32 in a float16 model")
+    assert not found.cures
 
 
 def test_a_float32_that_the_author_wrote_is_no_leak() -> None:

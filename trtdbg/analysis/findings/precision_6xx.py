@@ -78,12 +78,15 @@ def precision(report: Report, evidence: Evidence) -> Iterator[Finding]:
 def _leaks(
     report: Report, nodes: dict[str, NodeRecord], cures: dict[str, Cure]
 ) -> Iterator[Finding]:
+    told: list[Cure] = []
     for leak in leaks.leaks(report):
         share = f"{leak.widened} of {leak.operators} floating operators"
         message = (
             f"{leak.place} is float32 in a {leak.low} model: {share} compute in float32 "
             f"behind it, the first is {leak.first}{bracketed(nodes.get(leak.first))}"
         )
+        if leak.together > leak.widened:
+            message += f" ({leak.together} with the other float32 values)"
         if leak.casts:
             message += f", with {count(leak.casts, 'cast')} at its borders"
         found = _finding(Code.TD601, message, nodes.get(leak.node))
@@ -94,8 +97,12 @@ def _leaks(
             found = msgspec.structs.replace(found, message=message, source=source)
         if leak.node in cures:
             cure = cures[leak.node]
-            message = f"{found.message}; {cure_text(cure)}"
-            found = msgspec.structs.replace(found, message=message, cures=(cure,))
+            found = msgspec.structs.replace(found, cures=(cure,))
+            if cure not in told:
+                # All that leak have one cure.
+                told.append(cure)
+                message = f"{found.message}; {cure_text(cure)}"
+                found = msgspec.structs.replace(found, message=message)
         yield found
 
 
