@@ -30,7 +30,7 @@ class LowSearching(ActionHandler):
         """Prepares a handler that switches by way of another one."""
         super().__init__(app, desk, conversation)
         self._policy = policy
-        self._run: _Run | None = None
+        self._run: _SearchRun | None = None
 
     def action_low_search(self) -> None:
         """Starts to search which operators must stay in float32, and shows it."""
@@ -45,7 +45,7 @@ class LowSearching(ActionHandler):
             policy = msgspec.structs.replace(policy, precision=Precision.FLOAT16)
         job = self.desk.job
         question = Question(model=job.model, job=job, policy=searched(policy))
-        run = _Run(question, self.desk, lambda: self.app.call_later(self._show))
+        run = _SearchRun(question, self.desk, lambda: self.app.call_later(self._show))
         self._run = run
         self.app.push_screen(LowSearchDialog(run.now), self._closed)
         threading.Thread(target=run, daemon=True).start()
@@ -68,7 +68,7 @@ class LowSearching(ActionHandler):
             self._policy.choose(run.now.found.policy)
 
 
-class _Run:
+class _SearchRun:
     """One search; called in a thread of its own, read from another."""
 
     def __init__(self, question: Question, desk: Desk, changed: Callable[[], object]) -> None:
