@@ -69,7 +69,7 @@ async def test_the_set_grows_on_the_screen_and_is_taken() -> None:
     stage = loaded_stage(Timing.LATE)
     async with stage.app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
-        await press(pilot, "S")
+        await press(pilot, "X")
         assert "searching" in shown(stage)
         request = await answer(stage, pilot)
         assert request.policy.precision is Precision.FLOAT16
@@ -94,7 +94,7 @@ async def test_closing_the_page_stops_the_search() -> None:
     async with stage.app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         policy = stage.app.state.policy
-        await press(pilot, "S")
+        await press(pilot, "X")
         await answer(stage, pilot)
         await until(pilot, lambda: stage.worker.waiting)
         await press(pilot, "escape")
@@ -110,7 +110,7 @@ async def test_a_saved_report_has_no_program_to_search() -> None:
     app = saved_app()
     async with app.run_test(size=(100, 30)) as pilot:
         await settle(pilot)
-        await press(pilot, "S")
+        await press(pilot, "X")
         assert notes(app) == ["This is a saved report: there is nothing to search."]
     assert report(Timing.LATE).policy.precision is Precision.NONE
 

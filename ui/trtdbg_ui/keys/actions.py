@@ -108,8 +108,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "What engines may hold: what validators accept, or TensorRT itself too.",
             ),
             Action(
-                "S",
-                "S",
+                "X",
+                "X",
                 "low_search",
                 "low search",
                 "Search the fewest operators that must stay in float32 in a low precision.",
