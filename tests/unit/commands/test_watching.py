@@ -10,11 +10,13 @@ import pytest
 from fake_shell import FakeShell
 
 from tests import canned
+from trtdbg.commands import open as opening
 from trtdbg.commands import report, watching
 from trtdbg.commands.options import Choices
 from trtdbg.commands.watching import Watcher
 from trtdbg.errors import UsageError, WorkerError
 from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.viewing import Screenshot, Viewing
 
 CHOICES = Choices(policy=TruncationPolicy(), settings=Settings(), target=None)
 
@@ -186,3 +188,41 @@ def test_source_files_are_whole_when_they_rest_and_hold_something(tmp_path: Path
     assert [eyes.look() for _ in range(3)] == [[]] * 3
     path.write_text("x = 12")
     assert [len(eyes.look()) for _ in range(3)] == [0, 1, 0]
+
+
+def test_the_ui_is_told_of_a_whole_file_and_of_the_settings_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.recording_folders import made
+
+    place = made(tmp_path / "r")
+    with zipfile.ZipFile(place / "1-Net.pt2", "w") as opened:
+        opened.writestr("r/models/model.json", "a")
+    shell = FakeShell()
+    assert opening.run(shell, str(place), CHOICES, Viewing(watch=True)) == 0
+    watched = shell.watched
+    assert watched is not None
+    assert not watched.changed()
+    assert watched.settings().min_block_size == 4
+    made(place, settings={"min_block_size": 6})
+    assert [watched.changed() for _ in range(3)] == [False] * 3, "b'PK' is half an archive"
+    with zipfile.ZipFile(place / "1-Net.pt2", "w") as opened:
+        opened.writestr("r/models/model.json", "ab")
+    assert [watched.changed() for _ in range(3)] == [False, True, False]
+    assert watched.settings().min_block_size == 6
+
+
+def test_nothing_is_watched_unless_it_is_asked_for(model: str) -> None:
+    shell = FakeShell()
+    assert opening.run(shell, model, CHOICES, Viewing()) == 0
+    assert shell.watched is None
+
+
+@pytest.mark.parametrize("other", ["report", "picture"])
+def test_what_does_not_change_or_nobody_looks_at_is_not_watched(
+    tmp_path: Path, model: str, other: str
+) -> None:
+    picture = Screenshot(file="a.svg") if other == "picture" else None
+    named = model if picture else str(tmp_path / "report.json")
+    with pytest.raises(UsageError, match="--watch does not go with"):
+        opening.run(FakeShell(), named, CHOICES, Viewing(watch=True, picture=picture))
