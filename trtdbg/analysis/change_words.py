@@ -15,6 +15,7 @@ from trtdbg.records import (
     Verdict,
     WhatChanged,
     dtype_text,
+    shape_text,
 )
 
 _NAMED = 3
@@ -94,6 +95,8 @@ def _happened(kind: NodeChangeKind, node: NodeChange) -> str:
             return f"{kind.value} {what}"
         case NodeChangeKind.RETYPED:
             return f"dtype {dtype_text(node.dtype_before)} → {dtype_text(node.dtype_after)}"
+        case NodeChangeKind.RESHAPED:
+            return f"shape {shape_text(node.shape_before)} → {shape_text(node.shape_after)}"
         case NodeChangeKind.NARROWED_OTHERWISE:
             dtypes = dtype_text(node.dtype_before), dtype_text(node.dtype_after)
             return f"truncated dtype {dtypes[0]} → {dtypes[1]}"

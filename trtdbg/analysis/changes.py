@@ -28,6 +28,7 @@ from trtdbg.records import (
     NodeChangeKind,
     NodeRecord,
     Report,
+    Shape,
     WhatChanged,
     dtype_text,
 )
@@ -282,6 +283,9 @@ def _pair(one: NodeRecord, other: NodeRecord) -> Iterator[NodeChange]:
     elif dtype_text(one.truncated) != dtype_text(other.truncated):
         kinds.append(NodeChangeKind.NARROWED_OTHERWISE)
         dtypes = one.truncated, other.truncated
+    reshaped = _sizes(one.shape) != _sizes(other.shape)
+    if reshaped:
+        kinds.append(NodeChangeKind.RESHAPED)
     if one.verdict is not other.verdict:
         kinds.append(NodeChangeKind.TURNED)
     if one.op.startswith("call_") and (one.engine is None) != (other.engine is None):
@@ -300,11 +304,21 @@ def _pair(one: NodeRecord, other: NodeRecord) -> Iterator[NodeChange]:
             source=other.source,
             dtype_before=dtypes[0],
             dtype_after=dtypes[1],
+            shape_before=one.shape if reshaped else None,
+            shape_after=other.shape if reshaped else None,
             verdict_before=one.verdict,
             verdict_after=other.verdict,
             module_before=modules[0],
             module_after=modules[1],
         )
+
+
+def _sizes(shape: Shape) -> object:
+    """Returns a shape in which each dynamic size is the same: an export names them anew."""
+    return shape and [
+        _sizes(part) if isinstance(part, tuple) else None if isinstance(part, str) else part
+        for part in shape
+    ]
 
 
 def _lines(pairs: Sequence[Pair]) -> Iterator[LineChange]:

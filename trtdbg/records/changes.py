@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from trtdbg.records.causes import Cause
-from trtdbg.records.graph import Dtype, Record, Source
+from trtdbg.records.graph import Dtype, Record, Shape, Source
 from trtdbg.records.verdicts import Verdict
 
 CHANGED_SCHEMA = "trtdbg.changed/1"
@@ -36,6 +36,8 @@ class NodeChangeKind(StrEnum):
     REMOVED = "removed"
     RETYPED = "retyped"
     """The inferred dtype is another: what PyTorch computes."""
+    RESHAPED = "reshaped"
+    """The shape is another; the names of dynamic sizes do not count."""
     NARROWED_OTHERWISE = "narrowed_otherwise"
     """Only the truncated dtype is another."""
     TURNED = "turned"
@@ -63,6 +65,9 @@ class NodeChange(Record, frozen=True, kw_only=True):
     dtype_before: Dtype = None
     """Of kind `narrowed_otherwise` truncated, else inferred dtypes."""
     dtype_after: Dtype = None
+    shape_before: Shape = None
+    """Only of kind `reshaped`."""
+    shape_after: Shape = None
     verdict_before: Verdict | None = None
     verdict_after: Verdict | None = None
     module_before: str | None = None

@@ -79,3 +79,14 @@ def test_a_module_that_is_renamed_is_told_with_both_names() -> None:
         "module (model) → head: mul",
         "module tail → (model): mul",
     ]
+
+
+def test_a_dynamic_size_with_another_name_is_the_same_and_a_fixed_one_is_not() -> None:
+    def with_shape(*shape: int | str) -> Report:
+        first, *others = canned.UPSTREAM.nodes
+        nodes = (msgspec.structs.replace(first, shape=shape), *others)
+        return msgspec.structs.replace(canned.UPSTREAM, nodes=nodes)
+
+    assert is_same(what_changed(with_shape("s0", 4), with_shape("s77", 4)))
+    (told,) = lines(what_changed(with_shape(2, 4), with_shape("s0", 4)))
+    assert told.startswith("shape [2, 4] → [s0, 4]: ")

@@ -143,6 +143,13 @@ def test_a_dtype_changed_is_told_with_the_nodes_that_have_it(told: Told) -> None
     ]
 
 
+def test_a_shape_changed_is_told_once_for_all_nodes_that_have_it(told: Told) -> None:
+    (lines,), _ = told(("torch.ones(2, 4)", "torch.ones(3, 4)"))
+    assert lines == [
+        "shape [2, 4] → [3, 4]: 4 nodes, x, linear (net.py:12), relu (net.py:13) and 1 more"
+    ]
+
+
 def test_a_module_renamed_is_told_as_that(told: Told) -> None:
     (lines,), _ = told(
         ("self.first = torch", "self.one = torch"), ("self.first(x)", "self.one(x)")
