@@ -297,6 +297,7 @@ def test_a_model_in_the_place_of_a_command_opens_the_ui(
             "probe_seconds": 5.0,
             "access": Access(trust=True),
             "viewing": Viewing(policy_given=True, fresh=True),
+            "watched": None,
         }
     ]
 
