@@ -90,9 +90,11 @@ def borders(
         if output.bound is None or output.declared in (None, output.bound):
             continue
         node = nodes.get(output.name) or exported.row(output.name)
+        # As the tables call it: lowering numbers what it replaces.
+        name = output.name if node is None else node.name
         yield _finding(
             Code.TD301,
-            f"program output {output.name}{bracketed(node)} was exported as {output.declared} "
+            f"program output {name}{bracketed(node)} was exported as {output.declared} "
             f"and is returned as {output.bound}: nothing casts it back",
             node,
         )
