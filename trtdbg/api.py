@@ -17,6 +17,7 @@ import msgspec
 
 from trtdbg import __version__, prebuilt
 from trtdbg.analysis import by_place, changes, summary
+from trtdbg.analysis.causes import why
 from trtdbg.analysis.headline import headline
 from trtdbg.analysis.names import find_node
 from trtdbg.analysis.redaction import redacted
@@ -38,6 +39,7 @@ from trtdbg.policy import (
 )
 from trtdbg.recordings import folder
 from trtdbg.records import (
+    Cause,
     EngineRecord,
     Finding,
     LineRow,
@@ -146,6 +148,19 @@ class Model:
     def findings(self) -> Rows[Finding]:
         """What is wrong or worth knowing."""
         return Rows.of(self.report.findings, sections.finding_table(self.report))
+
+    @property
+    def causes(self) -> Rows[Cause]:
+        """Why the model is not one engine; empty if it is."""
+        return Rows.of(self.report.causes, sections.cause_table(self.report))
+
+    def why(self, name: str) -> str:
+        """Returns why no engine holds an operator, or why TensorRT refuses it in its engine.
+
+        Raises:
+            UsageError: there is no such node.
+        """
+        return why(self.report, self.node(name))
 
     def by_line(self) -> Rows[LineRow]:
         """Returns what became of each source line, what costs most first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trtdbg.analysis.causes import why
 from trtdbg.analysis.summary import count, operator_text
 from trtdbg.dtypes import WIDE_POLICY_DTYPES
 from trtdbg.records import Consequence, Consequences, NodeRecord, Report, Suggestion
@@ -19,7 +20,7 @@ def consequence_lines(report: Report) -> list[str]:
     if not found.tried:
         return []
     nodes = {node.name: node for node in report.nodes}
-    lines = [_consequence(found, each, nodes.get(each.node)) for each in found.tried]
+    lines = [_consequence(report, each, nodes.get(each.node)) for each in found.tried]
     if len(found.tried) < found.refused and found.alike:
         lines.append(
             f"{len(found.tried)} of {found.refused} refused operators were tried: of those "
@@ -32,13 +33,14 @@ def consequence_lines(report: Report) -> list[str]:
     return lines
 
 
-def _consequence(whole: Consequences, one: Consequence, node: NodeRecord | None) -> str:
+def _consequence(report: Report, one: Consequence, node: NodeRecord | None) -> str:
+    whole = report.consequences
+    assert whole is not None
     place = f", {node.source}" if node is not None and str(node.source or "") else ""
     target = f" ({operator_text(node.target)}{place})" if node is not None else ""
     if one.error is not None:
         return f"{one.node}{target}: the partitioner raises all the same, {one.error}"
-    why = node.counterfactual if node is not None else None
-    reason = f"; {why.text}" if why is not None else ""
+    reason = f"; {why(report, node)}" if node is not None else ""
     return f"{one.node}{target}: {_outcome(whole, one)}{reason}"
 
 

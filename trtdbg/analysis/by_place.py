@@ -13,10 +13,9 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from trtdbg.analysis.causes import is_operator
 from trtdbg.analysis.conclusions import REFUSED
 from trtdbg.analysis.likeness import node_look
-from trtdbg.analysis.summary import left_to_pytorch
+from trtdbg.analysis.summary import is_operator, left_to_pytorch
 from trtdbg.records import (
     BoundaryCast,
     DtypeCount,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from trtdbg.analysis.codes import Code
 from trtdbg.analysis.summary import count, operator_text
@@ -22,6 +21,8 @@ def heading(cause: Cause) -> str:
     what = operator_text(cause.target) if cause.target is not None else "operators"
     if not cause.nodes:
         what = " and ".join(f"engine {index}" for index in cause.engines) or "the graph"
+        if cause.kind in (CauseKind.SETTING, CauseKind.PARTITIONER):
+            what = "engines cut apart"
     where = places(cause.sources)
     return f"{many}{what}{f' ({where})' if where else ''}"
 
@@ -46,17 +47,16 @@ def details(cause: Cause) -> list[str]:
 
 
 def cost_text(cost: Cost) -> str:
-    """Returns what there would be less of, or that nothing would change."""
-    parts = [
-        count(number, noun)
-        for number, noun in (
-            (cost.engines, "engine"),
-            (cost.torch_ops, "PyTorch operator"),
-            (cost.casts, "boundary cast"),
-        )
-        if number > 0
-    ]
-    return f"{', '.join(parts)} less without it" if parts else "nothing less without it"
+    """Returns what there would be less of, and more of, or that nothing would change."""
+    pairs = (
+        (cost.engines, "engine"),
+        (cost.torch_ops, "PyTorch operator"),
+        (cost.casts, "boundary cast"),
+    )
+    less = ", ".join(count(number, noun) for number, noun in pairs if number > 0)
+    more = ", ".join(count(-number, noun) for number, noun in pairs if number < 0)
+    parts = [f"{less or 'nothing'} less", *([f"{more} more"] if more else [])]
+    return f"{' and '.join(parts)} without it"
 
 
 def cure_text(cure: Cure) -> str:
@@ -78,20 +78,14 @@ def is_open(report: Report) -> bool:
 
 
 def untried(report: Report) -> str | None:
-    """Returns how many causes the time for cures did not reach, None if it reached all.
-
-    A lowering pass that raises has no cures to try.
-    """
-    left = [c for c in report.causes if not c.cures and c.kind is not _UNTRIABLE]
+    """Returns how many causes the time for cures did not reach, None if it reached all."""
+    left = [cause for cause in report.causes if not cause.cures]
     if not left:
         return None
     return (
         f"the time for trying cures was over: {len(left)} of "
         f"{count(len(report.causes), 'cause')} were not tried to the end"
     )
-
-
-_UNTRIABLE: Final = CauseKind.LOWERING_FAILED
 
 
 def lines(report: Report) -> list[str]:

@@ -21,7 +21,15 @@ from trtdbg.analysis.conclusions import (
     conclusion,
     typing_in_force,
 )
-from trtdbg.analysis.summary import FLAVOURS, broken_end, count, failed_pass, operator_text
+from trtdbg.analysis.cuts import cuts
+from trtdbg.analysis.summary import (
+    FLAVOURS,
+    broken_end,
+    count,
+    failed_pass,
+    is_operator,
+    operator_text,
+)
 from trtdbg.dtypes import NARROWED
 from trtdbg.policy import Partitioner, VerdictSource
 from trtdbg.records import (
@@ -74,13 +82,6 @@ class Reason(Record, frozen=True, kw_only=True):
     text: str
     """One sentence without names of nodes."""
     fact: str | None = None
-
-
-def is_operator(node: NodeRecord) -> bool:
-    """Returns whether a node computes something: no `getitem`, no arithmetic on sizes."""
-    parts = node.target.split(".")
-    wiring = parts[-1] == "getitem" or any(part.startswith("sym_") for part in parts)
-    return node.op == "call_function" and not wiring
 
 
 def operators_outside(report: Report) -> tuple[NodeRecord, ...]:
@@ -165,8 +166,7 @@ def _grouped(report: Report) -> Iterator[Cause]:
     then: dict[tuple[CauseKind, str, str], dict[str, None]] = {}
     for node in (*operators_outside(report), *refused_in_engines(report)):
         first, *more = reasons(report, node)
-        # What TensorRT refuses, it refuses of a value on its way through several operators.
-        shared = first.kind in (CauseKind.TENSORRT_REFUSES, *_WHOLE)
+        shared = first.kind in _OF_SEVERAL
         key = (first.kind, first.text, "" if shared else node.target)
         groups.setdefault(key, []).append((node, first))
         then.setdefault(key, {}).update(dict.fromkeys(each.text for each in more))
@@ -198,6 +198,15 @@ def _ended(report: Report) -> Iterator[Cause]:
 
 
 _WHOLE: Final = (CauseKind.LOWERING_FAILED, CauseKind.PARTITION_FAILED)
+_OF_SEVERAL: Final = (
+    *_WHOLE,
+    # It refuses a value on its way through several operators.
+    CauseKind.TENSORRT_REFUSES,
+    # A small block holds operators of many kinds.
+    CauseKind.SETTING,
+    CauseKind.PARTITIONER,
+)
+"""Kinds of causes that hold operators of several kinds where the reason is the same."""
 
 
 def _cause(
@@ -291,15 +300,35 @@ def _said(engine: EngineRecord) -> str:
 
 
 def _cuts(report: Report) -> Iterator[Cause]:
-    """Yields why there are several engines although nothing is left to PyTorch."""
-    if len(report.engines) < 2 or operators_outside(report) or report.torch_ops:
+    """Yields why engines are apart between which nothing is left to PyTorch."""
+    found = cuts(report)
+    if not found:
         return
     partitioner = report.settings.partitioner
+    pairs = "; ".join(f"{cut.before} and {cut.after}" for cut in found)
+    sizes = any(cut.sizes for cut in found)
+    if sizes:
+        reason = (
+            f"sizes that PyTorch computes stand between engines, and the {partitioner.value} "
+            f"partitioner cuts them apart there: {pairs}"
+        )
+    elif operators_outside(report) or report.torch_ops:
+        reason = (
+            f"the {partitioner.value} partitioner cuts engines apart between which nothing is "
+            f"left to PyTorch: {pairs}"
+        )
+    else:
+        reason = (
+            f"the {partitioner.value} partitioner cuts the graph into "
+            f"{count(len(report.engines), 'engine')}, although engines hold every operator"
+        )
+    places = [cut.source for cut in found if cut.source is not None]
     yield Cause(
         kind=CauseKind.SETTING if partitioner is Partitioner.FAST else CauseKind.PARTITIONER,
         code=None,
-        reason=f"the {partitioner.value} partitioner cuts the graph into "
-        f"{count(len(report.engines), 'engine')}, although engines hold every operator",
+        reason=reason,
+        sources=tuple(_lines(places)),
+        modules=tuple(dict.fromkeys(place.module for place in places if place.module)),
     )
 
 

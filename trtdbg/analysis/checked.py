@@ -9,6 +9,7 @@ from hashlib import sha256
 import msgspec
 
 from trtdbg.analysis.catalogue import CATALOGUE
+from trtdbg.analysis.cause_lines import cure_text
 from trtdbg.analysis.headline import headline
 from trtdbg.analysis.summary import base_name, count, model_name
 from trtdbg.plain import one_line
@@ -182,6 +183,25 @@ def why_of(checked: CheckedModel, finding: Finding) -> str | None:
     That of its node, or of its engine or of the whole graph where it has no node. What is told
     of a node by a code that is not of refusals (TD1xx) has another reason than its cause.
     """
+    cause = cause_of(checked, finding)
+    return cause.reason if cause is not None else None
+
+
+def target_of(checked: CheckedModel, finding: Finding) -> str | None:
+    """Returns the operator of a finding, None where no cause names it."""
+    cause = cause_of(checked, finding)
+    return cause.target if cause is not None else None
+
+
+def cures_of(checked: CheckedModel, finding: Finding) -> list[str]:
+    """Returns what was tried against a finding, or against its cause, a sentence each."""
+    cause = cause_of(checked, finding)
+    tried = finding.cures or (cause.cures if cause is not None else ())
+    return [one_line(cure_text(cure)) for cure in tried]
+
+
+def cause_of(checked: CheckedModel, finding: Finding) -> Cause | None:
+    """Returns the cause that a finding is about, None if there is none."""
     for cause in checked.causes:
         alike = cause.code == finding.code
         if finding.node is not None:
@@ -191,7 +211,7 @@ def why_of(checked: CheckedModel, finding: Finding) -> str | None:
         else:
             found = alike and not cause.engines
         if found:
-            return cause.reason
+            return cause
     return None
 
 

@@ -58,6 +58,18 @@ def without_call(code: str, methods: tuple[str, ...]) -> str | None:
     return _parsed(_spliced(code, calls[0], kept)) if kept else None
 
 
+def assigned_name(code: str) -> str | None:
+    """Returns the name that a line assigns to, None if it is no assignment to one name."""
+    try:
+        (statement,) = ast.parse(code).body
+    except (SyntaxError, ValueError):
+        return None
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return None
+    target = statement.targets[0]
+    return target.id if isinstance(target, ast.Name) else None
+
+
 def _calls(code: str, function: str) -> list[ast.Call]:
     try:
         tree = ast.parse(code)

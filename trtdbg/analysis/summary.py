@@ -90,6 +90,13 @@ def operator_text(target: str) -> str:
     return target.removeprefix("torch.ops.")
 
 
+def is_operator(node: NodeRecord) -> bool:
+    """Returns whether a node computes something: no `getitem`, no arithmetic on sizes."""
+    parts = node.target.split(".")
+    wiring = parts[-1] == "getitem" or any(part.startswith("sym_") for part in parts)
+    return node.op == "call_function" and not wiring
+
+
 def failed_pass(report: Report) -> PassRecord | None:
     """Returns the lowering pass or partitioner run that raised, None if all went through.
 

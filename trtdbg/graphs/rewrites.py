@@ -9,15 +9,20 @@ This is ground for the stages that try an edit, not a stage.
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.fx import Node
+from torch.utils._sympy.value_ranges import ValueRanges
 
 from trtdbg.analysis.line_edits import (
     Argument,
+    assigned_name,
     with_argument,
     without_call,
 )
@@ -79,6 +84,10 @@ class Rewrite:
     """Whether a value, an argument or an operator is replaced; a dtype is not."""
     also: tuple[str, ...] = ()
     """Further nodes whose lines are edited in the same way."""
+    narrows: bool = False
+    """Whether it says what values the program is run on, and refuses others."""
+    patched: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    """Patches what the edited program shares with the original, for the time of a trial."""
     everywhere: bool = False
     """Whether it stands for more than its own node, so that screening alone says nothing."""
 
@@ -88,6 +97,8 @@ def rewrites(node: Node) -> Iterator[Rewrite]:
     if node.op != "call_function" or not hasattr(node.target, "_schema"):
         return
     yield from _counted_otherwise(node)
+    yield from bounded(node)
+    yield from _without_self(node)
     yield from _booleans(node)
     yield from _floor_in_integers(node)
     yield from _computed_in(node)
@@ -141,6 +152,56 @@ def _counted_otherwise(node: Node) -> Iterator[Rewrite]:
         if rank == 1 and position > 0:
             yield _as_a_row(node, position, argument.name)
         return
+
+
+LARGEST_SIZE = 4096
+"""Upper bound that a number read with `.item()` is tried with."""
+
+
+def bounded(node: Node) -> Iterator[Rewrite]:
+    """Yields a number that is read from a tensor with both bounds, if it has not both."""
+    value = node_value(node)
+    if node.target not in _ITEMS or not isinstance(value, torch.SymInt):
+        return
+    symbol = value.node.expr
+    now = value.node.shape_env.bound_sympy(symbol)
+    high = int(now.upper) if now.upper.is_Integer and now.upper < 2**31 else LARGEST_SIZE
+    low = max(1, int(now.lower)) if now.lower.is_Integer else 1
+    if not symbol.is_Symbol or (now.lower, now.upper) == (low, high) or low > high:
+        return
+
+    env, bounds = value.node.shape_env, ValueRanges(low, high)
+
+    def make(editor: Editor) -> None:
+        editor.program.range_constraints[symbol] = bounds
+
+    @contextlib.contextmanager
+    def patched_range() -> Iterator[None]:
+        """Patches the range that the values of the graph carry, inside the block."""
+        before = env.var_to_range[symbol]
+        env.var_to_range[symbol] = bounds
+        try:
+            yield
+        finally:
+            env.var_to_range[symbol] = before
+
+    code = _code(node)
+    name = (code and assigned_name(code)) or "n"
+    checks = f"torch._check({name} >= {low}); torch._check({name} <= {high})"
+    yield Rewrite(
+        key="bounded",
+        node=node.name,
+        say=f"give the number both bounds, {high} or the largest that you run",
+        call=checks,
+        make=make,
+        line=f"{code}; {checks}" if code and assigned_name(code) else None,
+        everywhere=True,
+        narrows=True,
+        patched=patched_range,
+    )
+
+
+_ITEMS = (aten.item.default, aten._local_scalar_dense.default)
 
 
 def _with_dimension(
@@ -261,6 +322,55 @@ def _floor_in_integers(node: Node) -> Iterator[Rewrite]:
             everywhere=True,
         )
         return
+
+
+def _without_self(node: Node) -> Iterator[Rewrite]:
+    """Yields a scatter that leaves the old values out, as two that do not.
+
+    Before:
+        x.scatter_reduce(dim, index, src, "sum", include_self=False)
+    After:
+        x.scatter(dim, index, 0).scatter_reduce(dim, index, src, "sum")
+    """
+    if node.target is not aten.scatter_reduce.two or len(node.args) != 5:
+        return
+    base, dim, _, _, reduce = node.args
+    neutral = _neutral(str(reduce), _dtype(base))
+    if node.kwargs.get("include_self", True) or neutral is None:
+        return
+
+    def make(editor: Editor) -> None:
+        twin = editor.nodes[node.name]
+        (old, dim, index, source, reduce) = twin.args
+        cleared = editor.call(twin, aten.scatter.value, old, dim, index, neutral)
+        editor.replace(twin, node.target, (cleared, dim, index, source, reduce))
+
+    yield Rewrite(
+        key="without self",
+        node=node.name,
+        say="clear what is written to first, and reduce with it",
+        call=f"x.scatter({dim}, index, {_number(neutral)})"
+        f'.scatter_reduce({dim}, index, src, "{reduce}")',
+        make=make,
+    )
+
+
+def _number(value: float) -> str:
+    return repr(value) if math.isfinite(value) else f'float("{value}")'
+
+
+def _neutral(reduce: str, dtype: torch.dtype | None) -> float | None:
+    """Returns the value that a reduction does not see; None if there is none."""
+    if reduce in ("sum", "prod"):
+        return 0 if reduce == "sum" else 1
+    if dtype is None or dtype is torch.bool or reduce not in ("amax", "amin"):
+        return None
+    if dtype.is_floating_point:
+        return -math.inf if reduce == "amax" else math.inf
+    limits = torch.iinfo(dtype)
+    smallest: int = limits.min
+    largest: int = limits.max
+    return smallest if reduce == "amax" else largest
 
 
 def _cast_to(editor: Editor, node: Node, dtype: torch.dtype, name: str) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from trtdbg.analysis import cause_lines, change_words, summary
+from trtdbg.analysis import cause_lines, change_words, explained, summary
 from trtdbg.analysis.advice import consequence_lines, suggestion_lines
 from trtdbg.analysis.alike import as_one
 from trtdbg.analysis.block_sizes import block_size_lines
@@ -202,6 +202,7 @@ def findings(
         if with_code and code:
             line.append(f" | {one_line(code)}", style="dim")
         lines.append(line)
+        lines += [Text(f"  {one_line(cause_lines.cure_text(c))}") for c in finding.cures]
     return Group(*lines)
 
 
@@ -244,18 +245,42 @@ def environment(environment: Environment) -> RenderableType:
     return Group(*parts)
 
 
-def explanation(entry: Explanation) -> RenderableType:
-    """Returns cause and cure of a finding's code."""
+def explanation(
+    entry: Explanation, report: Report | None = None, found: Sequence[Finding] = ()
+) -> RenderableType:
+    """Returns cause and cure of a finding's code.
+
+    Args:
+        entry: what is written down about the code.
+        report: the findings are of; None if no report is meant.
+        found: findings of the code, which are told with operator, dtypes and line.
+    """
     title = Text(f"{entry.code} {entry.name}", style="bold")
     title.append(f"  ({entry.level.value})", style=_LEVEL_STYLE[entry.level])
-    return Group(
+    named = {f.node for f in found}
+    node = next((n for n in report.nodes if n.name in named), None) if report else None
+    parts: list[RenderableType] = [
         title,
         Text(entry.what),
         Text("\nCause", style="bold"),
         Text(entry.cause),
         Text("\nCure", style="bold"),
-        Text(entry.cure),
-    )
+        Text(one_line(explained.cure_of(entry, node if len(named) == 1 else None))),
+    ]
+    if report is not None and found:
+        parts += [Text("\nHere", style="bold"), _here(report, found)]
+    return Group(*parts)
+
+
+def _here(report: Report, found: Sequence[Finding]) -> RenderableType:
+    lines = []
+    for finding in found[:SAME_FINDINGS]:
+        first, *rest = explained.here(report, finding) or [finding.message]
+        lines += [Text(one_line(first)), *(Text(f"  {one_line(text)}") for text in rest)]
+    more = len(found) - SAME_FINDINGS
+    if more > 0:
+        lines.append(Text(f"and {more} more", style="dim"))
+    return Group(*lines)
 
 
 def catalogue(entries: Iterable[Explanation]) -> RenderableType:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from trtdbg.analysis import summary
+from trtdbg.analysis.causes import refused_in_engines, why
 from trtdbg.analysis.headline import headline
+from trtdbg.analysis.strip import Stretch, stretches
+from trtdbg.analysis.summary import count, left_to_pytorch
 from trtdbg.outputs.html import render
 from trtdbg.outputs.report import Entry
 from trtdbg.outputs.sections import Section, facts, sections
 from trtdbg.plain import one_line
-from trtdbg.records import FailedReport, Report
+from trtdbg.records import BuildStatus, FailedReport, Record, Report
 
 MOST_ROWS = 40
 """Rows of a table in Markdown before the rest is only counted."""
@@ -38,11 +41,58 @@ def page(entries: Sequence[Entry]) -> str:
             "title": _title(entry),
             "error": one_line(entry.error) if isinstance(entry, FailedReport) else None,
             "facts": facts(entry) if isinstance(entry, Report) else [],
+            "strip": _strip(entry) if isinstance(entry, Report) else [],
             "sections": sections(entry, all_nodes=True) if isinstance(entry, Report) else [],
         }
         for entry in entries
     ]
     return render("report.html", reports=reports, title=" and ".join(_names(entries)))
+
+
+class Block(Record, frozen=True, kw_only=True):
+    """An engine, or operators in PyTorch, as a block of the strip."""
+
+    label: str
+    kind: str
+    """`engine`, `failed` or `gap`."""
+    size: int
+    """Operators in it."""
+    title: str
+
+
+MOST_BLOCKS = 300
+"""Blocks of the strip before the rest is only counted."""
+
+
+def _strip(report: Report) -> list[Block]:
+    """Returns the graph as engines and gaps in order; nothing where there is no partition."""
+    left = left_to_pytorch(report)
+    reasons = {node.name: why(report, node) for node in left}
+    found = stretches(report.nodes, frozenset(reasons)) if report.engines or left else ()
+    failed = {e.index for e in report.engines if e.build.status is BuildStatus.FAILED}
+    failed |= {n.engine for n in refused_in_engines(report) if n.engine is not None}
+    blocks = [_block(each, reasons, failed) for each in found[:MOST_BLOCKS]]
+    rest = len(found) - len(blocks)
+    if rest:
+        blocks.append(Block(label=f"and {rest} more", kind="rest", size=1, title=""))
+    return blocks
+
+
+def _block(stretch: Stretch, reasons: Mapping[str, str], failed: set[int]) -> Block:
+    size = len(stretch.nodes)
+    if stretch.engine is None:
+        said = [f"{name}: {reasons[name]}" for name in stretch.nodes[:_SAID]]
+        said += [f"and {size - _SAID} more"] if size > _SAID else []
+        title = f"{count(size, 'operator')} in PyTorch: {'; '.join(said)}"
+        return Block(label="✗", kind="gap", size=size, title=one_line(title))
+    bad = stretch.engine in failed
+    title = f"engine {stretch.engine}, {count(size, 'operator')}"
+    title += ", TensorRT refuses it" if bad else ""
+    kind = "failed" if bad else "engine"
+    return Block(label=f"E{stretch.engine}", kind=kind, size=size, title=title)
+
+
+_SAID = 5
 
 
 def fragment(report: Report) -> str:

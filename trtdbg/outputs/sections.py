@@ -87,7 +87,7 @@ def sections(report: Report, *, all_nodes: bool) -> list[Section]:
         module_table(report.modules or ()),
         operator_table(report.operators or ()),
         _section("Other minimum block sizes", ("",), _lines(block_size_lines(report))),
-        _section("Causes", ("where", "why", "code", "more"), _causes(report)),
+        cause_table(report),
         _section("Left to PyTorch", ("node", "operator", "source", "why"), _left(report)),
         finding_table(report),
         _section(
@@ -216,6 +216,11 @@ def _names(names: Sequence[str]) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
+def cause_table(report: Report) -> Section:
+    """Returns why the model is not one engine, what ended the analysis first."""
+    return _section("Causes", ("where", "why", "code", "more"), _causes(report))
+
+
 def finding_table(report: Report) -> Section:
     """Returns the findings, the worst first, those that are alike as one."""
     return _section("Findings", ("code", "level", "name", "message"), _findings(report))
@@ -262,7 +267,8 @@ def _findings(report: Report) -> Iterator[tuple[str, ...]]:
     ):
         known = CATALOGUE.get(finding.code)
         name = known.name if known is not None else ""
-        yield finding.code, finding.level.value, name, finding.message
+        told = "; ".join([finding.message, *map(cause_lines.cure_text, finding.cures)])
+        yield finding.code, finding.level.value, name, told
 
 
 def _engine(report: Report, engine: EngineRecord) -> tuple[str, ...]:

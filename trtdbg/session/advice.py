@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import logging
 import operator
@@ -96,7 +97,15 @@ def weigh_causes(
         others = kept_out - accepted
         return partition.partition(module, options, tolerant=tolerant, refused=others)
 
-    return costs.weigh(report.causes, partitioned, emit)
+    def blocks() -> partition.Split:
+        unlimited = copy.copy(options)
+        unlimited.min_block_size = 1
+        return partition.partition(module, unlimited, tolerant=tolerant, refused=kept_out)
+
+    accepted = (n for n in report.nodes if n.engine is None and n.verdict is Verdict.ACCEPT)
+    small = frozenset(node.name for node in accepted)
+    limited = report.settings.min_block_size > 1
+    return costs.weigh(report.causes, partitioned, emit, blocks if limited else None, small)
 
 
 def weighable(report: Report) -> Iterator[str]:

@@ -30,6 +30,8 @@ def weigh(
     causes: Sequence[Cause],
     partitioned: Callable[[frozenset[str]], Split],
     emit: Emit,
+    blocks: Callable[[], Split] | None = None,
+    small: frozenset[str] = frozenset(),
 ) -> tuple[Cause, ...]:
     """Returns causes with what each costs, in their order.
 
@@ -43,6 +45,8 @@ def weigh(
         causes: of one report.
         partitioned: partitions the graph, without refusals of our own for some nodes.
         emit: progress.
+        blocks: partitions the graph with no minimum of operators in a block.
+        small: nodes that are accepted and outside; what is weighed of them is the minimum.
     """
     try:
         now = partitioned(frozenset())
@@ -53,9 +57,16 @@ def weigh(
     for done, cause in enumerate(causes):
         if cause.cost is None and cause.nodes and cause.kind not in _NOT_OF_NODES:
             emit("weigh", cause.target or cause.reason, done, len(causes))
-            cause = msgspec.structs.replace(cause, cost=_cost(cause, partitioned, now))
+            made = partitioned
+            if blocks is not None and small.issuperset(cause.nodes):
+                made = _ignoring_names(blocks)
+            cause = msgspec.structs.replace(cause, cost=_cost(cause, made, now))
         weighed.append(cause)
     return tuple(weighed)
+
+
+def _ignoring_names(blocks: Callable[[], Split]) -> Callable[[frozenset[str]], Split]:
+    return lambda names: blocks()
 
 
 def _cost(

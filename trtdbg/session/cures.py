@@ -14,8 +14,16 @@ import msgspec
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from trtdbg.analysis.cure_words import becomes, reproducing
-from trtdbg.analysis.summary import broken_end, count, operator_text
+from trtdbg.analysis.cure_words import (
+    becomes,
+    edit_text,
+    flags,
+    policy_words,
+    reproducing,
+    setting_text,
+    value_text,
+)
+from trtdbg.analysis.summary import count, failed_pass, operator_text
 from trtdbg.errors import TrtdbgError
 from trtdbg.graphs.deviations import Tolerance
 from trtdbg.graphs.editing import EditError, Editor
@@ -23,7 +31,6 @@ from trtdbg.graphs.graph import first_line, source_of
 from trtdbg.graphs.replay import ProgramInputs
 from trtdbg.graphs.rewrites import Rewrite, float64_dropped, rewrites
 from trtdbg.policy import (
-    SETTINGS_WITH_FLAG,
     Partitioner,
     Settings,
     Timing,
@@ -31,7 +38,6 @@ from trtdbg.policy import (
 )
 from trtdbg.records import Agreement as NodeAgreement
 from trtdbg.records import (
-    BuildStatus,
     Cause,
     CauseKind,
     Cure,
@@ -40,9 +46,9 @@ from trtdbg.records import (
     NodeRecord,
     RefusalKind,
     Report,
-    Source,
     Verdict,
 )
+from trtdbg.session.outcomes import Outcome, is_refused_by_tensorrt
 from trtdbg.stages import agreement, subgraph
 from trtdbg.stages.agreement import OutputAgreement
 from trtdbg.stages.capture import copy_program
@@ -59,30 +65,11 @@ _TOLERANCE = Tolerance(DEFAULT_ATOL, DEFAULT_RTOL)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What is left of a model's breaks, worst first; less is better."""
+class TriedCure:
+    """A cure with what it leaves."""
 
-    broken: bool
-    """There is no partition."""
-    failing: int
-    """Engines that TensorRT refuses."""
-    torch_ops: int
-    engines: int
-
-    @classmethod
-    def of(cls, report: Report) -> Outcome:
-        """Returns the outcome of a report."""
-        return cls(
-            broken_end(report) is not None,
-            _failing_engines(report),
-            len(report.torch_ops),
-            len(report.engines),
-        )
-
-    def is_better(self, other: Outcome) -> bool:
-        """Returns whether it is strictly better, nothing being traded for something worse."""
-        mine = (self.broken, self.failing, self.torch_ops, self.engines)
-        return mine < (other.broken, other.failing, other.torch_ops, other.engines)
+    cure: Cure
+    outcome: Outcome
 
 
 class Trials:
@@ -108,20 +95,17 @@ class Trials:
         """Why an edit that brings something could not be compared, if one could not."""
 
     def cures(self, one: Cause) -> tuple[Cure, ...]:
-        """Returns what helps against a break, cheapest first; one of kind `none` if nothing.
+        """Returns what helps against a break, the best first; one of kind `none` if nothing.
 
-        Empty if the time was up before everything was tried and nothing helped until then.
+        Of what brings the same, that comes first which leaves the model as it is. Empty if the
+        time was up before everything was tried and nothing helped until then.
         """
-        if one.kind is CauseKind.LOWERING_FAILED:
-            return ()
-        found = [*self._policies(one), *self._settings(one)]
         self.unrun = None
-        edit = next(self._edits(one), None)
-        if edit is not None:
-            found.append(edit)
-        if not found and not self.is_over():
-            found.append(self._nothing(one))
-        return tuple(found)
+        found = [*self._policies(one), *self._settings(one), *self._edits(one)]
+        if not found:
+            return () if self.is_over() else (self._nothing(one),)
+        found.sort(key=lambda tried: tried.outcome.rank)
+        return tuple(tried.cure for tried in found)
 
     def all_cures(self, causes: Sequence[Cause]) -> tuple[Cause, ...]:
         """Returns causes with their cures, in their order.
@@ -155,7 +139,7 @@ class Trials:
 
     # Policies.
 
-    def _policies(self, one: Cause) -> Iterator[Cure]:
+    def _policies(self, one: Cause) -> Iterator[TriedCure]:
         for policy in self._other_policies(one):
             if self.is_over():
                 return
@@ -165,11 +149,11 @@ class Trials:
             numbers = self._numbers_under(policy)
             if numbers is None:
                 continue
-            flags = _flags(policy)
+            command = flags(policy)
             yield self._cure(
                 CureKind.POLICY,
-                f"build with trtdbg, {_policy_words(policy)}",
-                f"trtdbg build MODEL {flags} --save DIR, or trtdbg.compile in Python",
+                f"build with trtdbg, {policy_words(policy)}",
+                f"trtdbg build MODEL {command} --save DIR, or trtdbg.compile in Python",
                 report,
                 numbers,
                 policy=policy,
@@ -178,6 +162,9 @@ class Trials:
 
     def _other_policies(self, one: Cause) -> Iterator[TruncationPolicy]:
         late = TruncationPolicy(timing=Timing.LATE)
+        if _lowering_raises(one) and self.policy.timing is not Timing.EARLY:
+            # Only `early` gives lowering another graph.
+            return
         if self.policy.timing is not Timing.LATE:
             yield late
         if any(_holds(self.rows[name], "int64") for name in one.nodes if name in self.rows):
@@ -211,7 +198,7 @@ class Trials:
 
     # Settings.
 
-    def _settings(self, one: Cause) -> Iterator[Cure]:
+    def _settings(self, one: Cause) -> Iterator[TriedCure]:
         for name, settings in self._other_settings(one):
             if self.is_over():
                 return
@@ -229,8 +216,8 @@ class Trials:
                 continue
             yield self._cure(
                 CureKind.SETTING,
-                f"set {name} to {_value_text(value)}",
-                _setting_text(name, value),
+                f"set {name} to {value_text(value)}",
+                setting_text(name, value),
                 report,
                 numbers,
                 settings=settings,
@@ -239,7 +226,7 @@ class Trials:
 
     def _other_settings(self, one: Cause) -> Iterator[tuple[str, Settings]]:
         now = self.session.settings
-        rows = [self.rows[name] for name in one.nodes if name in self.rows]
+        rows = [self.rows[name] for name in self._places(one) if name in self.rows]
         if self.policy.timing.is_upstream and not now.truncate_double and self.now.failing:
             yield "truncate_double", _with(now, truncate_double=True)
         excluded = [n for n in rows if _is_kind(n, RefusalKind.EXCLUDED)]
@@ -252,13 +239,13 @@ class Trials:
                 "fallback_data_dependent_ops",
                 _with(now, fallback_data_dependent_ops=False),
             )
-        if all(
-            node.verdict is Verdict.ACCEPT for node in rows
-        ) and not _is_refused_by_tensorrt(one):
+        accepted = all(node.verdict is Verdict.ACCEPT for node in rows)
+        if accepted and not is_refused_by_tensorrt(one) and not _lowering_raises(one):
             if now.min_block_size > 1:
                 yield "min_block_size", _with(now, min_block_size=1)
-            if now.partitioner is Partitioner.FAST:
-                yield "partitioner", _with(now, partitioner=Partitioner.GLOBAL)
+            fast = now.partitioner is Partitioner.FAST
+            other = Partitioner.GLOBAL if fast else Partitioner.FAST
+            yield "partitioner", _with(now, partitioner=other)
             return
         if any(_is_symbolic(n) for n in rows) and not now.assume_dynamic_shape_support:
             yield (
@@ -275,22 +262,31 @@ class Trials:
 
     # Edits of the exported program.
 
-    def _edits(self, one: Cause) -> Iterator[Cure]:
+    def _edits(self, one: Cause) -> Iterator[TriedCure]:
         program = self.session.program
         nodes = {node.name: node for node in program.graph.nodes}
-        named = [self.rows[name].from_node for name in one.nodes if name in self.rows]
+        rows = [self.rows[name] for name in self._places(one) if name in self.rows]
+        named = [row.name if row.name in nodes else row.from_node for row in rows]
+        if not _lowering_raises(one):
+            named = [row.from_node for row in rows]
         origins = [nodes[name] for name in dict.fromkeys(named) if name in nodes]
-        if not origins:
-            return
-        for group in self._grouped(origins):
+        for group in self._grouped(origins) if origins else ():
             if self.is_over():
                 return
             first = group[0]
             if not first.everywhere and not self._promises(nodes[first.node], first.key):
                 continue
-            cure = self._tried_edit(one, group)
-            if cure is not None:
-                yield cure
+            tried = self._tried_edit(one, group)
+            if tried is not None:
+                yield tried
+                return
+
+    def _places(self, one: Cause) -> Sequence[str]:
+        """Returns the nodes that a break is about: the one at which lowering raised."""
+        failed = failed_pass(self.report)
+        if not _lowering_raises(one) or failed is None:
+            return one.nodes
+        return (failed.node,) if failed.node is not None else ()
 
     def _grouped(self, origins: Sequence[Node]) -> Iterator[list[Rewrite]]:
         """Yields each edit of the first operator with the same of the others."""
@@ -333,21 +329,24 @@ class Trials:
         except (TrtdbgError, StopIteration):
             return None
 
-    def _tried_edit(self, one: Cause, group: list[Rewrite]) -> Cure | None:
+    def _tried_edit(self, one: Cause, group: list[Rewrite]) -> TriedCure | None:
         program = self.session.program
         try:
             edited = _edited(program, group)
         except EditError:
             return None
-        report = self._analysed(self.session.variant(program=edited), self.policy)
-        if report is None or not Outcome.of(report).is_better(self.now):
+        first = group[0]
+        with first.patched():
+            report = self._analysed(self.session.variant(program=edited), self.policy)
+        if report is None or not self._mends(one, report):
             return None
-        numbers = agreement.compare(program, edited, self._inputs(), _TOLERANCE)
+        # Other values than those of the example may be what the edit leaves out.
+        given = self._inputs()[:1] if first.narrows else self._inputs()
+        numbers = agreement.compare(program, edited, given, _TOLERANCE)
         if not numbers.same:
             if numbers.note.startswith(agreement.NOT_RUN):
                 self.unrun = numbers.note
             return None
-        first = group[0]
         nodes = {node.name: node for node in program.graph.nodes}
         source = source_of(nodes[first.node])
         names = [name for each in group for name in (each.node, *each.also)]
@@ -355,7 +354,7 @@ class Trials:
         return self._cure(
             CureKind.EDIT,
             first.say,
-            _edit_text(first, source, places),
+            edit_text(first.call, first.line, source, places),
             report,
             numbers,
             source=source,
@@ -379,8 +378,10 @@ class Trials:
             say = f"an edit that brings more is not offered, as {self.unrun}"
         if one.kind in (CauseKind.NO_CONVERTER, CauseKind.OTHER_OVERLOAD):
             say = "no setting helps: this operator needs a converter"
-        how = reproducing(node, self.policy) if node is not None else None
-        kept = self._kept_out(one) if self.now.failing or self.now.broken else None
+        raises = _lowering_raises(one)
+        how = None if node is None or raises else reproducing(node, self.policy)
+        broken = (self.now.failing or self.now.broken) and not raises
+        kept = self._kept_out(one) if broken else None
         if kept is not None:
             names = ",".join(map(operator_text, kept[1].torch_executed_ops))
             rest = "the rest is partitioned" if self.now.broken else "fewer engines fail"
@@ -409,13 +410,33 @@ class Trials:
 
     def _resolves(self, one: Cause, report: Report) -> bool:
         """Returns whether a report of the same program is better, and the break is gone."""
-        if not Outcome.of(report).is_better(self.now):
+        after_it = Outcome.of(report)
+        # A setting that keeps operators out is told with what it costs to let them in.
+        lets_in = one.kind is CauseKind.SETTING and after_it.holds_more(self.now)
+        if not after_it.is_better(self.now) and not lets_in:
             return False
-        if _is_refused_by_tensorrt(one):
-            return Outcome.of(report).failing < self.now.failing
+        if is_refused_by_tensorrt(one):
+            return after_it.failing < self.now.failing
+        if not one.nodes or _lowering_raises(one):
+            return True
         after = {node.name: node for node in report.nodes}
         gone = [name for name in one.nodes if name not in after or _is_held(after[name])]
         return bool(gone)
+
+    def _mends(self, one: Cause, report: Report) -> bool:
+        """Returns whether a report of an edited program is better, and the break is less.
+
+        The edit may name nodes anew: what is counted are operators of the same kind outside.
+        """
+        after = Outcome.of(report)
+        if not after.is_better(self.now):
+            return False
+        if self.now.broken or after.failing < self.now.failing:
+            return True
+        targets = {self.rows[name].target for name in one.nodes if name in self.rows}
+        left = sum(target in targets for target in report.torch_ops)
+        now = sum(target in targets for target in self.report.torch_ops)
+        return left < now or after.unusable < self.now.unusable
 
     def _cure(
         self,
@@ -425,17 +446,15 @@ class Trials:
         report: Report,
         numbers: OutputAgreement,
         **more: Any,
-    ) -> Cure:
+    ) -> TriedCure:
         after = Outcome.of(report)
-        brings = becomes(
-            (self.now.engines, self.now.torch_ops, self.now.failing, self.now.broken),
-            (after.engines, after.torch_ops, after.failing, after.broken),
-        )
+        brings = becomes(self.now.state, after.state)
         plain = self._plain(kind, f"{say}: {brings}", typed, after)
         reason = numbers.note if numbers.error is None else None
-        return msgspec.structs.replace(
+        cure = msgspec.structs.replace(
             plain, numbers=numbers.error, numbers_reason=reason, **more
         )
+        return TriedCure(cure, after)
 
     def _plain(self, kind: CureKind, say: str, typed: str, after: Outcome) -> Cure:
         return Cure(
@@ -479,19 +498,8 @@ def _edited(program: ExportedProgram, edits: Sequence[Rewrite]) -> ExportedProgr
         raise EditError(first_line(error)) from error
 
 
-def _is_refused_by_tensorrt(one: Cause) -> bool:
-    return one.kind in (
-        CauseKind.ENGINE_FAILED,
-        CauseKind.TENSORRT_REFUSES,
-        CauseKind.INSIDE_ENGINE,
-    )
-
-
-def _failing_engines(report: Report) -> int:
-    """Returns how many engines hold something that TensorRT refuses."""
-    failed = {e.index for e in report.engines if e.build.status is BuildStatus.FAILED}
-    refused = {n for c in report.causes if _is_refused_by_tensorrt(c) for n in c.nodes}
-    return len(failed | {n.engine for n in report.nodes if n.name in refused} - {None})
+def _lowering_raises(one: Cause) -> bool:
+    return one.kind is CauseKind.LOWERING_FAILED
 
 
 def _is_held(node: NodeRecord) -> bool:
@@ -512,47 +520,3 @@ def _holds(node: NodeRecord, dtype: str) -> bool:
 
 def _with(settings: Settings, **changes: Any) -> Settings:
     return msgspec.structs.replace(settings, **changes)
-
-
-def _flags(policy: TruncationPolicy) -> str:
-    usual = TruncationPolicy(timing=policy.timing)
-    return f"--timing {policy.timing.value}" if policy == usual else policy.flags()
-
-
-def _policy_words(policy: TruncationPolicy) -> str:
-    words = f"timing {policy.timing.value}"
-    return f"{words}, int64 narrowed too" if "int64" in policy.inputs else words
-
-
-def _value_text(value: Any) -> str:
-    return str(getattr(value, "value", value)) if value != () else "nothing"
-
-
-def _setting_text(name: str, value: Any) -> str:
-    if name == "partitioner":
-        return "torch_tensorrt: use_fast_partitioner=False; trtdbg: --partitioner global"
-    flag = f"--{name.replace('_', '-')}"
-    if name not in SETTINGS_WITH_FLAG:
-        flag = f"{name} = {str(value).lower()} in a --settings file"
-    elif isinstance(value, tuple):
-        shown = ",".join(map(operator_text, value))
-        flag = f"{flag} {shown}" if value else f"without {flag}"
-        return f"torch_tensorrt: {name}={set(value) or 'set()'}; trtdbg: {flag}"
-    else:
-        flag = f"{flag} {value}"
-    return f"torch_tensorrt: {name}={value}; trtdbg: {flag}"
-
-
-def _edit_text(first: Rewrite, source: Source | None, places: list[Source | None]) -> str:
-    # What is left out or kept is said in words, and is no call.
-    is_call = first.call.endswith(")")
-    if source is None or source.line is None:
-        return f"write {first.call}" if is_call else first.call
-    others = dict.fromkeys(str(place) for place in places if place is not None)
-    others.pop(str(source), None)
-    more = f", and {', '.join(others)} in the same way" if others else ""
-    text = f"edit line {source.line} of {source.file}, `{source.code}`"
-    if first.line is not None:
-        return f"{text}: it becomes `{first.line}`{more}"
-    what = f"the call to make is `{first.call}`" if is_call else first.call
-    return f"{text}: {what}{more}"

@@ -20,7 +20,7 @@ from trtdbg.graphs.editing import EditError, Editor
 from trtdbg.graphs.graph import first_line, refresh_metadata, torch_dtype
 from trtdbg.policy import TruncationPolicy
 from trtdbg.records import Cure, CureKind, Report
-from trtdbg.session.cures import Outcome
+from trtdbg.session.outcomes import Outcome
 from trtdbg.stages import agreement
 from trtdbg.stages.capture import copy_program, with_tensors
 from trtdbg.stages.inputs import program_inputs

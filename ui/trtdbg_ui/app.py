@@ -192,11 +192,11 @@ class TrtdbgApp(Panes):
 
     def show_advice(self) -> None:
         """Shows the advice that somebody asked for."""
-        cause = self.cures.cause
-        if cause is not None and cause.cures and len(self.screen_stack) == 1:
-            self.cures.action_cures()
-        else:
-            self.advice.show_advice()
+        self.advice.show_advice()
+
+    def show_cures(self) -> None:
+        """Says where what was tried stands, which somebody asked for."""
+        self.cures.show_tried()
 
     def take_recipes(self, request: Reproduce, report: Report | None, why_not: str) -> None:
         """Hands on what reproducers are made of, or why there is none."""

@@ -379,7 +379,7 @@ def test_a_finding_is_one_line_and_its_explanation_has_cause_and_cure() -> None:
         " ▲ TD101 needless-rejection  _to_copy"
     )
     assert plain(finding_line(finding, 80)).startswith(" ▲ TD101  _to_copy")
-    shown = text(explanation((finding, finding), 80))
+    shown = text(explanation(report(Timing.UPSTREAM), (finding, finding), 80))
     assert shown.count("Cause") == 1
     assert "Cure" in shown
 
@@ -419,7 +419,7 @@ def test_findings_of_other_numbers_operators_lines_codes_or_levels_are_not_alike
 
 def test_a_code_of_a_newer_version_is_shown_as_it_stands() -> None:
     finding = Finding(code="TD999", level=Level.ERROR, node="x", message="something new")
-    assert "✖ TD999" in text(explanation((finding,), 80))
+    assert "✖ TD999" in text(explanation(report(Timing.UPSTREAM), (finding,), 80))
     assert "TD999  something new" in plain(finding_line(finding, 160))
 
 

@@ -44,7 +44,7 @@ def test_a_consequence_says_what_becomes_of_engines_and_operators_and_why() -> N
     report = weighed(Consequence(node="i0", engines=3, torch_ops=4))
     assert consequence_lines(report) == [
         "i0 (aten.i0.default, model.py:3): 7 engines become 3, 5 PyTorch operators become 4; "
-        "there is no converter"
+        "torch_tensorrt has no converter for aten.i0.default"
     ]
 
 

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from tests import canned
 from trtdbg.analysis.by_place import arising, by_line, by_module, costs
-from trtdbg.analysis.causes import is_operator
 from trtdbg.analysis.conclusions import REFUSED
 from trtdbg.analysis.place_words import line_name, module_name, ranges, sentence
-from trtdbg.analysis.summary import left_to_pytorch
+from trtdbg.analysis.summary import is_operator, left_to_pytorch
 from trtdbg.records import (
     Agreement,
     BoundaryCast,

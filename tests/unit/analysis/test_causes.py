@@ -7,11 +7,11 @@ from tests import canned
 from trtdbg.analysis import cause_lines
 from trtdbg.analysis.causes import (
     derive,
-    is_operator,
     operators_outside,
     refused_in_engines,
     why,
 )
+from trtdbg.analysis.summary import is_operator
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import (
     CauseKind,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ from tests import canned
 from trtdbg.analysis.catalogue import CATALOGUE
 from trtdbg.commands import doctor, explain
 from trtdbg.errors import ExitCode, UnavailableError, UsageError
+from trtdbg.outputs.report import encode
 
 
 def test_doctor_shows_versions_and_why_something_is_not_possible() -> None:
@@ -65,3 +67,30 @@ def test_explain_prints_nothing_if_one_of_several_codes_is_unknown() -> None:
     with pytest.raises(UsageError, match="TD999"):
         explain.run(shell, ("TD101", "TD999"))
     assert shell.stdout == ""
+
+
+def test_explain_tells_the_findings_of_a_saved_report_with_operator_dtypes_and_line(
+    tmp_path: Path,
+) -> None:
+    saved = tmp_path / "report.json"
+    saved.write_bytes(encode([canned.UPSTREAM]))
+    shell = FakeShell()
+    assert explain.run(shell, ("TD101",), str(saved)) is ExitCode.CLEAN
+    told = " ".join(shell.stdout.split())
+    assert "_to_copy: aten._to_copy.default at island.py:41, `y = x.double()`" in told
+    assert "makes float64, truncated float32" in told
+    with pytest.raises(UsageError, match="no finding of nobody"):
+        explain.run(shell, (), str(saved), "nobody")
+    with pytest.raises(UsageError, match="--node names a node of a report"):
+        explain.run(shell, ("TD101",), None, "_to_copy")
+
+
+def test_explain_of_a_saved_report_tells_the_codes_that_are_in_it(tmp_path: Path) -> None:
+    saved = tmp_path / "report.json"
+    saved.write_bytes(encode([canned.UPSTREAM]))
+    shell = FakeShell()
+    explain.run(shell, (), str(saved))
+    codes = {finding.code for finding in canned.UPSTREAM.findings}
+    assert {
+        code for code in CATALOGUE if f"{code} {CATALOGUE[code].name}" in shell.stdout
+    } == (codes)

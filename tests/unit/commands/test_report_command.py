@@ -313,10 +313,10 @@ def test_redact_reaches_every_output_and_the_models_that_fail(
 
 
 def test_it_is_said_that_the_time_for_cures_was_over(model: str) -> None:
-    left, tried = derive(canned.UPSTREAM)[0], derive(canned.LOWERING_FAILED)[0]
+    left, failed = derive(canned.UPSTREAM)[0], derive(canned.LOWERING_FAILED)[0]
     cured = msgspec.structs.replace(left, cures=(Cure(kind=CureKind.NONE, say="nothing"),))
     asked = report.Questions(cures=True)
-    for causes, told in (((left, tried), 1), ((cured, tried), 0), ((), 0)):
+    for causes, told in (((cured, failed), 1), ((cured, cured), 0), ((), 0)):
         shell = FakeShell({model: msgspec.structs.replace(canned.UPSTREAM, causes=causes)})
         assert report.run(shell, (model,), CHOICES, questions=asked) is ExitCode.CLEAN
         said = [note for note in shell.notes if "time for trying cures was over" in note]

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import msgspec
 
 from tests import canned
-from trtdbg.analysis.causes import derive
+from trtdbg.analysis.causes import derive, why
 from trtdbg.outputs.report_pages import MOST_ROWS, fragment, markdown, page
 from trtdbg.records import FailedReport, ModelPath, Report
 
@@ -105,3 +105,15 @@ def test_a_notebook_shows_causes_and_of_older_reports_what_is_left() -> None:
     assert "Causes" in made
     assert "Left to PyTorch" not in made
     assert html.escape(causes[0].reason, quote=False)[:30] in made
+
+
+def test_the_page_begins_with_engines_and_gaps_in_order() -> None:
+    made = html.unescape(page([canned.UPSTREAM]))
+    strip = made.split('<div class="strip"', 1)[1].split("</div>", 1)[0]
+    assert strip.index("E0</span>") < strip.index("✗</span>") < strip.index("E1</span>")
+    (left,) = [node for node in canned.UPSTREAM.nodes if node.name == "_to_copy"]
+    assert f"1 operator in PyTorch: _to_copy: {why(canned.UPSTREAM, left)}" in strip
+
+
+def test_a_report_without_a_partition_has_no_strip() -> None:
+    assert '<div class="strip"' not in page([canned.LOWERING_FAILED])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trtdbg.analysis.by_place import by_line, by_module
-from trtdbg.analysis.causes import is_operator
+from trtdbg.analysis.summary import is_operator
 from trtdbg.outputs import local_source
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Report

@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from trtdbg.policy import Settings, Timing, TruncationPolicy  # noqa: E402
-from trtdbg.records import CureKind, Report  # noqa: E402
+from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy  # noqa: E402
+from trtdbg.records import CauseKind, CureKind, Report  # noqa: E402
 from trtdbg.worker.messages import Job  # noqa: E402
 
 LATE, UPSTREAM = (TruncationPolicy(timing=t) for t in (Timing.LATE, Timing.UPSTREAM))
@@ -25,8 +25,11 @@ def cured(tmp_path: Path, torch_tensorrt_ready: None) -> Callable[..., Report]:
         *args: Any,
         policy: TruncationPolicy = UPSTREAM,
         settings: Settings | None = None,
+        **parameters: Any,
     ) -> Report:
         model = type("Model", (torch.nn.Module,), {"forward": forward})().eval()
+        for name, parameter in parameters.items():
+            model.register_parameter(name, parameter)
         path = tmp_path / "model.pt2"
         with torch.no_grad():
             torch.export.save(torch.export.export(model, args), path)
@@ -158,11 +161,73 @@ def test_48_alike_refusals_are_weighed_with_one_partition_more(
     ],
 )
 def test_only_a_call_is_called_one(call: str, said: str) -> None:
-    from trtdbg.graphs.rewrites import Rewrite
+    from trtdbg.analysis.cure_words import edit_text
     from trtdbg.records import Source
-    from trtdbg.session.cures import _edit_text
 
-    made = Rewrite(key="", node="n", say="", call=call, make=lambda _: None)
-    text = _edit_text(made, Source(file="a.py", line=3, code="y = x"), [])
+    text = edit_text(call, None, Source(file="a.py", line=3, code="y = x"), [])
     assert text == f"edit line 3 of a.py, `y = x`{said}"
-    assert _edit_text(made, None, []) == ("write " if ")" in call else "") + call
+    assert edit_text(call, None, None, []) == ("write " if ")" in call else "") + call
+
+
+def test_a_lowering_that_raises_is_cured_by_another_way_to_write_the_operator(
+    cured: Callable[..., Report],
+) -> None:
+    def forward(self: Any, x: Any, index: Any) -> Any:
+        y = torch.relu(x)
+        return torch.full_like(y, 9.0).scatter_reduce(0, index, y, "sum", include_self=False)
+
+    index = torch.tensor([[0, 1, 0], [1, 1, 1]])
+    (cause,) = cured(forward, torch.randn(2, 3), index).causes
+    assert cause.kind is CauseKind.LOWERING_FAILED
+    (cure,) = cause.cures
+    assert cure.kind is CureKind.EDIT
+    assert 'x.scatter(0, index, 0).scatter_reduce(0, index, src, "sum")' in str(cure.type)
+    assert "there is a partition again" in cure.say
+    assert cure.numbers == 0.0
+
+
+def test_a_lowering_that_nothing_mends_says_so_and_offers_no_setting(
+    cured: Callable[..., Report],
+) -> None:
+    def forward(self: Any, x: Any, index: Any) -> Any:
+        return torch.relu(x).scatter_reduce(0, index, x, "mean", include_self=False)
+
+    index = torch.tensor([[0, 1, 0], [1, 1, 1]])
+    (cause,) = cured(forward, torch.randn(2, 3), index).causes
+    (cure,) = cause.cures
+    assert (cure.kind, cure.say) == (CureKind.NONE, "nothing that was tried helps")
+    assert (cure.type, cure.settings) == (None, None)
+
+
+def test_a_number_that_is_read_and_decides_a_size_is_given_bounds(
+    cured: Callable[..., Report],
+) -> None:
+    def forward(self: Any, x: Any, n: Any) -> Any:
+        k = n.item()
+        return torch.relu(x) + torch.sin(torch.arange(0, k).float()).sum()
+
+    report = cured(forward, torch.randn(2, 3), torch.tensor(5))
+    (cause,) = [c for c in report.causes if c.target == "aten._local_scalar_dense.default"]
+    (cure,) = cause.cures
+    assert cure.kind is CureKind.EDIT
+    assert str(cure.line).endswith("torch._check(k >= 1); torch._check(k <= 4096)")
+    assert "built for no run" in cure.say
+    assert cure.numbers == 0.0
+    assert "TD701" in {finding.code for finding in report.findings}, "nothing of it stays"
+
+
+def test_engines_that_the_fast_partitioner_cuts_apart_are_cured_by_the_other(
+    cured: Callable[..., Report],
+) -> None:
+    settings = Settings(partitioner=Partitioner.FAST, min_block_size=1)
+
+    def forward(self: Any, x: Any, y: Any) -> Any:
+        a = torch.special.i0(torch.relu(x))
+        b = torch.relu(y) * 2
+        return torch.relu(a) + b
+
+    report = cured(forward, torch.rand(4), torch.rand(4), settings=settings)
+    for cause in report.causes:
+        if not cause.nodes:
+            assert cause.sources
+            assert cause.cures[0].kind is CureKind.SETTING

@@ -21,7 +21,7 @@ ENTRIES = (
         "around it.",
         cure="No setting helps: write the operator as others that have a converter, or "
         "register a converter for it (`torch_tensorrt.dynamo.conversion."
-        "dynamo_tensorrt_converter`). `trtdbg repro MODEL -o DIR --node NAME` writes the "
+        "dynamo_tensorrt_converter`). `trtdbg repro MODEL -o DIR --node NODE` writes the "
         "operator with what it reads as a script for a feature request.",
     ),
     Explanation(

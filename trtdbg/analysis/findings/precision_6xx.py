@@ -35,7 +35,7 @@ ENTRIES = (
         "have.",
         cause="float16 ends at 65504, and what is below 6e-8 becomes zero. The operator was "
         "low although its values are beyond that on these inputs.",
-        cure="Keep it in float32: `--keep-nodes NAME`, or let `--keep-rules range` see the "
+        cure="Keep it in float32: `--keep-nodes NODE`, or let `--keep-rules range` see the "
         "values. `trtdbg precision MODEL --low TYPE` finds the fewest that have to stay. "
         "bfloat16 has the range of float32.",
     ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trtdbg.analysis.causes import is_operator
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.conclusions import (
     PARTITIONER,
@@ -17,6 +16,7 @@ from trtdbg.analysis.conclusions import (
 from trtdbg.analysis.findings.evidence import Evidence
 from trtdbg.analysis.findings.making import maker
 from trtdbg.analysis.needed import needing
+from trtdbg.analysis.summary import is_operator
 from trtdbg.dtypes import NARROWED, is_wide
 from trtdbg.policy import Timing, VerdictSource
 from trtdbg.records import (
@@ -59,7 +59,7 @@ ENTRIES = (
         "operator.",
         cure="Let TensorRT decide what an engine may hold (`--verdicts tensorrt`): only this "
         "operator is then left to PyTorch. With plain torch_tensorrt, keep the operator in "
-        "PyTorch (`torch_executed_ops`, here `--torch-executed-ops aten.mul.Tensor`), or "
+        "PyTorch (`torch_executed_ops`, here `--torch-executed-ops OPERATOR`), or "
         "change its dtypes in the model as TensorRT's sentence in the message asks. Where "
         "the refused dtype is a wide constant, narrowing it can be enough: `--constants "
         "float64,int64`.",

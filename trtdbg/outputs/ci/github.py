@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from trtdbg.analysis.checked import CheckedModel, Result, sentence, summary, title, why_of
+from trtdbg.analysis.checked import (
+    CheckedModel,
+    Result,
+    cures_of,
+    sentence,
+    summary,
+    title,
+    why_of,
+)
 from trtdbg.analysis.levels import by_severity
 from trtdbg.analysis.summary import model_place
 from trtdbg.outputs.ci.places import is_outside, place_in
@@ -56,6 +64,10 @@ def _command(finding: Finding, checked: CheckedModel, root: Path) -> str:
     why = why_of(checked, finding)
     if why is not None and why not in finding.message:
         message = f"{message}; why: {why}"
+    tried = cures_of(checked, finding)
+    if tried:
+        # The best one; an annotation is read in a line.
+        message = f"{message}; tried here: {tried[0]}"
     return _line(_COMMANDS[finding.level], properties, message)
 
 

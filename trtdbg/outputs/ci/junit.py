@@ -14,7 +14,17 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from trtdbg.analysis.catalogue import CATALOGUE
-from trtdbg.analysis.checked import CheckedModel, Result, fails, sentence, title, why_of
+from trtdbg.analysis.checked import (
+    CheckedModel,
+    Result,
+    cures_of,
+    fails,
+    sentence,
+    target_of,
+    title,
+    why_of,
+)
+from trtdbg.analysis.explained import filled
 from trtdbg.analysis.summary import model_place
 from trtdbg.outputs.ci.places import place_in
 from trtdbg.plain import one_line, visible, without_commands
@@ -81,10 +91,12 @@ def _explained(result: CheckedModel, finding: Finding, message: str) -> str:
     parts = [message]
     known = CATALOGUE.get(finding.code)
     if known is not None:
-        parts += [f"Cause: {known.cause}", f"Cure: {known.cure}"]
+        cure = filled(known.cure, finding.node, target_of(result, finding))
+        parts += [f"Cause: {known.cause}", f"Cure: {cure}"]
     why = why_of(result, finding)
     if why is not None:
         parts.append(f"Why here: {one_line(why)}")
+    parts += [f"Tried here: {tried}" for tried in cures_of(result, finding)]
     return "\n\n".join(parts)
 
 

@@ -16,7 +16,14 @@ import msgspec
 
 from trtdbg import __version__
 from trtdbg.analysis.catalogue import CATALOGUE
-from trtdbg.analysis.checked import MOST, CheckedModel, Result, alike
+from trtdbg.analysis.checked import (
+    MOST,
+    CheckedModel,
+    Result,
+    alike,
+    cures_of,
+    why_of,
+)
 from trtdbg.analysis.codes import Explanation
 from trtdbg.analysis.summary import model_place
 from trtdbg.outputs.ci.places import is_outside, place_in
@@ -101,7 +108,7 @@ class _SarifResult(_Object, frozen=True, kw_only=True):
     related_locations: list[_Location] | None = None
     partial_fingerprints: dict[str, str]
     baseline_state: str | None = None
-    properties: dict[str, str | int]
+    properties: dict[str, str | int | list[str]]
 
 
 class _Notification(_Object, frozen=True):
@@ -255,7 +262,7 @@ def _result(
     root: Path,
     related: Sequence[Finding],
 ) -> _SarifResult:
-    properties: dict[str, str | int] = {
+    properties: dict[str, str | int | list[str]] = {
         "model": model_place(checked.model),
         "policy": checked.policy.flags(),
     }
@@ -263,11 +270,14 @@ def _result(
         properties["node"] = finding.node
     if finding.engine is not None:
         properties["engine"] = finding.engine
+    tried = cures_of(checked, finding)
+    if tried:
+        properties["cures"] = tried
     return _SarifResult(
         rule_id=finding.code,
         rule_index=_RULE_INDEX.get(finding.code),
         level=finding.level.value,
-        message=_Text(text=one_line(finding.message)),
+        message=_Text(text=_message(checked, finding)),
         locations=[_location(checked.model.path, finding, root)],
         related_locations=[
             *_real_place(checked.model.path, finding, root),
@@ -285,6 +295,14 @@ def _result(
         baseline_state=state,
         properties=properties,
     )
+
+
+def _message(checked: CheckedModel, finding: Finding) -> str:
+    """Returns what was found, and the sentence of its cause where it does not say so."""
+    why = why_of(checked, finding)
+    if why is None or why in finding.message:
+        return one_line(finding.message)
+    return one_line(f"{finding.message}; why: {why}")
 
 
 def _location(model: str, finding: Finding, root: Path) -> _Location:

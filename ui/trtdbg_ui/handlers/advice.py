@@ -41,6 +41,16 @@ class Advice(ActionHandler):
 
         self.app.push_screen(AdviceDialog(report), self._take_suggestion)
 
+    def try_cures(self) -> None:
+        """Has what could help against each cause tried in this model."""
+        request = Weigh(
+            job=self.desk.job,
+            policy=self.state.policy,
+            consequences=False,
+            cures=True,
+        )
+        self.conversation.demand(request, "try")
+
     def show_advice(self) -> None:
         """Shows the advice that was waited for, unless something else was opened meanwhile."""
         if len(self.app.screen_stack) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trtdbg.analysis.cause_lines import untried
 from trtdbg.records import Cause, Cure, CureKind
 from trtdbg_ui.handlers.advice import Advice
 from trtdbg_ui.handlers.files import Files
@@ -45,7 +46,7 @@ class Cures(ActionHandler):
         if cause is None:
             self._say_none()
         elif not cause.cures:
-            self._advice.action_advise()
+            self._advice.try_cures()
         elif index < len(cause.cures):
             self._do(cause, cause.cures[index])
 
@@ -56,7 +57,7 @@ class Cures(ActionHandler):
             self._say_none()
             return
         if not cause.cures:
-            self._advice.action_advise()
+            self._advice.try_cures()
             return
         from trtdbg_ui.widgets.cure_dialog import CureDialog
 
@@ -65,6 +66,17 @@ class Cures(ActionHandler):
                 self._do(cause, cause.cures[index])
 
         self.app.push_screen(CureDialog(loaded, cause), chosen)
+
+    def show_tried(self) -> None:
+        """Shows what was tried, or says that the time for it was over before."""
+        cause, loaded = self.cause, self.state.loaded
+        if cause is None or loaded is None:
+            return
+        if cause.cures and len(self.app.screen_stack) == 1:
+            self.action_cures()
+            return
+        over = untried(loaded.report)
+        self.app.tell(over or f"{key('cures')} shows what was tried.", title="Cures")
 
     def _say_none(self) -> None:
         if self.state.loaded is not None:

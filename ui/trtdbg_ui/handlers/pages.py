@@ -43,7 +43,9 @@ class Pages(ActionHandler):
     def _explain(self, title: str, findings: tuple[Finding, ...]) -> None:
         from trtdbg_ui.render.findings import explanation
 
-        self.app.open_page(title, partial(explanation, findings), "explain")
+        loaded = self.state.loaded
+        assert loaded is not None
+        self.app.open_page(title, partial(explanation, loaded.report, findings), "explain")
 
     def action_validators(self) -> None:
         """Shows all validators of the selected node."""

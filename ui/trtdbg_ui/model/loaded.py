@@ -10,10 +10,10 @@ from functools import cached_property
 
 from trtdbg.analysis.alike import alike
 from trtdbg.analysis.by_place import by_line, by_module
-from trtdbg.analysis.causes import is_operator
 from trtdbg.analysis.conclusions import is_call
 from trtdbg.analysis.layers import LayerRow, layer_rows
-from trtdbg.analysis.summary import constants_that_matter, left_to_pytorch
+from trtdbg.analysis.strip import Stretch, stretches
+from trtdbg.analysis.summary import constants_that_matter, is_operator, left_to_pytorch
 from trtdbg.outputs.report import is_saved_report
 from trtdbg.records import (
     BuildStatus,
@@ -34,7 +34,6 @@ from trtdbg_ui.model.compare import Mark, SnapshotRow, snapshot
 from trtdbg_ui.model.filters import keeps, names_of, wide
 from trtdbg_ui.model.folding import Folding, folded, graph_parts, result_parts
 from trtdbg_ui.model.ordering import pass_key, result_key
-from trtdbg_ui.model.strip import Stretch, stretches
 from trtdbg_ui.model.view import USUAL, Quick, View
 
 LEVELS = (Level.ERROR, Level.WARNING, Level.NOTE)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from trtdbg.analysis.alike import alike
 from trtdbg.analysis.catalogue import CATALOGUE
-from trtdbg.records import Finding
+from trtdbg.analysis.explained import cure_of, here
+from trtdbg.records import Finding, Report
 from trtdbg_ui.render.signs import LEVEL_SIGN
 from trtdbg_ui.text import BLANK, Line, Tone, line, width, wrap
 
@@ -59,8 +60,12 @@ def code_and_name(code: str) -> str:
     return f"{code} {entry.name}" if entry else code
 
 
-def explanation(findings: tuple[Finding, ...], size: int) -> list[Line]:
-    """Returns message, cause and cure of findings; what they share is said once."""
+def explanation(report: Report, findings: tuple[Finding, ...], size: int) -> list[Line]:
+    """Returns message, cause and cure of findings, with operator, dtypes and line.
+
+    What they share is said once.
+    """
+    rows = {node.name: node for node in report.nodes}
     lines: list[Line] = []
     for code in dict.fromkeys(finding.code for finding in findings):
         entry = CATALOGUE.get(code)
@@ -73,12 +78,20 @@ def explanation(findings: tuple[Finding, ...], size: int) -> list[Line]:
             lines += [BLANK, *wrap(line((entry.what, Tone.STRONG)), size)]
         for group in alike(same).values():
             lines += [BLANK, *wrap(line(f"  {group[0].message}"), size, indent=2)]
+            for text in here(report, group[0]):
+                lines += wrap(line((f"  {text}", Tone.DIM)), size, indent=4)
             if len(group) > 1:
                 more = f"  and {len(group) - 1} alike: {_places(group[1:])}"
                 lines += wrap(line((more, Tone.DIM)), size, indent=2)
+        named = {finding.node for finding in same}
+        node = rows.get(same[0].node or "") if len(named) == 1 else None
         if entry is not None:
             lines += [BLANK, line(("Cause", Tone.HEAD)), *wrap(line(entry.cause), size)]
-            lines += [BLANK, line(("Cure", Tone.HEAD)), *wrap(line(entry.cure), size)]
+            lines += [
+                BLANK,
+                line(("Cure", Tone.HEAD)),
+                *wrap(line(cure_of(entry, node)), size),
+            ]
     return lines
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trtdbg.analysis.strip import Stretch
 from trtdbg_ui.keys.keymap import key
-from trtdbg_ui.model.strip import Stretch
 from trtdbg_ui.text import Line, Span, Tone, line, width
 
 _LONGEST_BLOCK = 6

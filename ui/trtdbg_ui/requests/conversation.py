@@ -60,6 +60,9 @@ class RequestView(Protocol):
     def show_advice(self) -> None:
         """Shows what to do about refusals, which somebody asked for."""
 
+    def show_cures(self) -> None:
+        """Shows what was tried against causes, which somebody asked for."""
+
     def take_recipes(self, request: Reproduce, report: Report | None, why_not: str) -> None:
         """Takes what reproducers are made of, or why there is none."""
 
@@ -303,7 +306,10 @@ class Requests:
             self._news(loaded, "Numbers", words, beyond)
         elif isinstance(request, Weigh):
             self._present(loaded, ())
-            self._view.show_advice()
+            if request.cures:
+                self._view.show_cures()
+            else:
+                self._view.show_advice()
         elif recalled is not None and self._view.state.loaded is None:
             self._present(loaded, line((recalled_words(recalled), Tone.DIM)))
         else:
