@@ -40,7 +40,7 @@ def cuts(report: Report) -> tuple[Cut, ...]:
     if len(report.engines) < 2 or not any(node.operands for node in report.nodes):
         # An old report may not say what reads what.
         return ()
-    graph = _Graph(report)
+    graph = _Parts(report)
     order = [engine.index for engine in report.engines]
     found = []
     for place, after in enumerate(order):
@@ -52,7 +52,7 @@ def cuts(report: Report) -> tuple[Cut, ...]:
     return tuple(found)
 
 
-class _Graph:
+class _Parts:
     """Engines and the nodes outside them, with what reads what."""
 
     def __init__(self, report: Report) -> None:
