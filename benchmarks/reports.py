@@ -92,8 +92,8 @@ def dot_text(subject: str) -> Sides:
     """
     from torch.fx.passes.graph_drawer import FxGraphDrawer
 
-    from trtdbg.outputs.picture.compare import compare
     from trtdbg.outputs.picture.dot import dot
+    from trtdbg.outputs.picture.pairs import compare
     from trtdbg.outputs.picture.picture import picture
 
     module, before, after = _two_states(

@@ -71,3 +71,51 @@ def test_no_class_name_means_two_things() -> None:
                 if isinstance(node, ast.ClassDef):
                     homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+ONE_SUBJECT = {
+    "activity": "what the worker does now",
+    "advice": "the weighing of refused operators and the suggested policy",
+    "causes": "why operators are not in engines",
+    "changes": "what changed between two analyses",
+    "client": "answers the requests of commands and the UI",
+    "cures": "what helps against a cause",
+    "dtypes": "dtypes by name",
+    "early": "the timing early",
+    "engines": "engines of a partition",
+    "files": "files of the user",
+    "graph": "a graph and its nodes",
+    "low": "low precision",
+    "low_search": "the search for what keeps float32",
+    "matrix": "policies side by side",
+    "numerics": "what truncation does to numbers",
+    "pages": "pages: files of HTML, and full screens of the UI",
+    "picture": "the picture of dtypes",
+    "places": "lines and modules of the model's source",
+    "policy": "truncation policies",
+    "precision": "the search for a low precision",
+    "process": "a process of its own: a worker, a script that is recorded",
+    "reduction": "reduction to the smallest part that fails",
+    "report": "reports",
+    "serve": "the UI in a browser",
+    "shell": "the frame around what a command, or the UI, does",
+    "strip": "engines and gaps in graph order",
+    "switched": "what a switch of policy changed",
+    "tables": "tables: in a terminal, and on the screen",
+    "tensors": "tensors and their storage",
+    "upstream": "the timing upstream",
+    "verdicts": "verdicts of validators",
+    "view": "what the user chose about the node table",
+}
+"""Names of modules that stand in several rooms, and what all of a name are about."""
+
+
+def test_modules_of_one_name_are_about_one_subject() -> None:
+    homes: dict[str, list[str]] = {}
+    for folder in ("trtdbg", "ui/trtdbg_ui"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            homes.setdefault(path.stem, []).append(str(path.relative_to(ROOT)))
+    several = {name: paths for name, paths in homes.items() if len(paths) > 1}
+    unknown = {n: paths for n, paths in several.items() if n not in {*ONE_SUBJECT, "__init__"}}
+    assert unknown == {}, "give a module another name, or say what both are about"
+    assert set(ONE_SUBJECT) <= set(several), "a subject that stands in one room only"

@@ -25,9 +25,9 @@ from trtdbg.cache.client import CachingClient
 from trtdbg.errors import UnavailableError, UsageError
 from trtdbg.files import refuse_existing, write_atomically
 from trtdbg.outputs import report_pages, sections
-from trtdbg.outputs.picture import LAYOUT_SECONDS, compare, layout, sides
-from trtdbg.outputs.picture.compare import Pair, PictureChange
+from trtdbg.outputs.picture import LAYOUT_SECONDS, layout, pairs, sides
 from trtdbg.outputs.picture.dot import dot
+from trtdbg.outputs.picture.pairs import Pair, PictureChange
 from trtdbg.outputs.picture.picture import Picture, picture
 from trtdbg.outputs.report import encode, is_saved_report, read_report
 from trtdbg.policy import (
@@ -226,7 +226,7 @@ class Model:
         if before == after:
             before, after = f"{before}, before", f"{after}, after"
         return Diff(
-            compare.compare(
+            pairs.compare(
                 sides.of_report(self.report, before), sides.of_report(other.report, after)
             ),
             summary.base_name(other.path),
@@ -310,7 +310,7 @@ def _means_late(changes: dict[str, Any]) -> bool:
 class Diff:
     """What happens to dtypes between two models; a notebook shows the picture."""
 
-    def __init__(self, diff: compare.DtypeDiff, title: str) -> None:
+    def __init__(self, diff: pairs.DtypeDiff, title: str) -> None:
         """Use `Model.diff`."""
         self._diff = diff
         self._title = title

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from trtdbg import foreign
-from trtdbg.archive.beside import LARGE, Beside
+from trtdbg.archive.digest import LARGE, Beside
 from trtdbg.errors import ModelError
 from trtdbg.foreign import EXPORT, HEAD_BYTES
 

@@ -20,14 +20,14 @@ from torch.utils._pytree import tree_leaves
 
 from trtdbg.archive import container as archives
 from trtdbg.archive import operators, payloads, tensors, vetting
-from trtdbg.archive.beside import Beside
 from trtdbg.archive.container import Archive
 from trtdbg.archive.custom import how_to_register
+from trtdbg.archive.digest import Beside
 from trtdbg.archive.entries import Entries, opened
 from trtdbg.archive.symbols import patched_sympify
 from trtdbg.compat.backstop import refused_events
 from trtdbg.compat.devices import move_autocast, patched_device_lookup
-from trtdbg.compat.ranges import drop_derived_ranges
+from trtdbg.compat.shape_ranges import drop_derived_ranges
 from trtdbg.errors import ModelError
 from trtdbg.graphs.graph import first_line
 

@@ -16,8 +16,8 @@ import msgspec
 
 from trtdbg import sealed
 from trtdbg.cache import contents
+from trtdbg.cache.folders import ANALYSES, used
 from trtdbg.cache.keys import Key, key_of
-from trtdbg.cache.places import ANALYSES, used
 from trtdbg.plain import readable_path
 from trtdbg.records import Report
 from trtdbg.worker.messages import Ask, Log

@@ -13,8 +13,8 @@ import msgspec
 from trtdbg.analysis.summary import broken_end, unasked_line
 from trtdbg.cache import analyses
 from trtdbg.cache.contents import FileState
+from trtdbg.cache.folders import ANALYSES
 from trtdbg.cache.keys import Key, installed_now, key_of
-from trtdbg.cache.places import ANALYSES
 from trtdbg.closing import Closing
 from trtdbg.errors import CancelledError
 from trtdbg.policy import TruncationPolicy

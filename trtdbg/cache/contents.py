@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from trtdbg import sealed
-from trtdbg.cache import places
+from trtdbg.cache import folders
 
 MOST: Final = 4000
 """Files whose digest is remembered; the oldest are forgotten first."""
@@ -107,4 +107,4 @@ def _state(status: os.stat_result) -> FileState:
 
 
 def _path() -> Path:
-    return places.root() / "contents.msgpack"
+    return folders.root() / "contents.msgpack"

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from trtdbg.cache.places import PLACES, Place, root, write_bound
+from trtdbg.cache.folders import PLACES, Place, root, write_bound
 from trtdbg.commands import models as shared
 from trtdbg.commands.access import parse_size
 from trtdbg.commands.options import (

@@ -204,7 +204,7 @@ def run(
 ) -> ExitCode:
     """Draws the diff; returns 3 where Graphviz is missing."""
     # The graphviz package and the templates are imported here so that --help stays fast.
-    from trtdbg.outputs.picture import compare, layout
+    from trtdbg.outputs.picture import layout, pairs
     from trtdbg.outputs.picture.picture import picture
 
     if drawing.kind not in layout.FORMATS:
@@ -217,7 +217,7 @@ def run(
     if drawing.kind != "dot":
         layout.check_graphviz()
     before, after, title = _sides(shell, model, other, choices, start, end)
-    diff = compare.compare(before, after)
+    diff = pairs.compare(before, after)
     asked = picture(diff, title, full=drawing.full, around=drawing.around, depth=drawing.depth)
     made = layout.drawn(diff, asked, drawing.kind, drawing.seconds)
     if made.picture.detail is not asked.detail:

@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Final
 
+from trtdbg.analysis.versions import READ
+
 
 class Absent(StrEnum):
     """What happens where the installed version does not have a patched name."""
@@ -29,7 +31,7 @@ class Patch:
     """File and function of trtdbg that replace it and put it back."""
     reason: str
     absent: Absent = Absent.FAILS
-    version: str = "2.13, 2.14"
+    version: str = ", ".join(READ)
     """Versions in which it was read."""
 
 

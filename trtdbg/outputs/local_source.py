@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from trtdbg.outputs.ci.places import place_in
+from trtdbg.outputs.ci.checkout import place_in
 from trtdbg.plain import one_line
 from trtdbg.records import LineRow
 

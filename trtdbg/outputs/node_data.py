@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from trtdbg.analysis import summary
-from trtdbg.outputs.picture.compare import PictureChange, dtype_change
 from trtdbg.outputs.picture.dot import FILL
+from trtdbg.outputs.picture.pairs import PictureChange, dtype_change
 from trtdbg.outputs.picture.sides import dtype_in_force
 from trtdbg.plain import escaped_json, one_line
 from trtdbg.records import NodeRecord, Report, dtype_text

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from trtdbg import sealed
-from trtdbg.cache.places import ENGINES, used
+from trtdbg.cache.folders import ENGINES, used
 from trtdbg.records import BuildRecord, BuildStatus
 
 

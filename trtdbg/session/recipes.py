@@ -24,7 +24,7 @@ from trtdbg.records import (
     Report,
     Verdict,
 )
-from trtdbg.stages import alone, validate
+from trtdbg.stages import node_source, validate
 from trtdbg.stages.capture import compilation_settings
 
 KINDS: dict[str, RecipeKind] = {
@@ -104,7 +104,7 @@ def _recipe(
     record: NodeRecord,
     kind: RecipeKind,
 ) -> Recipe:
-    sizes = alone.Sizes()
+    sizes = node_source.Sizes()
     upstream = report.policy.timing.is_upstream
     in_force = original if upstream else truncated
     if kind is RecipeKind.SCOPE_DEPENDENT:
@@ -134,12 +134,12 @@ def _graph(
     module: GraphModule,
     record: NodeRecord,
     settings: Settings,
-    sizes: alone.Sizes,
+    sizes: node_source.Sizes,
     *,
     inside: bool = False,
 ) -> RecipeGraph:
     node = _find(module, record)
-    lines = alone.written(node, module, sizes, alone=inside)
+    lines = node_source.written(node, module, sizes, alone=inside)
     if inside:
         return RecipeGraph(lines=lines, expected=Verdict.REJECT)
     options = compilation_settings(settings, truncate_double=False)
@@ -151,12 +151,14 @@ def _network(
     report: Report,
     module: GraphModule,
     record: NodeRecord,
-    sizes: alone.Sizes,
+    sizes: node_source.Sizes,
     truncate_double: bool,
 ) -> RecipeGraph:
     """Returns the node as TensorRT is given it, operands in TensorRT's own dtypes."""
     tensorrt = {n.name: n.tensorrt for n in report.nodes if isinstance(n.tensorrt, str)}
-    lines = alone.written(_find(module, record), module, sizes, alone=True, dtypes=tensorrt)
+    lines = node_source.written(
+        _find(module, record), module, sizes, alone=True, dtypes=tensorrt
+    )
     return RecipeGraph(lines=lines, expected=Verdict.ACCEPT, truncate_double=truncate_double)
 
 

@@ -66,9 +66,9 @@ from trtdbg.session.leak_cures import leak_cures
 from trtdbg.session.low_trials import LowTrials, upstream_settings
 from trtdbg.session.lowered import FailedLowering, Lowered
 from trtdbg.session.measured import measure
+from trtdbg.session.node_rows import last_rows
 from trtdbg.session.opening import opened
 from trtdbg.session.probe_cache import ProbeCache
-from trtdbg.session.rows import last_rows
 from trtdbg.session.runnable import Built
 from trtdbg.session.steps import Steps
 from trtdbg.stages import infer, validate

@@ -35,7 +35,7 @@ from trtdbg.records import LowCastTotals, Phase, Verdict, dtype_text
 from trtdbg.session import flavours
 from trtdbg.session.analysed import Analysed, Context
 from trtdbg.session.lowered import Lowered
-from trtdbg.session.rows import NodeRows, engine_rows, output_rows
+from trtdbg.session.node_rows import NodeRows, engine_rows, output_rows
 from trtdbg.session.timings import timing_steps
 from trtdbg.session.timings.protocol import Judgements
 from trtdbg.stages import early, network, partition, probe, settle, validate

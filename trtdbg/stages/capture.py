@@ -25,7 +25,7 @@ from trtdbg.compat.autocast import (
 )
 from trtdbg.compat.composites import patched_annotations, patched_operator_fetch
 from trtdbg.compat.host import patched_default_device
-from trtdbg.compat.ranges import forget_unbound_sizes
+from trtdbg.compat.shape_ranges import forget_unbound_sizes
 from trtdbg.graphs.graph import (
     Emit,
     args_text,

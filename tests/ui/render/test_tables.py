@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from trtdbg_ui.model.compare import Mark, history, snapshot
 from trtdbg_ui.model.loaded import Loaded, ResultRows, Showing, SnapshotRows
+from trtdbg_ui.model.pass_rows import Mark, history, snapshot
 from trtdbg_ui.model.pass_steps import Entry, Heading, entries, neighbour
 from trtdbg_ui.render import nodes, snapshots
 from trtdbg_ui.render.columns import Column, Extent, lay_out, title_line

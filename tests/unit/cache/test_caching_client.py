@@ -15,8 +15,8 @@ import pytest
 from tests import canned
 from trtdbg.cache import analyses, contents, installed
 from trtdbg.cache.client import CachingClient
+from trtdbg.cache.folders import ANALYSES
 from trtdbg.cache.keys import key_of
-from trtdbg.cache.places import ANALYSES
 from trtdbg.errors import CancelledError, ModelError, UsageError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import Report

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from tests.unit.commands.fake_shell import FakeShell
 from trtdbg import sealed
-from trtdbg.cache.places import ANALYSES, ANSWERS, ENGINES
+from trtdbg.cache.folders import ANALYSES, ANSWERS, ENGINES
 from trtdbg.commands import cache
 from trtdbg.errors import OutputError, UsageError
 

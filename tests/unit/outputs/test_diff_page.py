@@ -11,7 +11,7 @@ import graphviz
 import pytest
 
 from tests import canned
-from trtdbg.outputs.picture import compare, layout, page, picture, sides
+from trtdbg.outputs.picture import layout, page, pairs, picture, sides
 
 browsers = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed", exc_type=ImportError
@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    diff = compare.compare(
+    diff = pairs.compare(
         sides.of_report(canned.UPSTREAM, "upstream"), sides.of_report(canned.LATE, "late")
     )
     drawn = layout.lay_out(diff, picture.picture(diff, "</script><b>.pt2"), "html", 60)

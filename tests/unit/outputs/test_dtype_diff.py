@@ -10,8 +10,8 @@ from graphviz.quoting import quote
 from tests import canned
 from trtdbg.errors import StageError, UsageError
 from trtdbg.outputs.picture import layout, sides
-from trtdbg.outputs.picture.compare import DtypeDiff, PictureChange, compare, dtype_change
 from trtdbg.outputs.picture.dot import dot, word
+from trtdbg.outputs.picture.pairs import DtypeDiff, PictureChange, compare, dtype_change
 from trtdbg.outputs.picture.picture import draw, picture
 from trtdbg.outputs.picture.regions import (
     Detail,

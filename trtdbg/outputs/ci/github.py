@@ -20,7 +20,7 @@ from trtdbg.analysis.checked import (
 )
 from trtdbg.analysis.levels import by_severity
 from trtdbg.analysis.summary import model_place
-from trtdbg.outputs.ci.places import is_outside, place_in
+from trtdbg.outputs.ci.checkout import is_outside, place_in
 from trtdbg.plain import one_line
 from trtdbg.records import FailedReport, Finding, Level
 

@@ -26,7 +26,7 @@ from trtdbg.analysis.checked import (
 )
 from trtdbg.analysis.explained import filled
 from trtdbg.analysis.summary import model_place
-from trtdbg.outputs.ci.places import place_in
+from trtdbg.outputs.ci.checkout import place_in
 from trtdbg.plain import one_line, visible, without_commands
 from trtdbg.records import FailedReport, Finding, Level
 

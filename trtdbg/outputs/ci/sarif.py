@@ -26,7 +26,7 @@ from trtdbg.analysis.checked import (
 )
 from trtdbg.analysis.codes import Explanation
 from trtdbg.analysis.summary import model_place
-from trtdbg.outputs.ci.places import is_outside, place_in
+from trtdbg.outputs.ci.checkout import is_outside, place_in
 from trtdbg.plain import escaped_json, one_line
 from trtdbg.records import FailedReport, Finding, Level, Source
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from html import escape
 from typing import Final
 
-from trtdbg.outputs.picture.compare import PictureChange
+from trtdbg.outputs.picture.pairs import PictureChange
 from trtdbg.outputs.picture.picture import Box, CastBox, Link, Picture
 from trtdbg.plain import visible
 

@@ -13,9 +13,9 @@ import msgspec
 from graphviz.backend import dot_command, execute
 
 from trtdbg.errors import StageError, UnavailableError
-from trtdbg.outputs.picture.compare import DtypeDiff
 from trtdbg.outputs.picture.dot import dot
 from trtdbg.outputs.picture.page import page
+from trtdbg.outputs.picture.pairs import DtypeDiff
 from trtdbg.outputs.picture.picture import Picture, draw
 from trtdbg.outputs.picture.regions import Detail
 

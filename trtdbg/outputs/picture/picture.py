@@ -10,7 +10,7 @@ from textwrap import wrap
 
 from trtdbg.analysis.names import no_such_node
 from trtdbg.analysis.summary import VERDICT_WORDS, count, operator_text
-from trtdbg.outputs.picture.compare import Cast, DtypeDiff, Pair, PictureChange
+from trtdbg.outputs.picture.pairs import Cast, DtypeDiff, Pair, PictureChange
 from trtdbg.outputs.picture.regions import (
     BORDER,
     Detail,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from itertools import compress
 
-from trtdbg.outputs.picture.compare import DtypeDiff, Pair, PictureChange
+from trtdbg.outputs.picture.pairs import DtypeDiff, Pair, PictureChange
 from trtdbg.outputs.picture.sides import SideNode
 from trtdbg.records import dtype_text
 

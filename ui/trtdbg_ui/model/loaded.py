@@ -30,10 +30,10 @@ from trtdbg.records import (
     Report,
 )
 from trtdbg_ui.model.causes import causes_of
-from trtdbg_ui.model.compare import Mark, SnapshotRow, snapshot
 from trtdbg_ui.model.filters import keeps, names_of, wide
 from trtdbg_ui.model.folding import Folding, folded, graph_parts, result_parts
 from trtdbg_ui.model.ordering import pass_key, result_key
+from trtdbg_ui.model.pass_rows import Mark, SnapshotRow, snapshot
 from trtdbg_ui.model.view import USUAL, Quick, View
 
 LEVELS = (Level.ERROR, Level.WARNING, Level.NOTE)

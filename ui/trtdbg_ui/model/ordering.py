@@ -11,7 +11,7 @@ from trtdbg.records import (
     NodeRecord,
     dtype_text,
 )
-from trtdbg_ui.model.compare import SnapshotRow
+from trtdbg_ui.model.pass_rows import SnapshotRow
 
 
 def result_key(

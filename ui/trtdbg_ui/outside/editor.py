@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from trtdbg.errors import UnavailableError, UsageError
-from trtdbg.outputs.ci.places import place_in
+from trtdbg.outputs.ci.checkout import place_in
 from trtdbg.records import Source
 
 _PLUS: Final = frozenset(

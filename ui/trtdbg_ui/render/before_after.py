@@ -7,7 +7,7 @@ from itertools import groupby
 
 from trtdbg.analysis.summary import count
 from trtdbg.records import Dtype, GraphNode, Report, dtype_text
-from trtdbg_ui.model.compare import Mark, SnapshotRow, snapshot
+from trtdbg_ui.model.pass_rows import Mark, SnapshotRow, snapshot
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.signs import MARK_TONE, short_operator
 from trtdbg_ui.text import BLANK, Line, Span, Tone, cells, fit, line

@@ -18,9 +18,9 @@ from trtdbg.records import (
     shape_text,
 )
 from trtdbg_ui.keys.keymap import key
-from trtdbg_ui.model.compare import history
 from trtdbg_ui.model.filters import wide
 from trtdbg_ui.model.loaded import Loaded, ResultRows, RowSequence, SnapshotRows
+from trtdbg_ui.model.pass_rows import history
 from trtdbg_ui.render.damage import consequence, damage, numbers
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.findings import code_and_name

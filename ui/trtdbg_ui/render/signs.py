@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trtdbg.analysis.summary import operator_text
 from trtdbg.records import BuildStatus, Level, Verdict
-from trtdbg_ui.model.compare import Mark
+from trtdbg_ui.model.pass_rows import Mark
 from trtdbg_ui.text import Line, Tone, join
 
 LEVEL_SIGN = {

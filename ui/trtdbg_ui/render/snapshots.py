@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from trtdbg.analysis.summary import count, seconds_text
 from trtdbg.records import GraphNode, PassRecord, dtype_text, shape_text
 from trtdbg_ui.keys.keymap import key
-from trtdbg_ui.model.compare import Mark
 from trtdbg_ui.model.loaded import SnapshotRows
+from trtdbg_ui.model.pass_rows import Mark
 from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.signs import MARK_TONE, MARK_WORD, counts, short_operator

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.unit.session.test_first_look import SAMPLE
-from trtdbg.archive import beside, container
-from trtdbg.archive.beside import Beside
+from trtdbg.archive import container, digest
+from trtdbg.archive.digest import Beside
 from trtdbg.archive.load import load
 from trtdbg.cache import contents
 from trtdbg.errors import ModelError
@@ -50,7 +50,7 @@ def test_a_large_file_is_read_in_a_thread_of_its_own_and_once(
 def test_a_small_file_is_read_at_once(
     model: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container, "LARGE", beside.LARGE)
+    monkeypatch.setattr(container, "LARGE", digest.LARGE)
     loaded = load(model)
     assert loaded.digest() == loaded.sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
     assert read == ["MainThread"]

@@ -9,7 +9,7 @@ import torch
 from torch.fx import Graph, GraphModule, Node
 
 from trtdbg.errors import StageError
-from trtdbg.stages.alone import Sizes, written
+from trtdbg.stages.node_source import Sizes, written
 
 
 def graph_of(target: object, *args: object, **kwargs: object) -> tuple[Node, GraphModule]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trtdbg.outputs.ci.places import place_in
+from trtdbg.outputs.ci.checkout import place_in
 
 
 @pytest.fixture
