@@ -118,4 +118,3 @@ def test_modules_of_one_name_are_about_one_subject() -> None:
     several = {name: paths for name, paths in homes.items() if len(paths) > 1}
     unknown = {n: paths for n, paths in several.items() if n not in {*ONE_SUBJECT, "__init__"}}
     assert unknown == {}, "give a module another name, or say what both are about"
-    assert set(ONE_SUBJECT) <= set(several), "a subject that stands in one room only"
