@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from trtdbg.archive.load import LoadedProgram
-from trtdbg.compat.ranges import drop_derived_ranges
+from trtdbg.compat.shape_ranges import drop_derived_ranges
 from trtdbg.graphs.editing import Editor
 from trtdbg.graphs.rewrites import Rewrite, float64_dropped, rewrites
 from trtdbg.policy import Settings
