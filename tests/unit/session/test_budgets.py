@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 import torch
 
+from tests import by_version
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.session.session import Session
 from trtdbg.worker.messages import Job
 
 COUNTING = Path(__file__).with_name("counting.py")
 SAMPLES = Path(__file__).parents[3] / "samples"
-COUNTED_WITH = "2.13"
 
 NOTHING = (0, 0, 0, 0, 0)
 BUDGETS: dict[str, dict[str, tuple[int, ...]]] = {
@@ -70,9 +70,7 @@ def _pointers(value: Any) -> set[int]:
     return {value.untyped_storage().data_ptr()} if isinstance(value, torch.Tensor) else set()
 
 
-@pytest.mark.skipif(
-    not torch.__version__.startswith(COUNTED_WITH), reason=f"counted with {COUNTED_WITH}"
-)
+@by_version.only("budgets of an analysis")
 @pytest.mark.parametrize("sample", BUDGETS)
 def test_an_analysis_asks_no_more_than_it_did(sample: str, tmp_path: Path) -> None:
     ran = subprocess.run(

@@ -18,13 +18,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests import by_version  # noqa: E402
 from trtdbg.policy import Settings, Timing, TruncationPolicy  # noqa: E402
 from trtdbg.records import Report  # noqa: E402
 from trtdbg.worker.messages import Job  # noqa: E402
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report_digests.txt"
 SAMPLES = Path(__file__).parents[3] / "samples"
-DIGESTED_WITH = "2.13"
 
 BOTH = ("float64", "int64")
 POLICIES = {
@@ -47,10 +47,7 @@ PARTS = {
 """Columns of the table, each a digest of some keys of the report; the last is of all."""
 
 pytestmark = [
-    pytest.mark.skipif(
-        not torch.__version__.startswith(DIGESTED_WITH),
-        reason=f"the digests are those of torch {DIGESTED_WITH}",
-    ),
+    by_version.only("digests of reports"),
     pytest.mark.usefixtures("torch_tensorrt_ready"),
 ]
 
