@@ -160,8 +160,13 @@ def _check_byte_order(path: str | Path, root: str, entries: frozenset[str]) -> N
     """
     if "byteorder" not in entries:
         return
-    with zipfile.ZipFile(path) as archive, archive.open(f"{root}byteorder") as file:
-        order = file.read(16).decode(errors="replace").strip()
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{root}byteorder") as file:
+            order = file.read(16).decode(errors="replace").strip()
+    except ZIP_ERRORS as cause:
+        raise ModelError(
+            f"{path} is a truncated or damaged archive ({cause})", remedy=DAMAGED
+        ) from cause
     if order != sys.byteorder:
         raise ModelError(
             f"{path} was written in the byte order {order!r}, and this machine is "

@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests import by_version  # noqa: E402
 from trtdbg.policy import (  # noqa: E402
     Settings,
     Timing,
@@ -83,6 +84,7 @@ def test_what_torch_tensorrt_itself_refuses_is_weighed_under_upstream(
     assert weighed(island, torch.randn(4, 4)).consequences.tried == (), "late refuses none"
 
 
+@by_version.only("a validator that raises")
 def test_a_part_of_a_refused_result_is_not_weighed_by_itself(weighed: Weighed) -> None:
     def forward(self: Any, x: Any) -> Any:
         values, indices = torch.sort(torch.relu(x))
@@ -131,6 +133,7 @@ def test_nothing_is_narrowed_where_nothing_is_wide(weighed: Weighed) -> None:
     assert found.tried == 1
 
 
+@by_version.only("a validator that raises")
 def test_an_operator_whose_validator_raises_is_to_be_excluded(weighed: Weighed) -> None:
     settings = Settings(torch_executed_ops=("torch.ops.aten.exp.default",))
 

@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests import by_version  # noqa: E402
 from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy  # noqa: E402
 from trtdbg.records import CauseKind, CureKind, Report  # noqa: E402
 from trtdbg.worker.messages import Job  # noqa: E402
@@ -113,6 +114,7 @@ def test_an_engine_that_tensorrt_refuses_is_cured_by_a_timing_under_which_it_doe
     assert cause.cures[0].policy.timing is Timing.LATE
 
 
+@by_version.only("bool times bool")
 def test_two_bools_multiplied_are_said_as_logic(cured: Callable[..., Report]) -> None:
     def forward(self: Any, x: Any, y: Any) -> Any:
         return torch.where((x > 0) * (y > 0), x, y)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests import by_version
 from tests.staging import export, lower, module, options, quiet, torch
 from trtdbg.policy import Partitioner, Settings
 from trtdbg.records import Consequence
@@ -84,6 +85,7 @@ def test_an_excluded_and_a_complex_node_can_be_accepted_too() -> None:
     assert (found.engines, found.torch_ops) == (1, 0)
 
 
+@by_version.only("a validator that raises")
 def test_a_partitioner_that_raises_with_the_node_accepted_is_said_and_comes_last() -> None:
     def forward(self: Any, x: Any) -> Any:
         return torch.special.i0(torch.sort(torch.relu(x))[0])

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests import by_version
 from tests.applied import accepts, accepts_changed, named
 from tests.staging import export, lower, module, options, torch, typed
 from trtdbg.graphs.graph import copy_graph_module
@@ -161,6 +162,7 @@ def test_a_size_beyond_a_limit_is_told_with_the_largest_that_is_accepted() -> No
     assert getitem.text.startswith("rejects because sort, whose result it takes apart")
 
 
+@by_version.only("a validator that raises")
 def test_a_validator_that_raises_on_a_default_is_turned_by_writing_it_out() -> None:
     gm = graph_of(lambda self, x: torch.sort(torch.relu(x))[0], torch.randn(3, 4))
     sort = explained(gm)["sort"]

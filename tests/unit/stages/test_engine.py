@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests import by_version
 from tests.staging import export, late, module, options, torch
 from trtdbg.compat import host
 from trtdbg.errors import OutputError
@@ -43,6 +44,7 @@ def test_a_float64_convolution_and_batch_norm_builds() -> None:
     assert record.error is None
 
 
+@by_version.only("bool times bool")
 def test_a_network_with_an_error_is_failed_and_not_built() -> None:
     flags = torch.tensor([True, False])
     record, serialized = build(lambda self, a, b: (a * b) & a, flags, flags)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests import by_version
 from tests.staging import Late, export, late, module, options, torch
 from trtdbg.graphs.graph import source_of
 from trtdbg.policy import TruncationPolicy
@@ -57,6 +58,7 @@ def test_a_node_with_several_outputs_has_a_dtype_for_each() -> None:
     assert network.node_dtypes["topk"][0] == "FLOAT"
 
 
+@by_version.only("bool times bool")
 def test_a_refused_layer_is_told_in_tensorrts_words_with_its_node() -> None:
     flags = torch.tensor([True, False])
     network = of(lambda self, a, b: (a * b) & a, flags, flags)

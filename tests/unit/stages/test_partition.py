@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests import by_version
 from tests.staging import export, lower, module, options, torch
 from trtdbg.policy import Partitioner, Settings
 from trtdbg.stages.infer import infer
@@ -88,6 +89,7 @@ def test_an_excluded_operator_stays_in_pytorch(partitioner: Partitioner) -> None
     assert "sigmoid" not in split.engine_of
 
 
+@by_version.only("a validator that raises")
 @PARTITIONERS
 def test_a_crashing_validator_is_a_refusal_where_tolerated(partitioner: Partitioner) -> None:
     settings = Settings(partitioner=partitioner)
@@ -96,6 +98,7 @@ def test_a_crashing_validator_is_a_refusal_where_tolerated(partitioner: Partitio
     assert {"relu", "add"} <= set(split.engine_of)
 
 
+@by_version.only("a validator that raises")
 def test_a_crashing_validator_ends_the_partitioning_where_it_is_not() -> None:
     with pytest.raises(IndexError):
         partition(with_crashing_validator(), options(), tolerant=False)

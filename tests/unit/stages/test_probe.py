@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests import by_version  # noqa: E402
 from tests.staging import export, lower, module, options, quiet  # noqa: E402
 from trtdbg.compat import host  # noqa: E402
 from trtdbg.graphs.graph import engine_nodes  # noqa: E402
@@ -44,6 +45,7 @@ def test_what_tensorrt_builds_is_accepted() -> None:
     assert answers["relu"].dtype == "FLOAT"
 
 
+@by_version.only("bool times bool")
 def test_bool_times_bool_is_refused_with_tensorrts_sentence() -> None:
     answers = ask(lambda self, x: torch.where((x > 0) * (x < 1), x, -x), floats(2, 4))
     assert answers["mul"].verdict is Verdict.REJECT

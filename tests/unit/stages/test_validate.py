@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests import by_version
 from tests.staging import export, lower, module, options, torch, typed
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Verdict
@@ -40,6 +41,7 @@ def test_to_copy_to_float64_is_rejected_as_it_is_and_accepted_truncated() -> Non
     assert [a.verdict for a in after.answers if a.candidate == 0] == [Verdict.ACCEPT]
 
 
+@by_version.only("a validator that raises")
 def test_a_validator_that_raises_is_crashed_and_the_others_are_judged() -> None:
     def forward(self: Any, x: Any) -> Any:
         return torch.sort(torch.relu(x))[0]
