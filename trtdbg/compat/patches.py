@@ -58,6 +58,7 @@ RECORDED: Final = (
         "compile",
         "convert_method_to_trt_engine",
         "cross_compile_for_windows",
+        "load",
         "save",
     ),
     *_recorded(
@@ -69,6 +70,7 @@ RECORDED: Final = (
         "dynamo_convert_exported_program_to_serialized_trt_engine",
         "dynamo_cross_compile_for_windows",
         "dynamo_save_cross_compiled_exported_program",
+        "load",
         "save",
     ),
     *_recorded(

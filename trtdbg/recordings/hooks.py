@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -111,6 +112,8 @@ def _replacement(recorder: ScriptRecorder, owner: Any, name: str, original: Any)
             return _mutable_compile(recorder, original)
     if plain in _SAVES:
         return _saving(recorder, original)
+    if plain == "load":
+        return _loading(recorder, original)
     if plain != name or module.startswith("torch_tensorrt.dynamo"):
         return _lowers(recorder, original, _LOWERS[plain])
     return _compiles(recorder, original, _COMPILES[plain])
@@ -290,12 +293,30 @@ def _saving(recorder: ScriptRecorder, original: Any) -> Any:
     @functools.wraps(inner)
     def recorded(*args: Any, **kwargs: Any) -> Any:
         module = args[0] if args else kwargs.get("module", kwargs.get("gm"))
-        if recorder.compiles or not saving.is_uncompiled(module):
+        program = saving.program_of(module)
+        if recorder.compiles or program is None:
             return original(*args, **kwargs)
         path = args[1] if len(args) > 1 else kwargs.get("file_path", "its file")
+        if isinstance(path, str | os.PathLike):
+            recorder.unwritten[os.path.abspath(path)] = program
         with recorder.calling(lambda f, n: ScriptCall(original.__name__, f, n)) as call:
             recorder.say(f"{call.place}: {path} is not written: nothing was compiled")
         return None
+
+    return recorded
+
+
+def _loading(recorder: ScriptRecorder, original: Any) -> Any:
+    """Returns a function that reads a program; one that was not written is handed on."""
+
+    @functools.wraps(original)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        path = args[0] if args else kwargs.get("file_path")
+        if isinstance(path, str | os.PathLike):
+            program = recorder.unwritten.get(os.path.abspath(path))
+            if program is not None and not os.path.exists(path):
+                return program
+        return original(*args, **kwargs)
 
     return recorded
 

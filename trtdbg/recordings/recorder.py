@@ -71,6 +71,8 @@ class ScriptRecorder:
     ends_script: bool = True
     """Whether a script runs that can be ended; a `with` block in Python cannot."""
     count: int = 0
+    unwritten: dict[str, Any] = field(default_factory=dict)
+    """Models that the script wanted to save uncompiled, by the absolute path."""
     ended_by: str | None = None
     """Why the script was ended by the recording."""
     _lock: Any = field(default_factory=threading.RLock)

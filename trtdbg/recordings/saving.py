@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.export import ExportedProgram
@@ -15,7 +15,7 @@ from trtdbg.recordings import compilation, folder
 from trtdbg.recordings.recorder import ScriptCall
 from trtdbg.records import Front, Recorded
 
-_uncompiled: WeakSet[torch.nn.Module] = WeakSet()
+_uncompiled: WeakKeyDictionary[torch.nn.Module, ExportedProgram] = WeakKeyDictionary()
 
 
 def save(
@@ -79,10 +79,10 @@ def uncompiled(program: ExportedProgram) -> torch.nn.Module:
     for name in ("train", "eval"):
         with contextlib.suppress(AttributeError):
             delattr(module, name)
-    _uncompiled.add(module)
+    _uncompiled[module] = program
     return module
 
 
-def is_uncompiled(module: Any) -> bool:
-    """Returns whether a module stands for a compiled one."""
-    return isinstance(module, torch.nn.Module) and module in _uncompiled
+def program_of(module: Any) -> ExportedProgram | None:
+    """Returns the program of a module that stands for a compiled one, None of another."""
+    return _uncompiled.get(module) if isinstance(module, torch.nn.Module) else None

@@ -225,6 +225,23 @@ def test_nothing_stays_patched_also_after_an_exception(tmp_path: Path) -> None:
     assert sum(changed) >= len(changed) - 1
 
 
+def test_what_is_saved_uncompiled_is_not_written_and_can_be_loaded_again(
+    tmp_path: Path,
+) -> None:
+    import torch
+    import torch_tensorrt
+
+    x, path = torch.tensor([-1.0, 2.0]), tmp_path / "compiled.ep"
+    with in_folder(tmp_path), trtdbg.recording(tmp_path / "made"):
+        compiled = torch_tensorrt.compile(torch.nn.ReLU(), inputs=[x])
+        torch_tensorrt.save(compiled, str(path), arg_inputs=[x])
+        loaded = torch_tensorrt.load("compiled.ep").module()
+        assert torch.equal(loaded(x), compiled(x))
+        torch.export.save(torch.export.export(torch.nn.Tanh(), (x,)), path)
+        other = torch_tensorrt.load(str(path)).module()
+    assert torch.equal(other(x), x.tanh())
+
+
 def test_a_name_taken_before_recording_is_recorded_and_goes_on_to_compile(
     tmp_path: Path,
 ) -> None:
