@@ -28,7 +28,12 @@ class Applied(torch.nn.Module):
 
 
 def session(
-    model: Any, *args: Any, settings: Settings | None = None, emit: Any = None, **export: Any
+    model: Any,
+    *args: Any,
+    settings: Settings | None = None,
+    emit: Any = None,
+    probe: float = 0.0,
+    **export: Any,
 ) -> Any:
     """Returns a session of a module exported with its arguments."""
     from trtdbg.session.session import Session
@@ -43,7 +48,7 @@ def session(
         bytes=0,
         example_inputs=(args, {}),
     )
-    job = Job(model="model", settings=settings or Settings(), probe_seconds=0.0)
+    job = Job(model="model", settings=settings or Settings(), probe_seconds=probe)
     return Session(job, emit or (lambda _: None), loaded)
 
 

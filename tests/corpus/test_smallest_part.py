@@ -67,6 +67,26 @@ def test_the_part_runs_alone_and_prints_tensorrts_sentence(
 
 
 @pytest.mark.slow
+def test_a_pass_that_raises_is_cut_down_to_the_operator_it_raises_on(
+    tmp_path: Path, torch_tensorrt_ready: None
+) -> None:
+    class Scatter(torch.nn.Module):
+        def forward(self, x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+            y = torch.relu(x * 2)
+            y = torch.zeros_like(y).scatter_reduce(0, index, y, "sum", include_self=False)
+            return torch.tanh(y) + 1
+
+    model, out = tmp_path / "scatter.pt2", tmp_path / "out"
+    args = torch.randn(4, 3), torch.zeros(4, 3, dtype=torch.int64)
+    torch.export.save(torch.export.export(Scatter().eval(), args), model)
+    done = trtdbg("repro", str(model), "-o", str(out), "--format", "issue")
+    assert done.returncode == 0, done.stderr
+    assert operators(out / "td501_lowering.pt2") == ["aten.scatter_reduce.two"]
+    assert "include_self False" in reproduced(out / "td501_lowering.py")
+    assert "`td501_lowering.pt2`" in (out / "td501_lowering.md").read_text()
+
+
+@pytest.mark.slow
 def test_gpt2_of_transformers_is_cut_to_fewer_than_15_operators(
     tmp_path: Path, torch_tensorrt_ready: None
 ) -> None:

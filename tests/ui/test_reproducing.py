@@ -279,6 +279,23 @@ async def test_of_an_engine_that_does_not_build_the_command_that_cuts_it_down_is
         assert stage.worker.requests == []
 
 
+async def test_of_a_pass_that_raised_the_command_that_cuts_it_down_is_copied() -> None:
+    said = "lowering pass fuse raised IndexError: 3"
+    raised = Finding(code="TD501", level=Level.ERROR, node=None, message=said)
+    stage = Stage(Timing.UPSTREAM, [replace(report(Timing.UPSTREAM), findings=(raised,))])
+    async with stage.app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "r")
+        assert isinstance(stage.app.screen, CommandDialog)
+        shown = text_of(stage.app.screen.query_one(Page))
+        assert said in shown
+        assert "lowers the program again in parts" in " ".join(shown.split())
+        await press(pilot, "enter")
+        words = shlex.split(stage.app.clipboard)
+        with repro.make_context("repro", words[2:], obj=FakeShell()) as context:
+            assert context.params["codes"] == ("TD501",)
+
+
 async def test_what_can_be_said_of_a_node_comes_before_its_engine() -> None:
     stage = Stage(Timing.UPSTREAM, [refused()])
     async with stage.app.run_test(size=NARROW) as pilot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from trtdbg.analysis.codes import Code
 from trtdbg.analysis.summary import count, operator_text
@@ -43,6 +44,8 @@ def details(cause: Cause) -> list[str]:
     lines += [f"then: {text}" for text in cause.then]
     if cause.cost is not None:
         lines.append(f"cost: {cost_text(cause.cost)}")
+    if cause.kind is CauseKind.LOWERING_FAILED:
+        lines.append(_REPRODUCING)
     return lines + [cure_text(cure) for cure in cause.cures]
 
 
@@ -86,6 +89,12 @@ def untried(report: Report) -> str | None:
         f"the time for trying cures was over: {len(left)} of "
         f"{count(len(report.causes), 'cause')} were not tried to the end"
     )
+
+
+_REPRODUCING: Final = (
+    "trtdbg repro MODEL -o DIR --code TD501, with the same flags, cuts the program down to "
+    "the operators that the pass raises on"
+)
 
 
 def lines(report: Report) -> list[str]:

@@ -358,8 +358,13 @@ def _raising(report: Report) -> NodeRecord | None:
     return next((node for node in report.nodes if node.name == failed.node), None)
 
 
+def is_excluded(report: Report, node: NodeRecord) -> bool:
+    """Returns whether `torch_executed_ops` names the operator of a node."""
+    return _gate(report, node, "torch_executed_ops") is not None
+
+
 def _excluded(report: Report, node: NodeRecord) -> Iterator[Reason]:
-    if _gate(report, node, "torch_executed_ops") is not None:
+    if is_excluded(report, node):
         name = operator_text(node.target)
         text = f"--torch-executed-ops keeps {name} in PyTorch"
         yield Reason(kind=CauseKind.SETTING, text=text)

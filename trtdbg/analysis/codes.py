@@ -49,6 +49,9 @@ class Code(StrEnum):
 OF_A_NODE = (Code.TD101, Code.TD102, Code.TD103, Code.TD104, Code.TD105)
 """Findings of one node's verdicts: a script with that node reproduces them."""
 
+OF_A_PASS = Code.TD501
+"""The finding of a lowering pass: it is reproduced by cutting the program down."""
+
 OF_AN_ENGINE = Code.TD503
 """The finding of a whole engine: it is reproduced by cutting the engine down."""
 

@@ -104,6 +104,8 @@ class Row(Record, frozen=True, kw_only=True):
     settings: Settings
     sha256: str | None = None
     """Of the model's file."""
+    program: str | None = None
+    """Name of the program, where the file holds several or one was named."""
     environment: Environment | None = None
     """Versions and GPU of the machine that made the row."""
     engines: int | None = None
@@ -226,6 +228,7 @@ def row_of(model: str, name: str, report: Report, build: BuildTotals | None) -> 
         policy=report.policy,
         settings=report.settings,
         sha256=report.model.sha256,
+        program=report.model.program,
         # What importing printed is no part of a figure, and stands in reports.
         environment=msgspec.structs.replace(report.environment, import_log=()),
         engines=len(report.engines),

@@ -143,6 +143,20 @@ class Search:
             part=part, outcome=outcome, whole=count, attempts=attempts, complete=complete
         )
 
+    def uncut(self, attempt: Attempt, whole: AttemptOutcome) -> Smallest:
+        """Returns what failed as it is, where no part of it fails alike."""
+        answer = self._of(attempt)
+        outcome = msgspec.structs.replace(
+            whole, operators=answer.operators, graph=answer.graph
+        )
+        return Smallest(
+            part=attempt,
+            outcome=outcome,
+            whole=len(answer.operators),
+            attempts=len(self._tried),
+            complete=False,
+        )
+
     def save(self, part: Attempt, path: str) -> None:
         """Writes a part to a .pt2, however little time is left.
 

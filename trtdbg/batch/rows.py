@@ -84,7 +84,8 @@ def _caching(heard: Callable[[News], None], handler: str) -> CachingClient:
 
 def failed_row(task: Task, error: TrtdbgError) -> Row:
     """Returns the row of a task of which there is only the error."""
-    return without_figures(task.model, task.name, task.policy, task.job.settings, error)
+    row = without_figures(task.model, task.name, task.policy, task.job.settings, error)
+    return msgspec.structs.replace(row, program=task.job.access.program)
 
 
 def _made(task: Task, worker: Conversation) -> Row:

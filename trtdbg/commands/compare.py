@@ -99,7 +99,8 @@ def command(
 
     POLICY is a timing or a policy in a .toml file. Without one every timing is compared, the
     one of the flags (upstream) first, and that of --timing (late) with each of --inputs,
-    --constants, --computed switched.
+    --constants, --computed switched. Of a file that holds several programs each is compared,
+    unless --program names one.
 
     The words none, float16 and bfloat16 are low precisions: each POLICY is compared in each of
     them, and late where no POLICY is named. With --low, float32 is the first row.
@@ -143,8 +144,9 @@ def run(
         raise UsageError("two outputs go to the same file", remedy="name two files")
     models, policies = _sorted_out(words, choices)
     tasks = [
-        _task(model, named, choices, making, measured)
+        _task(model, named, chosen, making, measured)
         for model in models
+        for chosen in shared.of_each_program(model, choices)
         for named in policies
     ]
     with contextlib.ExitStack() as stack:
@@ -302,7 +304,8 @@ def _unreadable(shell: Shell, tasks: Sequence[Task]) -> dict[str, TrtdbgError]:
 
 
 def _tell(shell: Shell, row: Row, number: str) -> None:
-    subject = f"{base_name(row.model)}, {row.name}"
+    program = f", program {row.program}" if row.program is not None else ""
+    subject = f"{base_name(row.model)}{program}, {row.name}"
     shell.note(f"{number} {subject}: {words.row_line(row)}")
     if row.traceback is not None:
         bug = WorkerBugError(row.error or "", row.traceback)

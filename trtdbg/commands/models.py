@@ -293,23 +293,33 @@ def each_program(
     """
     works = []
     for model in models:
-        for program in _programs(model, choices):
-            access = msgspec.structs.replace(choices.access, program=program)
-            chosen = dataclasses.replace(choices, access=access)
-            about = ModelPath(path=model, program=program)
+        for chosen in of_each_program(model, choices):
+            about = ModelPath(path=model, program=chosen.access.program)
             make = functools.partial(answer, model, chosen)
             works.append(functools.partial(_entry, shell, about, make))
     yield from in_order(works, jobs, shell.counted)
 
 
-def _programs(model: str, choices: Choices) -> tuple[str | None, ...]:
-    """Returns the programs to take of a model; None is the only one."""
+def of_each_program(model: str, choices: Choices) -> tuple[Choices, ...]:
+    """Returns the choices for each program of a model that holds several, each named in them.
+
+    They stay as they are where one is chosen, or the model holds one.
+    """
+    names: tuple[str | None, ...]
     if is_saved_report(model):
-        return (choices.access.program,)
+        return (choices,)
     if choices.access.program is not None:
-        return (_program(model, choices),)
-    names = foreign.programs(model)
-    return names if len(names) > 1 else (None,)
+        names = (_program(model, choices),)
+    else:
+        names = foreign.programs(model)
+        if len(names) < 2:
+            return (choices,)
+    return tuple(
+        dataclasses.replace(
+            choices, access=msgspec.structs.replace(choices.access, program=name)
+        )
+        for name in names
+    )
 
 
 def _program(model: str, choices: Choices) -> str | None:

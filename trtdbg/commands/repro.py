@@ -1,4 +1,4 @@
-"""`trtdbg repro`: one runnable file for each failure of a validator."""
+"""`trtdbg repro`: one runnable file for each failure of a validator, or for what ended it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from trtdbg.analysis.catalogue import explain
-from trtdbg.analysis.codes import OF_A_NODE, OF_AN_ENGINE, Code
+from trtdbg.analysis.codes import OF_A_NODE, OF_A_PASS, OF_AN_ENGINE, Code
 from trtdbg.analysis.names import find_node
 from trtdbg.analysis.redaction import redacted
-from trtdbg.analysis.summary import broken_end, count
+from trtdbg.analysis.summary import broken_end, count, failed_pass
 from trtdbg.commands import models as shared
 from trtdbg.commands import reduction
 from trtdbg.commands.options import (
@@ -29,11 +29,11 @@ from trtdbg.errors import ExitCode, UsageError
 from trtdbg.files import refuse_filled_folder
 from trtdbg.outputs.report import is_saved_report
 from trtdbg.outputs.repro import reproducer
-from trtdbg.records import EngineRecord, Recipe, RecipeKind, Report
+from trtdbg.records import EngineRecord, Phase, Recipe, RecipeKind, Report
 from trtdbg.worker import trial
 from trtdbg.worker.messages import Reproduce
 
-REPRODUCIBLE = (*OF_A_NODE, OF_AN_ENGINE)
+REPRODUCIBLE = (*OF_A_NODE, OF_A_PASS, OF_AN_ENGINE)
 
 
 @click.command(cls=SectionedCommand)
@@ -90,6 +90,9 @@ def command(
     python and with pytest. Each is run before it is written; one that does not reproduce is
     not, and the exit code is 4.
 
+    Where a lowering pass raised (TD501), the program is cut down to the fewest operators that
+    it raises the same on: a .pt2 and a file that lowers it.
+
     --code TD503 builds all engines, and cuts each that TensorRT refuses down to the fewest
     operators that it refuses with the same words: a .pt2 and a file that builds it. So does
     TD102 where its node alone is not refused. --time-limit ends the search with the fewest
@@ -122,18 +125,19 @@ def run(
     resume: str | None = None,
     force: bool = False,
 ) -> ExitCode:
-    """Writes the reproducers; returns 4 if one does not reproduce or lowering failed."""
+    """Writes the reproducers; returns 4 if one does not reproduce."""
     started = time.monotonic()
     if is_saved_report(model):
         raise UsageError(
             f"the saved report {model} holds no program", remedy="give the .pt2 file"
         )
     chosen = tuple(_code(code) for code in codes)
-    if redact and OF_AN_ENGINE in chosen:
-        raise UsageError(
-            f"--redact does not go with --code {OF_AN_ENGINE}, whose .pt2 holds the model",
-            remedy="leave one of them out",
-        )
+    for whole in (OF_A_PASS, OF_AN_ENGINE):
+        if redact and whole in chosen:
+            raise UsageError(
+                f"--redact does not go with --code {whole}, whose .pt2 holds the model",
+                remedy="leave one of them out",
+            )
     refuse_filled_folder(folder, force=force)
     shell.working_on(model)
     job = shared.job(model, choices)
@@ -142,10 +146,6 @@ def run(
     if redact:
         report = redacted(report, recipes=True)
     broken = broken_end(report)
-    if broken or not (report.recipes or OF_AN_ENGINE in chosen):
-        shell.note(f"{model}: nothing to reproduce{f', {broken}' if broken else ''}")
-        return ExitCode.FAILED if broken else ExitCode.CLEAN
-    unlike = _write_all(shell, report, Path(folder), issue=issue, force=force)
     wanted = Reduction(
         job=job,
         codes=chosen or (Code.TD102.value,),
@@ -155,11 +155,26 @@ def run(
         force=force,
         started=started,
     )
+    if _is_of_lowering(report, nodes, chosen) and not redact:
+        return reduction.run_lowering(shell, report, wanted)
+    if broken or not (report.recipes or OF_AN_ENGINE in chosen):
+        shell.note(f"{model}: nothing to reproduce{f', {broken}' if broken else ''}")
+        return ExitCode.FAILED if broken else ExitCode.CLEAN
+    unlike = _write_all(shell, report, Path(folder), issue=issue, force=force)
     # Of a redacted report no engine is cut down: its .pt2 would hold the source lines.
     engines = () if redact else _engines(report, nodes, chosen, unlike)
     code = reduction.run(shell, report, wanted, engines) if engines else ExitCode.CLEAN
     cut = {name for engine in engines for name in engine.nodes}
     return ExitCode.FAILED if any(r.nodes[0] not in cut for r in unlike) else code
+
+
+def _is_of_lowering(report: Report, nodes: tuple[str, ...], codes: tuple[str, ...]) -> bool:
+    """Returns whether a lowering pass raised, and whether that is asked for."""
+    failed = failed_pass(report)
+    if failed is None or failed.phase is Phase.PARTITION:
+        return False
+    names = {find_node(report, name).name for name in nodes}
+    return (not codes or OF_A_PASS in codes) and (not names or failed.node in names)
 
 
 def _engines(

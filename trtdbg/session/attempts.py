@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import torch
+from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from trtdbg.analysis.summary import operator_text
 from trtdbg.errors import OutputError, StageError, UsageError
 from trtdbg.graphs.graph import engine_nodes, first_line, target_name
 from trtdbg.policy import converters_truncate
-from trtdbg.records import BuildRecord
+from trtdbg.records import BuildRecord, BuildStatus
 from trtdbg.session.analysed import Analysed
 from trtdbg.stages import engine, network, subgraph
+from trtdbg.stages.capture import Captured
 from trtdbg.worker.messages import Attempt, Attempted, native_path
 
 
@@ -63,13 +66,44 @@ def attempt(
     return _attempted(part, build)
 
 
+def lowering_attempt(
+    request: Attempt, program: ExportedProgram, lower: Callable[[ExportedProgram], Captured]
+) -> Attempted:
+    """Returns what a lowering pass raises of a program, or of some pieces of it.
+
+    Args:
+        request: which pieces.
+        program: as it was loaded.
+        lower: runs torch_tensorrt's passes on a copy of a program.
+
+    Raises:
+        StageError: the part cannot be cut out or written down.
+        OutputError: it cannot be saved.
+    """
+    part = program.module(check_guards=False)
+    if request.kept is not None:
+        part = subgraph.cut(part, request.kept, outputs=request.outputs)
+        program = subgraph.exported(part)
+    if request.save is not None:
+        _save_program(program, request.save)
+    if not request.build:
+        return _attempted(part, BuildRecord())
+    captured = lower(program)
+    status = BuildStatus.NOT_BUILT if captured.error is None else BuildStatus.FAILED
+    failed = BuildRecord(status=status, stage=captured.failed_pass, error=captured.error)
+    return _attempted(part, failed)
+
+
 def _attempted(part: GraphModule, build: BuildRecord) -> Attempted:
     operators = [operator_text(target_name(piece[0])) for piece in subgraph.pieces(part)]
     return Attempted(operators=tuple(operators), graph=subgraph.lines(part), build=build)
 
 
 def _save(part: GraphModule, path: str) -> None:
-    program = subgraph.exported(part)
+    _save_program(subgraph.exported(part), path)
+
+
+def _save_program(program: ExportedProgram, path: str) -> None:
     try:
         torch.export.save(program, native_path(path))
     except OSError as error:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import msgspec
 from torch.fx import GraphModule, Node
 
 from trtdbg.analysis import summary
-from trtdbg.analysis.causes import why
+from trtdbg.analysis.causes import reasons, why
 from trtdbg.analysis.codes import Code
 from trtdbg.analysis.conclusions import PROBE, REFUSED
 from trtdbg.analysis.names import find_node
@@ -17,6 +17,7 @@ from trtdbg.errors import StageError
 from trtdbg.outputs.repro.reproducer import changed_settings
 from trtdbg.policy import Settings
 from trtdbg.records import (
+    CauseKind,
     NodeRecord,
     Recipe,
     RecipeGraph,
@@ -61,7 +62,7 @@ def recipes(
     """
     wanted = {find_node(report, name).name for name in names}
     made: dict[Any, Recipe] = {}
-    for node, code, kind, message in _failures(report):
+    for node, code, kind, message in (*_failures(report), *_lacking(report, wanted)):
         if (wanted and node.name not in wanted) or (codes and code not in codes):
             continue
         try:
@@ -94,6 +95,18 @@ def _failures(report: Report) -> Iterator[tuple[NodeRecord, str | None, RecipeKi
             # One crash is one finding, and each node that crashed has a reproducer of it.
             code = "TD103" if crashed else None
             yield node, code, kind, f"{node.name}: {why(report, node)}"
+
+
+def _lacking(
+    report: Report, wanted: Container[str]
+) -> Iterator[tuple[NodeRecord, str, RecipeKind, str]]:
+    """Yields the operators without a converter among those asked for by name."""
+    for node in report.nodes:
+        if node.name not in wanted or node.engine is not None:
+            continue
+        first = reasons(report, node)[0]
+        if first.kind in (CauseKind.NO_CONVERTER, CauseKind.OTHER_OVERLOAD):
+            yield node, Code.TD106, RecipeKind.REJECTED, f"{node.name}: {first.text}"
 
 
 def _recipe(

@@ -57,7 +57,7 @@ from trtdbg.records import (
 from trtdbg.records.precision import LowRanking, LowTrial, UpstreamSettings
 from trtdbg.session import advice, execution, reasons, recipes, runnable
 from trtdbg.session.analysed import Analysed, Context
-from trtdbg.session.attempts import attempt
+from trtdbg.session.attempts import attempt, lowering_attempt
 from trtdbg.session.builder import Builder
 from trtdbg.session.cures import Trials
 from trtdbg.session.engine_cache import EngineCache
@@ -79,6 +79,7 @@ from trtdbg.worker.limits import LOAD_STAGE
 from trtdbg.worker.messages import (
     DEFAULT_ATOL,
     DEFAULT_RTOL,
+    PROGRAM,
     Asking,
     Attempt,
     Attempted,
@@ -498,15 +499,33 @@ class Session:
     def attempt(self, request: Attempt) -> Attempted:
         """Builds an engine or a part of it alone and returns what TensorRT said.
 
+        Of `PROGRAM` the program, or a part of it, is lowered in place of that.
+
         Raises:
             UnavailableError: this machine cannot build.
             UsageError: there is no such engine.
             StageError: there are no engines, or the part cannot be cut out or written down.
             OutputError: it cannot be saved.
         """
+        if request.engine == PROGRAM:
+            return self._lowered_alone(request)
         self._builder.require()
         analysed = self._analysis(request.policy).analysed
         return attempt(request, analysed, self._options(request.policy), self._target)
+
+    def _lowered_alone(self, request: Attempt) -> Attempted:
+        if self._front is not Front.EXPORT:
+            raise StageError("a graph that torch.compile handed on is no exported program")
+
+        def lower(program: ExportedProgram) -> Captured:
+            return capture(
+                program,
+                self._with_autocast(Precision.NONE),
+                truncate_double=truncates_double(request.policy, self._settings),
+                emit=self._progress,
+            )
+
+        return lowering_attempt(request, self._loaded.program, lower)
 
     def rank_low(self, request: RankLow) -> LowRanking:
         """Returns the operators that a search can keep in float32.

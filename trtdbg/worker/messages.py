@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -145,8 +146,15 @@ class Reproduce(Message, frozen=True, kw_only=True):
     """Findings to reproduce; all if empty."""
 
 
+PROGRAM: Final = -1
+"""Stands for an engine's index in an `Attempt` to lower the program, which builds nothing."""
+
+
 class Attempt(Message, frozen=True, kw_only=True):
-    """Asks to build an engine, or some pieces of it alone, for the `Attempted`."""
+    """Asks to build an engine, or some pieces of it alone, for the `Attempted`.
+
+    Of `PROGRAM` the exported program, or some pieces of it, is lowered in place of that.
+    """
 
     job: Job
     policy: TruncationPolicy
@@ -225,14 +233,15 @@ Sent = Request | Lessons
 
 
 class Attempted(Message, frozen=True, kw_only=True):
-    """What TensorRT said of an engine, or of a part of it."""
+    """What TensorRT said of an engine, or a lowering pass of the program, or of a part."""
 
     operators: tuple[str, ...]
     """Of what was built, in graph order."""
     graph: tuple[str, ...]
     """The same as lines to read, inputs and constants first, with dtypes and shapes."""
     build: BuildRecord
-    """Its `node` is the node of the lowered graph that TensorRT's sentence names."""
+    """Its `node` is the node of the lowered graph that TensorRT's sentence names; of a program
+    `stage` is the pass that raised."""
 
 
 LowAnswer = LowRanking | LowTrial | UpstreamSettings

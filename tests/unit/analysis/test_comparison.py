@@ -127,6 +127,17 @@ def test_a_machine_that_cannot_build_still_shows_the_partition() -> None:
     assert made.exit_code == ExitCode.UNAVAILABLE
 
 
+def test_programs_of_one_file_are_told_apart() -> None:
+    model = msgspec.structs.replace(canned.LATE.model, program="encode")
+    encode = row(msgspec.structs.replace(canned.LATE, model=model))
+    decode = msgspec.structs.replace(encode, program="decode")
+    found = words.groups(PolicyComparison(rows=(encode, decode)))
+    assert [each.model for each in found] == [
+        "net.pt2, program encode",
+        "net.pt2, program decode",
+    ]
+
+
 def test_run_time_is_a_sum_of_medians_or_not_available() -> None:
     report = canned.built(canned.UPSTREAM, canned.BUILT, canned.BUILT)
     made = row(timed(report, 1.25, 0.5))

@@ -234,6 +234,10 @@ def test_td201_names_the_pass_after_which_record_and_computation_part() -> None:
     (finding,) = found(stale, passes=passes, graph_nodes=graph)
     assert finding.code == "TD201"
     assert finding.message.endswith("computes float64, since pass 1 fuse")
+    assert finding.level is Level.WARNING
+    (late,) = found(stale, passes=passes, graph_nodes=graph, timing=Timing.LATE)
+    assert late.message.endswith("since pass 1 fuse; timing late goes by what it computes")
+    assert late.level is Level.NOTE
     assert not found(stale, passes=passes, graph_nodes=graph, timing=Timing.EARLY)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,29 @@ def test_every_timing_and_late_with_each_path_switched_is_compared(
     assert all(task.build and task.cache and task.numbers is None for task in crew.tasks)
     assert crew.jobs == 1
     assert crew.work == {compare_row}
+
+
+def test_each_program_of_a_file_is_compared_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_program(task: Task) -> Row:
+        return msgspec.structs.replace(make(task), program=task.job.access.program)
+
+    crew, both = FakeCrew(of_program), str(tmp_path / "both.pt2")
+    monkeypatch.setattr(crew_options, "LocalCrew", crew)
+    with zipfile.ZipFile(both, "w") as file:
+        for name in ("encode", "decode"):
+            file.writestr(f"models/{name}.json", "{}")
+            file.writestr(f"data/sample_inputs/{name}.pt", "")
+    shell = FakeShell()
+    assert invoke(shell, both, "late", "off") is ExitCode.CLEAN
+    assert [task.job.access.program for task in crew.tasks] == ["decode"] * 2 + ["encode"] * 2
+    assert "both.pt2, program decode: 1 engine" in shell.stdout
+    assert "both.pt2, program encode: 1 engine" in shell.stdout
+    assert "both.pt2, program encode, off: " in " ".join(shell.notes)
+    crew.tasks.clear()
+    invoke(FakeShell(), both, "late", "--program", "encode")
+    assert [task.job.access.program for task in crew.tasks] == ["encode"]
 
 
 def test_the_policy_of_the_flags_is_what_is_varied(model: str, crew: FakeCrew) -> None:

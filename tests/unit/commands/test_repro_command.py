@@ -14,7 +14,8 @@ from tests import canned
 from trtdbg.commands import reduction, repro
 from trtdbg.commands.options import Choices
 from trtdbg.errors import ExitCode, OutputError, UsageError
-from trtdbg.outputs.repro import reduced, reproducer
+from trtdbg.outputs.repro import lowering, reduced, reproducer
+from trtdbg.outputs.repro.lowering import RaisingPart
 from trtdbg.outputs.repro.reduced import Reduced
 from trtdbg.policy import Settings, TruncationPolicy
 from trtdbg.records import Recipe, RecipeGraph, RecipeKind, Report, Source, Verdict
@@ -256,6 +257,84 @@ def test_a_hostile_sentence_or_graph_stays_text(crashed: bool) -> None:
         crashed=crashed,
     )
     text = reduced.script(report(), told, "td503_engine_0")
+    tree = ast.parse(text)
+    assert "abort" not in {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    assert "\x1b" not in text
+
+
+def raised(node: str | None = None) -> Report:
+    *good, last = canned.LOWERING_FAILED.passes
+    passes = (*good, msgspec.structs.replace(last, node=node))
+    return msgspec.structs.replace(canned.LOWERING_FAILED, passes=passes)
+
+
+def test_a_program_whose_lowering_raises_is_cut_down_run_and_written(
+    refused: str, tmp_path: Path, tried: list[str], breaking: None
+) -> None:
+    out = tmp_path / "repro"
+    shell = FakeShell({refused: raised()})
+    assert repro.run(shell, refused, CHOICES, str(out), issue=True) is ExitCode.CLEAN
+    assert tried == ["td501_lowering.py"]
+    names = ["td501_lowering.pt2", "td501_lowering.py", "td501_lowering.md"]
+    assert shell.stdout.splitlines() == [str(out / name) for name in names]
+    assert (out / names[0]).read_text() == "(3, 7)"
+    script = (out / names[1]).read_text()
+    assert "#   v7 = aten.op7()" in script
+    assert "no kernel for layer of # bytes" in script
+    assert "pre_export_lowering(program, options)" in script
+    said = "reproduced: lowering pass fuse_prims_broadcast, 2 of 40 operators, "
+    assert shell.notes[-1].startswith(said)
+    title = "# lowering pass fuse_prims_broadcast raises on 2 operators"
+    assert (out / names[2]).read_text().startswith(title)
+
+
+def test_what_raises_as_a_whole_only_is_written_as_a_whole(
+    tmp_path: Path, tried: list[str], breaking: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("whole:0").write_bytes(b"PK")
+    shell = FakeShell({"whole:0": raised()})
+    out = tmp_path / "repro"
+    assert repro.run(shell, "whole:0", CHOICES, str(out)) is ExitCode.CLEAN
+    assert (out / "td501_lowering.pt2").read_text() == str(tuple(range(40)))
+    assert "No smaller part was found" in (out / "td501_lowering.py").read_text()
+    assert "taken as it is" in shell.notes[0]
+
+
+def test_a_program_that_is_lowered_as_it_was_exported_has_no_reproducer(
+    tmp_path: Path, tried: list[str], breaking: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("refuse:99").write_bytes(b"PK")
+    shell = FakeShell({"refuse:99": raised()})
+    out = tmp_path / "repro"
+    assert repro.run(shell, "refuse:99", CHOICES, str(out)) is ExitCode.FAILED
+    assert tried == []
+    assert "is lowered without an exception" in shell.notes[-1]
+
+
+def test_a_pass_is_reproduced_where_it_is_asked_for(
+    refused: str, tmp_path: Path, tried: list[str], breaking: None
+) -> None:
+    for code, ended in {"TD501": ExitCode.CLEAN, "TD101": ExitCode.FAILED}.items():
+        shell = FakeShell({refused: raised()})
+        out = str(tmp_path / code)
+        assert repro.run(shell, refused, CHOICES, out, codes=(code,)) is ended
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_hostile_exception_stays_text(crashed: bool) -> None:
+    hostile = '"""\nimport os; os.abort()\n\x1b{{ 1 }}\\'
+    part = RaisingPart(
+        pass_name=hostile,
+        operators=(hostile,),
+        graph=(hostile,),
+        whole=3,
+        sentence=hostile,
+        crashed=crashed,
+    )
+    text = lowering.script(report(), part)
     tree = ast.parse(text)
     assert "abort" not in {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     assert "\x1b" not in text

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from trtdbg.analysis.cause_lines import lines
 from trtdbg.analysis.causes import operators_outside, why
@@ -15,8 +17,8 @@ from trtdbg.records import CauseKind, Report
 pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
 
-def report(timing: Timing = Timing.UPSTREAM) -> Report:
-    """Returns the analysis of a program that torch_tensorrt's decomposition refuses."""
+def session() -> Any:
+    """Returns the session of a program that torch_tensorrt's decomposition refuses."""
     import torch
 
     from trtdbg.archive.load import LoadedProgram
@@ -32,7 +34,12 @@ def report(timing: Timing = Timing.UPSTREAM) -> Report:
     program = torch.export.export(Scatter().eval(), args)
     loaded = LoadedProgram(program, "model", "m.pt2", "", 0, None)
     job = Job(model="m.pt2", settings=Settings())
-    return Session(job, lambda _: None, loaded).analyze(TruncationPolicy(timing=timing))
+    return Session(job, lambda _: None, loaded)
+
+
+def report(timing: Timing = Timing.UPSTREAM) -> Report:
+    made: Report = session().analyze(TruncationPolicy(timing=timing))
+    return made
 
 
 @pytest.mark.parametrize("timing", [Timing.UPSTREAM, Timing.LATE])
@@ -56,3 +63,28 @@ def test_the_sentence_is_the_same_for_each_operator_that_was_not_analysed() -> N
     assert len(outside) >= 3
     assert {why(made, node) for node in outside} == {made.causes[0].reason}
     assert set(made.causes[0].nodes) == {node.name for node in outside}
+
+
+def test_a_part_of_the_program_is_lowered_alone_and_saved(tmp_path: Path) -> None:
+    import torch
+
+    from trtdbg.worker.messages import PROGRAM, Attempt, Job
+
+    opened, saved = session(), tmp_path / "part.pt2"
+    job = Job(model="m.pt2", settings=Settings())
+    whole = Attempt(job=job, policy=TruncationPolicy(), engine=PROGRAM)
+    failed = opened.attempt(whole)
+    assert failed.operators == (
+        "aten.relu.default",
+        "aten.zeros_like.default",
+        "aten.scatter_reduce.two",
+    )
+    assert failed.build.stage == "run_decompositions"
+    assert "include_self False" in str(failed.build.error)
+    alone = opened.attempt(replace(whole, kept=(2,), save=str(saved)))
+    assert alone.build.error == failed.build.error
+    assert alone.operators == ("aten.scatter_reduce.two",)
+    assert len(torch.export.load(saved).graph_signature.user_inputs) == 3
+    good = opened.attempt(replace(whole, kept=(0, 1)))
+    assert good.build.error is None
+    assert "trtdbg repro MODEL -o DIR --code TD501" in " ".join(lines(report()))

@@ -89,11 +89,15 @@ def _stale(report: Report) -> Iterator[Finding]:
             continue
         if node.recorded == node.inferred:
             continue
+        timing = report.policy.timing
+        resolved = timing.narrows_engines
+        tail = f"; timing {timing.value} goes by what it computes" if resolved else ""
         yield _finding(
             Code.TD201,
             f"{node.name} ({node.target}) is recorded as {dtype_text(node.recorded)} but "
-            f"computes {dtype_text(node.inferred)}, since pass {_parting(report, node)}",
+            f"computes {dtype_text(node.inferred)}, since pass {_parting(report, node)}{tail}",
             node,
+            level=Level.NOTE if resolved else None,
         )
 
 

@@ -27,9 +27,10 @@ ENTRIES = (
         "analysed.",
         cause="The pass met a graph that it does not handle. The message names the pass, and "
         "the report shows the last graph that was still good.",
-        cure="Look at the operators that the previous pass changed, and write that part of "
-        "the model differently. Report the pass to torch_tensorrt with the smallest model "
-        "that shows it.",
+        cure="Write the operator at the line of the message otherwise, or where it names "
+        "none, what the previous pass changed. `trtdbg repro MODEL -o DIR --code TD501` cuts "
+        "the program down to the fewest operators that the pass raises the same on, as a .pt2 "
+        "and a script for a bug report.",
     ),
     Explanation(
         code=Code.TD502,
@@ -38,8 +39,8 @@ ENTRIES = (
         what="The partitioner raised an exception, so there are no engines.",
         cause="The partitioner found a graph that it cannot cut, or a validator raised while "
         "the partitioner asked it (TD103 names that one).",
-        cure="Try the other partitioner (`--partitioner fast` or `global`), and keep the "
-        "operator named in the message in PyTorch with `--torch-executed-ops`.",
+        cure="Keep the operator that TD103 names in PyTorch with `--torch-executed-ops`, or "
+        "use `--timing late`, which takes a validator that raises for one that refuses.",
     ),
     Explanation(
         code=Code.TD503,
@@ -109,11 +110,15 @@ def _build_failure(
 def _handed_on(report: Report, engine: EngineRecord) -> str:
     """Returns what an engine holds that only others read, as the end of a sentence."""
     constants, graphs = handed_on(report, engine)
-    names = ", ".join((*graphs, *constants))
-    if not names:
+    taken = [
+        f"the {noun if len(names) == 1 else noun + 's'} {', '.join(names)}"
+        for noun, names in (("subgraph", graphs), ("constant", constants))
+        if names
+    ]
+    if not taken:
         return ""
-    kind = "a subgraph" if graphs else "a constant"
-    return f"; torch_tensorrt took {names} into it, {kind} that no operator of it reads"
+    named = " and ".join(taken)
+    return f"; torch_tensorrt took {named} into it, which no operator of it reads"
 
 
 def _named_in(error: str, engine: EngineRecord) -> str | None:

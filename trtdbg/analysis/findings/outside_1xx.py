@@ -44,8 +44,8 @@ ENTRIES = (
         what="A compilation setting, or the partitioner, leaves an operator to PyTorch.",
         cause="`torch_executed_ops` names the operator, or the block around it has fewer "
         "operators than `min_block_size`, or the partitioner left it out.",
-        cure="Take the operator off the list (`--torch-executed-ops`), lower "
-        "`--min-block-size`, or try the other `--partitioner`.",
+        cure="Take the operator off the list (`--torch-executed-ops`), or lower "
+        "`--min-block-size`. Where the partitioner itself left it out no setting is known.",
     ),
     Explanation(
         code=Code.TD109,

@@ -24,8 +24,8 @@ ENTRIES = (
         cause="PyTorch promotes float16 with a float32 tensor of one or more dimensions to "
         "float32. One parameter or buffer that stayed float32 is enough.",
         cure="Convert that parameter or buffer to the model's type: `model.half()` after it "
-        "is registered, or `.to(x.dtype)` where it is read. If the float32 is meant, cast "
-        "back behind it.",
+        "is registered, or `.to(x.dtype)` where it is read. If the float32 is meant, write it "
+        "as such: `(x.float() * self.gain).to(x.dtype)`.",
     ),
     Explanation(
         code=Code.TD602,
@@ -47,9 +47,10 @@ ENTRIES = (
         cause="Its pass casts every tensor operand of every operator that no rule keeps, "
         "integers too, and takes every result for one tensor. The rest of the report is about "
         "the program without it.",
-        cure="Name the module in `autocast_excluded_nodes`, or the operator in "
-        "`autocast_excluded_ops` as a string, in a `--settings` file. `--timing late --low "
-        "TYPE` casts floating values only.",
+        cure="`--timing late --low TYPE` casts floating values only. With plain "
+        "torch_tensorrt, convert the model before its export (`model.half()`) in place of "
+        "`enable_autocast`. Excluding the operator or its module does not help: what is "
+        "excluded is cast to float32 in the same way.",
     ),
     Explanation(
         code=Code.TD604,

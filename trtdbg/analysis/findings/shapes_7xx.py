@@ -18,10 +18,10 @@ ENTRIES = (
         level=Level.ERROR,
         what="An engine is built for an input that has no elements, and for no other.",
         cause="A size without an upper bound gets 4096 times its lower bound as its maximum, "
-        "which is 0 where the lower bound is 0: that of a number read with `.item()`, or of a "
-        "`Dim` without `min`. The engine then serves empty tensors only.",
-        cure="Give the size both bounds: `torch._check(n >= 1); torch._check(n <= 4096)` in "
-        "the model for a number, `Dim(name, min=1, max=4096)` in the export for an input.",
+        "which is 0 where the lower bound is 0: that of a number read with `.item()`. The "
+        "engine then serves empty tensors only.",
+        cure="Give the number both bounds in the model: `torch._check(n >= 1); "
+        "torch._check(n <= 4096)`.",
     ),
     Explanation(
         code=Code.TD702,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trtdbg.analysis.causes import is_excluded
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.conclusions import (
     PARTITIONER,
@@ -136,7 +137,7 @@ def verdicts(report: Report) -> Iterator[Finding]:
             yield _unreadable_metadata(report, node)
         if is_operator(node):
             # A result that is taken apart repeats the crash of the operator that made it.
-            yield from _crashes(node)
+            yield from _crashes(report, node)
         yield from inside(report, node)
 
 
@@ -197,7 +198,7 @@ def _wide_reason(node: NodeRecord) -> str:
     return next((n for n in names if n is not None and is_wide(n)), dtype_text(node.inferred))
 
 
-def _crashes(node: NodeRecord) -> Iterator[Finding]:
+def _crashes(report: Report, node: NodeRecord) -> Iterator[Finding]:
     crash = next(
         (
             v
@@ -210,11 +211,15 @@ def _crashes(node: NodeRecord) -> Iterator[Finding]:
     if crash is not None:
         why = _stated(node, RefusalKind.CRASHED)
         tail = f"; {why.rpartition('; ')[2]}" if why is not None else ""
+        kept = is_excluded(report, node)
+        if kept:
+            tail = "; nobody asks it: --torch-executed-ops keeps the operator in PyTorch"
         yield _finding(
             Code.TD103,
             f"{node.name} ({node.target}): {crash.validator} does not answer: "
             f"{crash.reason}{tail}",
             node,
+            level=Level.NOTE if kept else None,
         )
 
 

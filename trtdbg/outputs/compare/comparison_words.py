@@ -58,9 +58,10 @@ class Remark:
 
 @dataclass(frozen=True)
 class ModelRows:
-    """The rows of one model."""
+    """The rows of one program of a model."""
 
     model: str
+    """Its name, with that of the program where the file holds several."""
     rows: tuple[Row, ...]
 
     @property
@@ -77,15 +78,16 @@ class ModelRows:
 
 
 def groups(comparison: PolicyComparison) -> tuple[ModelRows, ...]:
-    """Returns the rows by model, models of the same name with their folders."""
+    """Returns the rows by model and program, models of the same name with their folders."""
     paths = dict.fromkeys(row.model for row in comparison.rows)
     names = Counter(base_name(path) for path in paths)
-    return tuple(
-        ModelRows(
-            one_line(path if names[base_name(path)] > 1 else base_name(path)), tuple(rows)
-        )
-        for path, rows in groupby(comparison.rows, key=lambda row: row.model)
-    )
+
+    def named(path: str, program: str | None) -> str:
+        name = path if names[base_name(path)] > 1 else base_name(path)
+        return one_line(name if program is None else f"{name}, program {program}")
+
+    found = groupby(comparison.rows, key=lambda row: (row.model, row.program))
+    return tuple(ModelRows(named(*key), tuple(rows)) for key, rows in found)
 
 
 def headline(group: ModelRows) -> str:

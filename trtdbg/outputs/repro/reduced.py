@@ -51,20 +51,21 @@ def script(report: Report, reduced: Reduced, stem: str) -> str:
         name=f"{stem}.py",
         program=f"{stem}.pt2",
         program_name=repr(f"{stem}.pt2"),
-        graph=[line for text in reduced.graph for line in _folded(text)],
+        graph=[line for text in reduced.graph for line in folded(text)],
         crashed=reduced.crashed,
         settings=reproducer.changed_settings(report.settings),
         truncate_double=converters_truncate(report.policy, report.settings),
         substitutions=[(f'r"{p}"', repr(w)) for p, w in SUBSTITUTIONS],
-        sentence=[repr(part) for part in _parts(gist(reduced.sentence))],
+        sentence=[repr(part) for part in parts(gist(reduced.sentence))],
     )
 
 
-def _folded(text: str) -> list[str]:
+def folded(text: str) -> list[str]:
+    """Returns a line of a graph as lines that fit a comment."""
     return wrap(one_line(text), 90, subsequent_indent="        ") or [""]
 
 
-def _parts(sentence: str) -> list[str]:
+def parts(sentence: str) -> list[str]:
     """Returns a sentence in parts that fit a line; joined they are the sentence."""
     return [sentence[start : start + 80] for start in range(0, len(sentence), 80)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from textwrap import wrap
 
+from trtdbg.analysis.codes import Code
 from trtdbg.analysis.summary import environment_line
 from trtdbg.outputs.html import render
 from trtdbg.plain import one_line
@@ -27,7 +28,10 @@ _LAYER = re.compile(r"^(?:\[[^\]]*\]-?)+: ")
 def title(recipe: Recipe) -> str:
     """Returns what a reproducer shows, as a bug report's title."""
     words = _TITLES[recipe.kind].format(target=recipe.target)
-    if recipe.kind is RecipeKind.REJECTED and recipe.before.expected is recipe.after.expected:
+    same = recipe.before.expected is recipe.after.expected
+    if recipe.code == Code.TD106:
+        words = f"{recipe.target}: there is no converter for it"
+    elif recipe.kind is RecipeKind.REJECTED and same:
         words = f"{recipe.target}: the validator refuses, before truncation and after it"
     return words
 

@@ -19,7 +19,8 @@ from trtdbg_ui.widgets.engine_list import EngineList
 _OF_A_NODE = ("TD101", "TD102", "TD103", "TD104", "TD105")
 """Findings about one node, which a reproducer can be made of."""
 _OF_AN_ENGINE = "TD503"
-"""The finding that only a search over parts of an engine makes a reproducer of."""
+_OF_A_PASS = "TD501"
+"""The findings that only a search over parts, of an engine or of the program, reproduces."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +69,26 @@ class Reproducing(ActionHandler):
         if self.desk.read_only:
             kind = self.desk.kind
             self.app.tell(f"A {kind} holds nothing to run. Open the .pt2 for reproducers.")
-        elif finding is not None and finding.code == _OF_AN_ENGINE:
+        elif finding is not None and finding.code in (_OF_AN_ENGINE, _OF_A_PASS):
             self._offer_reduction(finding)
         else:
             name = finding.node if finding is not None else self.state.node
             self._ask_where(loaded.nodes.get(name or ""))
 
     def _meant(self, loaded: Loaded) -> Finding | None:
-        """Returns the finding of the cursor, of its engine, or of the node's engine."""
+        """Returns the finding of the cursor, of its engine, or of the node's engine.
+
+        Where a lowering pass raised, it is that of the pass: nothing else was analysed.
+        """
         engines = self.board.pane(Pane.ENGINES)
         if self.findings is not None:
             return self.findings.finding_at(self.findings.cursor)
         if self.state.pane is Pane.ENGINES and isinstance(engines, EngineList):
             engine = engines.engine_at(engines.cursor)
             return loaded.refused.get(engine) if engine is not None else None
+        raised = [f for f in loaded.report.findings if f.code == _OF_A_PASS]
+        if raised:
+            return raised[0]
         node = loaded.nodes.get(self.state.node or "")
         if node is None or node.engine is None:
             return None
@@ -108,15 +115,17 @@ class Reproducing(ActionHandler):
         from trtdbg_ui.render.command import reduction_command, reduction_lines
         from trtdbg_ui.widgets.command_dialog import CommandDialog
 
-        command = reduction_command(self.desk.job, self.state.policy)
+        command = reduction_command(self.desk.job, self.state.policy, finding.code)
+        lowering = finding.code == _OF_A_PASS
 
         def ended(wanted: bool | None) -> None:
             if wanted:
                 self.app.copy_to_clipboard(command)
                 self.app.tell(command, title="Copied")
 
-        make = partial(reduction_lines, finding.message, command)
-        title = f"Reproducer of engine {finding.engine}"
+        make = partial(reduction_lines, finding.message, command, lowering=lowering)
+        about = "the pass that raised" if lowering else f"engine {finding.engine}"
+        title = f"Reproducer of {about}"
         self.app.push_screen(CommandDialog(title, make, "reproducer"), ended)
 
     def ask_for_recipes(self, node: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Final
 
 from trtdbg.policy import TruncationPolicy, VerdictSource, changed_settings
 from trtdbg.worker.messages import Access, Job
@@ -20,26 +21,38 @@ def repro_command(job: Job, policy: TruncationPolicy, node: str) -> str:
     return _command(words, job, policy)
 
 
-def reduction_command(job: Job, policy: TruncationPolicy) -> str:
-    """Returns the command that cuts engines that do not build down to what is refused."""
-    words = ["trtdbg", "repro", job.model, "-o", "repro", "--code", "TD503"]
+def reduction_command(job: Job, policy: TruncationPolicy, code: str = "TD503") -> str:
+    """Returns the command that cuts what fails down: engines, or of TD501 the program."""
+    words = ["trtdbg", "repro", job.model, "-o", "repro", "--code", code]
     return _command(words, job, policy)
 
 
-def reduction_lines(sentence: str, command: str, size: int) -> list[Line]:
+_ENGINES: Final = (
+    "No operator of it is named, and each is accepted by validators. This command builds it "
+    "again in parts, until no operator can be left out and TensorRT still says the same, and "
+)
+_PROGRAM: Final = (
+    "This command lowers the program again in parts, until no operator can be left out and "
+    "the pass still raises the same, and "
+)
+_WRITES: Final = (
+    "writes those operators as a .pt2 and a script. It can take minutes; with "
+    "--time-limit 600 it ends with the fewest so far, with --resume FILE it goes on."
+)
+
+
+def reduction_lines(
+    sentence: str, command: str, size: int, *, lowering: bool = False
+) -> list[Line]:
     """Returns what was refused, what the command makes of it, and the command.
 
     Args:
-        sentence: What TensorRT says.
-        command: What cuts the engine down.
+        sentence: What TensorRT, or the lowering pass, says.
+        command: What cuts the engine, or the program, down.
         size: Cells available.
+        lowering: Whether a lowering pass raised.
     """
-    what = (
-        "No operator of it is named, and each is accepted by validators. This command builds "
-        "it again in parts, until no operator can be left out and TensorRT still says the "
-        "same, and writes those operators as a .pt2 and a script. It can take minutes; with "
-        "--time-limit 600 it ends with the fewest so far, with --resume FILE it goes on."
-    )
+    what = (_PROGRAM if lowering else _ENGINES) + _WRITES
     return [
         *wrap(line((sentence, Tone.BAD)), size),
         BLANK,
