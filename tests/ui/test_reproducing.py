@@ -342,7 +342,7 @@ async def test_there_is_a_dialog_for_operators_of_programs_alone() -> None:
         await press(pilot, "4")
         assert "r gives" not in text_of(app.query_one(EngineList))
         await press(pilot, "r")
-        assert "A saved report holds no program" in notes(app)[-1]
+        assert "A saved report holds nothing to run" in notes(app)[-1]
 
 
 async def test_in_a_browser_the_files_are_downloaded(

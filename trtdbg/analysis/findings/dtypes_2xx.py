@@ -90,7 +90,7 @@ def _stale(report: Report) -> Iterator[Finding]:
         if node.recorded == node.inferred:
             continue
         timing = report.policy.timing
-        resolved = timing.narrows_engines
+        resolved = timing.narrows_engines and not timing.is_upstream
         tail = f"; timing {timing.value} goes by what it computes" if resolved else ""
         yield _finding(
             Code.TD201,
