@@ -318,7 +318,7 @@ ROWS = (
     Row("TD102", "`--verdicts tensorrt`", BOOL, BOOL.but(policy=ASKED)),
     Row(
         "TD102",
-        "`--torch-executed-ops aten.mul.Tensor`",
+        "`--torch-executed-ops OPERATOR`",
         BOOL,
         BOOL.but(settings=executed("mul.Tensor")),
     ),
@@ -542,7 +542,7 @@ ROWS = (
     ),
     Row(
         "TD602",
-        "`--keep-nodes NAME`",
+        "`--keep-nodes NODE`",
         LARGE,
         LARGE.but(
             policy=TruncationPolicy(

@@ -26,23 +26,23 @@ def test_a_reproducer_is_made_under_the_policy_that_was_analysed(
     ("before", "after", "said"),
     [
         (
-            (25, 24, 0, False),
-            (1, 0, 0, False),
+            (25, 24, 0, False, 0),
+            (1, 0, 0, False, 0),
             "25 engines become 1, 24 PyTorch operators become none",
         ),
         (
-            (1, 1, 0, False),
-            (1, 0, 0, False),
+            (1, 1, 0, False, 0),
+            (1, 0, 0, False, 0),
             "1 engine as before, 1 PyTorch operator becomes none",
         ),
         (
-            (1, 0, 1, False),
-            (2, 0, 0, False),
+            (1, 0, 1, False, 0),
+            (2, 0, 0, False, 0),
             "1 engine becomes 2, no engines refused by TensorRT in place of 1",
         ),
         (
-            (0, 0, 0, True),
-            (2, 1, 0, False),
+            (0, 0, 0, True, 0),
+            (2, 1, 0, False, 0),
             "there is a partition again, 2 engines, 1 PyTorch operator",
         ),
     ],
