@@ -45,7 +45,7 @@ ELSEWHERE = {
             "test_the_cure_of_td405_in_pytorch_needs_all_the_operators_named",
         ),
     },
-    "cured/test_every_cure.py": {
+    "cured/test_cures_of_explain.py": {
         "TD106": (
             "test_a_registered_converter_is_the_cure_of_td106",
             "test_an_operator_without_a_converter_is_written_as_a_script_that_runs",
