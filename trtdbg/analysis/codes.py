@@ -40,6 +40,7 @@ class Code(StrEnum):
     TD602 = "TD602"
     TD603 = "TD603"
     TD604 = "TD604"
+    TD605 = "TD605"
     TD701 = "TD701"
     TD702 = "TD702"
     TD703 = "TD703"

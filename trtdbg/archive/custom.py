@@ -55,14 +55,19 @@ def import_libraries(modules: Sequence[str]) -> None:
 
 def how_to_register(operator: str) -> str:
     """Returns what to do about an operator such as `transformers::grouped_mm`."""
-    namespace = operator.partition("::")[0]
-    module = _LIBRARIES.get(namespace)
+    namespace, _, name = operator.partition("::")
+    module = _LIBRARIES.get("modelopt" if _is_of_modelopt(namespace, name) else namespace)
     if module is None:
         return (
             f"import the library that registers {namespace}: --import MODULE "
             f"(often `--import {namespace}`)"
         )
     return f"import the library that registers {namespace}: `--import {module}`"
+
+
+def _is_of_modelopt(namespace: str, name: str) -> bool:
+    """Returns whether modelopt registers an operator in torch_tensorrt's namespace."""
+    return namespace == "tensorrt" and "quantize_op" in name
 
 
 def _import(module: str) -> None:

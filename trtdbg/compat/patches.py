@@ -163,6 +163,12 @@ PATCHES: Final = (
         "decompositions create tensors on the first GPU; only where there is none",
     ),
     Patch(
+        "torch_tensorrt.dynamo.lowering.passes.constant_folding",
+        "_TorchTensorRTConstantFolder._deduce_value",
+        "compat/quantization.py patched_quantized_folding",
+        "modelopt's operators are not run to be left alone; without a GPU their kernels raise",
+    ),
+    Patch(
         _SERDE,
         "deserialize_device",
         "compat/devices.py patched_device_lookup",

@@ -25,6 +25,7 @@ from trtdbg.compat.autocast import (
 )
 from trtdbg.compat.composites import patched_annotations, patched_operator_fetch
 from trtdbg.compat.host import patched_default_device
+from trtdbg.compat.quantization import patched_quantized_folding
 from trtdbg.compat.shape_ranges import forget_unbound_sizes
 from trtdbg.graphs.graph import (
     Emit,
@@ -396,6 +397,7 @@ def capture(
         )
 
     scope = contextlib.ExitStack()
+    scope.enter_context(patched_quantized_folding())
     try:
         module = exported() if front is Front.EXPORT else traced_by_dynamo()
         fake_mode = torch._export.utils._detect_fake_mode_from_gm(module)

@@ -10,6 +10,7 @@ import msgspec
 from trtdbg.analysis import leaks
 from trtdbg.analysis.cause_lines import cure_text
 from trtdbg.analysis.codes import Code, Explanation
+from trtdbg.analysis.findings import quantised
 from trtdbg.analysis.findings.evidence import Evidence
 from trtdbg.analysis.findings.making import bracketed, maker
 from trtdbg.analysis.summary import count
@@ -62,6 +63,7 @@ ENTRIES = (
         cure="Cast the output where it is used, or use `--timing late`, whose outputs stay as "
         "exported.",
     ),
+    quantised.ENTRY,
 )
 
 _finding = maker(ENTRIES)
@@ -74,6 +76,7 @@ def precision(report: Report, evidence: Evidence) -> Iterator[Finding]:
     yield from _range(report, nodes)
     yield from _raised(report, evidence)
     yield from _outputs(report)
+    yield from quantised.quantised(report)
 
 
 def _leaks(
