@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from corpus_bench import SAMPLES, Bench, read_manifest
 
-from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy
-from trtdbg.records import Phase, Report
+from trtdbg.policy import Partitioner, Precision, Settings, Timing, TruncationPolicy
+from trtdbg.records import Phase, Report, dtype_text
 
 RAISING = {
     "double_symint_boundary": (AttributeError, Phase.BOUNDARY, "TD302"),
@@ -51,6 +51,22 @@ class Compiled:
     """Operators that boundary repair added outside the engines."""
     counted_engines: int
     """Engines in torch_tensorrt's own dryrun summary."""
+    dtypes: dict[str, str]
+    """What each operator computes in, by name."""
+
+
+def dtypes_of(partitioned: Any) -> dict[str, str]:
+    from trtdbg.graphs.graph import recorded_dtype
+    from trtdbg.records import dtype_text
+
+    modules = [partitioned, *(child for _, child in partitioned.named_children())]
+    graphs = [each.graph for each in modules if hasattr(each, "graph")]
+    return {
+        node.name: dtype_text(recorded_dtype(node))
+        for graph in graphs
+        for node in graph.nodes
+        if node.op == "call_function" and node.target is not operator.getitem
+    }
 
 
 def operators(module: Any) -> list[str]:
@@ -81,7 +97,7 @@ def pytorch_submodule_operators(partitioned: Any) -> list[str]:
 @pytest.fixture
 def compile_dryrun(
     torch_tensorrt_ready: None, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Path, Settings], Compiled]:
+) -> Callable[..., Compiled]:
     """Returns a function that runs torch_tensorrt's own compile up to conversion."""
     import torch
     import torch_tensorrt
@@ -99,6 +115,7 @@ def compile_dryrun(
             split["engines"] = engines_of(result[0])
             split["outside"] = operators(result[0])
             split["inside_gpu"] = pytorch_submodule_operators(result[0])
+            split["dtypes"] = dtypes_of(result[0])
             return result
 
         monkeypatch.setattr(_compiler.partitioning, name, listened)
@@ -116,7 +133,11 @@ def compile_dryrun(
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *device: (0, 0))
 
-    def compile_it(path: Path, settings: Settings) -> Compiled:
+    def compile_it(path: Path, settings: Settings, low: str | None = None) -> Compiled:
+        autocast: dict[str, Any] = {}
+        if low is not None:
+            autocast["enable_autocast"] = True
+            autocast["autocast_low_precision_type"] = getattr(torch, low)
         split.clear()
         program = torch.export.load(str(path))
         arguments, _ = program.example_inputs
@@ -128,12 +149,14 @@ def compile_dryrun(
             truncate_double=settings.truncate_double,
             min_block_size=settings.min_block_size,
             use_fast_partitioner=settings.partitioner is Partitioner.FAST,
+            **autocast,
         )
         return Compiled(
             engines=split["engines"],
             torch_ops=split["outside"] + split["inside_gpu"],
             repair_casts=len(operators(split["module"])) - len(split["outside"]),
             counted_engines=split["counted"],
+            dtypes=split["dtypes"],
         )
 
     return compile_it
@@ -218,3 +241,62 @@ def test_where_torch_tensorrt_raises_the_report_quotes_it(
     (error,) = [record.error for record in report.passes if record.error]
     assert str(raised.value) in error
     assert report.passes[-1].phase is phase
+
+
+LOW_SAMPLES = tuple(sorted(path.stem for path in SAMPLES.glob("*.pt2")))
+QUICK_LOW = ("boundary_mixed", "batchnorm_float64")
+"""One that torch_tensorrt's own low precision takes or not, as it comes."""
+
+
+def check_low(
+    path: Path, precision: Precision, compile_dryrun: Callable[..., Compiled], bench: Bench
+) -> None:
+    """Checks a report in a low precision against torch_tensorrt's own, crashes included."""
+    settings = Settings()
+    policy = TruncationPolicy(timing=Timing.UPSTREAM, precision=precision)
+    report = bench.analyse(path, policy, settings)
+    try:
+        compiled = compile_dryrun(path, settings, precision.value)
+    except Exception as error:
+        # What it raises is what our finding has to quote, whatever it is.
+        first = str(error).strip().splitlines()[0]
+        codes = ("TD603", "TD302", "TD501", "TD502")
+        said = [each.message for each in report.findings if each.code in codes]
+        assert any(first in message for message in said), (first, said)
+        return
+    assert not [each for each in report.findings if each.code == "TD603"]
+    check(compiled, report)
+    mine = {
+        node.name: dtype_text(node.recorded)
+        for node in report.nodes
+        if node.name in compiled.dtypes
+    }
+    assert mine == compiled.dtypes
+    low = {
+        node.name
+        for node in report.nodes
+        if node.low and node.low.dtype == precision.value and node.name in compiled.dtypes
+    }
+    assert low == {n for n, dtype in compiled.dtypes.items() if precision.value in dtype}
+
+
+@pytest.mark.parametrize("precision", [Precision.FLOAT16, Precision.BFLOAT16])
+@pytest.mark.parametrize(
+    "name",
+    [n if n in QUICK_LOW else pytest.param(n, marks=pytest.mark.slow) for n in LOW_SAMPLES],
+)
+def test_a_sample_in_a_low_precision_is_what_torch_tensorrt_makes_of_it(
+    name: str, precision: Precision, compile_dryrun: Callable[..., Compiled], bench: Bench
+) -> None:
+    check_low(SAMPLES / f"{name}.pt2", precision, compile_dryrun, bench)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", sorted(read_manifest()))
+def test_a_case_in_a_low_precision_is_what_torch_tensorrt_makes_of_it(
+    case: str,
+    compile_dryrun: Callable[..., Compiled],
+    corpus_model: Callable[[str], Path],
+    bench: Bench,
+) -> None:
+    check_low(corpus_model(case), Precision.FLOAT16, compile_dryrun, bench)
