@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ from trtdbg.policy import Settings, TruncationPolicy  # noqa: E402
 from trtdbg.stages import portable  # noqa: E402
 from trtdbg.stages.assemble import assemble  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
+pytestmark = [
+    pytest.mark.usefixtures("torch_tensorrt_ready"),
+    # The fixture of all cases is made once.
+    pytest.mark.xdist_group("portable"),
+]
 
 DRIVER = """
-import io, sys
+import importlib.util, io, os, sys
 import torch
-sys.path.insert(0, sys.argv[1])
-import run
 
 def stand_in(entry, data):
     subgraph = torch.load(io.BytesIO(data), weights_only=False)
@@ -37,12 +40,19 @@ def stand_in(entry, data):
         return values[0] if len(values) == 1 else tuple(values)
     return engine
 
-program = run.load(stand_in, device="cpu")
-args, kwargs = torch.load(sys.argv[2], weights_only=True)
-with torch.no_grad():
-    torch.save(program(*args, **kwargs), sys.argv[3])
+for folder in sys.argv[1:]:
+    spec = importlib.util.spec_from_file_location("run", os.path.join(folder, "run.py"))
+    run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run)
+    program = run.load(stand_in, device="cpu")
+    args, kwargs = torch.load(os.path.join(folder, "in.pt"), weights_only=True)
+    with torch.no_grad():
+        torch.save(program(*args, **kwargs), os.path.join(folder, "out.pt"))
+    # The operator of engines is that of one script in a process.
+    run._LIBRARY._destroy()
 assert not [name for name in sys.modules if name.startswith("trtdbg")]
 """
+"""Runs the programs of all folders in one process, since torch takes seconds to import."""
 
 
 def written(folder: Path, stages: Any, call: tuple[Any, ...], kwargs: Any = None) -> list[Any]:
@@ -82,20 +92,42 @@ def written(folder: Path, stages: Any, call: tuple[Any, ...], kwargs: Any = None
     return entries
 
 
-def run_with(folder: Path, args: tuple[Any, ...], kwargs: Any = None) -> Any:
-    driver, given, result = folder / "driver.py", folder / "in.pt", folder / "out.pt"
+@dataclass(frozen=True)
+class Case:
+    model: Any
+    args: tuple[Any, ...]
+    """What it is run on; in one case of another size than what it was exported with."""
+    kwargs: dict[str, Any]
+    entries: list[Any]
+    folder: Path
+
+    def returned(self) -> Any:
+        return torch.load(self.folder / "out.pt")
+
+    def expected(self) -> Any:
+        return self.model(*self.args, **self.kwargs)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, torch_tensorrt_ready: None) -> list[Case]:
+    """Each way to write a program, written, and run by its own script."""
+    cases = []
+    for make in (with_pytorch_between, with_dynamic_sizes, of_keywords):
+        case = make(tmp_path_factory.mktemp(make.__name__))
+        torch.save((case.args, case.kwargs), case.folder / "in.pt")
+        cases.append(case)
+    driver = tmp_path_factory.mktemp("driver") / "driver.py"
     driver.write_text(DRIVER)
-    torch.save((args, kwargs or {}), given)
     done = subprocess.run(
-        [sys.executable, "-P", str(driver), str(folder), str(given), str(result)],
+        [sys.executable, "-P", str(driver), *(str(case.folder) for case in cases)],
         capture_output=True,
         text=True,
         check=False,
-        cwd=folder,
+        cwd=driver.parent,
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return torch.load(result)
+    return cases
 
 
 def close(given: Any, wanted: Any) -> None:
@@ -110,36 +142,46 @@ def mixed(self: Any, x: Any, ids: Any) -> Any:
     return {"sin": b.sin(), "a": a, "ids": ids & 3}
 
 
-def test_engines_and_pytorch_part_together_are_the_model(tmp_path: Path) -> None:
+def with_pytorch_between(folder: Path) -> Case:
     model = module(mixed, scale=torch.tensor(0.3, dtype=torch.float64))
     args = torch.linspace(-1, 1, 6, dtype=torch.float64), torch.arange(6)
-    entries = written(tmp_path, late(export(model, *args)), args)
-    assert len(entries) >= 2
-    assert {dtype for entry in entries for dtype in entry.input_dtypes} >= {"float32"}
-    close(run_with(tmp_path, args), model(*args))
+    return Case(model, args, {}, written(folder, late(export(model, *args)), args), folder)
 
 
-def test_dynamic_sizes_stay_dynamic(tmp_path: Path) -> None:
+def with_dynamic_sizes(folder: Path) -> Case:
     def forward(self: Any, x: Any) -> Any:
         y = (x * 2.0).exp()
         return torch.special.i0(y).flatten() * y.shape[0]
 
     rows = torch.export.Dim("rows", min=2, max=16)
     model, x = module(forward), torch.randn(4, 3)
-    written(tmp_path, late(export(model, x, dynamic_shapes=({0: rows},))), (x,))
-    other = torch.randn(7, 3)
-    close(run_with(tmp_path, (other,)), model(other))
+    program = export(model, x, dynamic_shapes=({0: rows},))
+    return Case(model, (torch.randn(7, 3),), {}, written(folder, late(program), (x,)), folder)
 
 
-def test_keywords_and_engines_alone_are_taken(tmp_path: Path) -> None:
+def of_keywords(folder: Path) -> Case:
     def forward(self: Any, x: Any, *, scale: Any) -> Any:
         return x * scale
 
     model = module(forward)
     args, kwargs = (torch.ones(2),), {"scale": torch.full((2,), 3.0)}
-    program = torch.export.export(model, args, kwargs)
-    written(tmp_path, late(program, TruncationPolicy(), Settings()), args, kwargs)
-    close(run_with(tmp_path, args, kwargs), model(*args, **kwargs))
+    stages = late(torch.export.export(model, args, kwargs), TruncationPolicy(), Settings())
+    return Case(model, args, kwargs, written(folder, stages, args, kwargs), folder)
+
+
+def test_engines_and_pytorch_part_together_are_the_model(ran: list[Case]) -> None:
+    case = ran[0]
+    assert len(case.entries) >= 2
+    assert {dtype for entry in case.entries for dtype in entry.input_dtypes} >= {"float32"}
+    close(case.returned(), case.expected())
+
+
+def test_dynamic_sizes_stay_dynamic(ran: list[Case]) -> None:
+    close(ran[1].returned(), ran[1].expected())
+
+
+def test_keywords_and_engines_alone_are_taken(ran: list[Case]) -> None:
+    close(ran[2].returned(), ran[2].expected())
 
 
 def test_the_script_looks_first_and_says_what_is_missing(tmp_path: Path) -> None:
