@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from trtdbg.analysis.names import no_such_node
+from trtdbg.analysis.same_nodes import heirs
 from trtdbg.records import (
     Change,
     ChangePlace,
@@ -176,19 +177,14 @@ class _History:
             assert after is not None
             yield _event(execution, What.APPEARED, _description(execution, after))
         elif after is None:
-            heirs = self._heirs(execution, before)
+            graph = self.graphs[self.passes.index(execution)]
+            found = heirs(before, (graph[n] for n in execution.added if n in graph))
             detail = (
-                f"replaced by {', '.join(heirs)}" if heirs else "nothing came in its place"
+                f"replaced by {', '.join(found)}" if found else "nothing came in its place"
             )
             yield _event(execution, What.DISAPPEARED, detail)
         else:
             yield from _differences(execution, before, after)
-
-    def _heirs(self, execution: PassRecord, node: GraphNode) -> list[str]:
-        """Returns the nodes that came with the pass and descend from the same origin."""
-        graph = self.graphs[self.passes.index(execution)]
-        origin = node.from_node or node.name
-        return [n for n in execution.added if n in graph and graph[n].from_node == origin]
 
 
 def _differences(

@@ -204,6 +204,15 @@ def test_a_snapshot_has_all_nodes_of_its_pass_and_those_it_removed() -> None:
         assert sorted(removed) == sorted(record.removed)
 
 
+def test_a_node_that_another_replaced_is_named_on_both_sides() -> None:
+    base = report()
+    place = next(i for i, record in enumerate(base.passes) if "to" in record.removed)
+    rows = {row.node.name: row for row in snapshot(base, place)}
+    taken = rows["to"].place
+    assert rows["to"].mark is Mark.REMOVED
+    assert (rows[taken].mark, rows[taken].place) == (Mark.ADDED, "to")
+
+
 def test_hidden_unchanged_nodes_leave_what_the_pass_touched() -> None:
     loaded = Loaded(report())
     assert loaded.rows(Showing(14, True)).names == ("matmul_1",)

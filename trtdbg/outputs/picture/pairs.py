@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
 
+from trtdbg.analysis.same_nodes import same_nodes
 from trtdbg.dtypes import NARROWED, SIZE_BYTES
 from trtdbg.outputs.picture.sides import Side, SideNode
 from trtdbg.records import BoundaryCast, Direction, Dtype, Record, Verdict, dtype_text
@@ -106,7 +107,7 @@ def compare(before: Side, after: Side) -> DtypeDiff:
     """Returns two sides as one graph, nodes matched by name, else by where they come from."""
     earlier = {node.name: node for node in before.nodes}
     later = {node.name: node for node in after.nodes}
-    match = _matches(earlier, later)
+    match = same_nodes(before.nodes, after.nodes)
     names = {old: new for new, old in match.items()}
     pairs = {
         node.name: _pair(earlier.get(match.get(node.name, "")), node) for node in after.nodes
@@ -170,60 +171,6 @@ def _pair(before: SideNode | None, after: SideNode) -> Pair:
     if change is PictureChange.SAME and pair.turned is not None:
         return Pair(name=after.name, change=PictureChange.TURNED, before=before, after=after)
     return pair
-
-
-def _matches(earlier: dict[str, SideNode], later: dict[str, SideNode]) -> dict[str, str]:
-    """Returns the earlier name of each later node that is the same node.
-
-    By name first; then another name from the same node of the export; then what a pass put in
-    the place of a node (`_to_copy` for `to`), which says that it comes from it.
-    """
-    same = {
-        name: name
-        for name, node in later.items()
-        if name in earlier and _kind(node) == _kind(earlier[name])
-    }
-    for of_earlier, of_later in (
-        (_origin, _origin),
-        (_constant, _constant),
-        (lambda node: ("replaced", node.name), _replaces),
-    ):
-        waiting: dict[Hashable, deque[str]] = {}
-        taken = set(same.values())
-        for name, node in earlier.items():
-            if name not in taken:
-                waiting.setdefault(of_earlier(node), deque()).append(name)
-        for name, node in later.items():
-            key = of_later(node)
-            if name not in same and key is not None and waiting.get(key):
-                same[name] = waiting[key].popleft()
-    return same
-
-
-def _kind(node: SideNode) -> str:
-    """Returns what two nodes of one name have to share to be the same node."""
-    return node.target if node.op.startswith("call_") else node.op
-
-
-def _origin(node: SideNode) -> Hashable:
-    return _kind(node), node.from_node or node.name
-
-
-def _constant(node: SideNode) -> Hashable:
-    """Returns by what a parameter is known, lifted to an input (`p_weight`) or not."""
-    if node.op == "placeholder" and node.name[:2] in _LIFTED:
-        return "constant", node.name.split("_", 1)[1]
-    return ("constant", node.name) if node.op == "get_attr" else None
-
-
-_LIFTED = ("p_", "b_", "c_")
-"""How torch.export begins the names of lifted parameters, buffers and constants."""
-
-
-def _replaces(node: SideNode) -> Hashable:
-    if node.op != "call_function" or node.target == "operator.getitem":
-        return None
-    return ("replaced", node.from_node) if node.from_node is not None else None
 
 
 def _ordered(names: list[str], edges: Iterable[tuple[str, str]]) -> list[str]:

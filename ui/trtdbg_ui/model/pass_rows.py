@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from trtdbg.analysis.same_nodes import same_nodes
 from trtdbg.records import Dtype, GraphNode, Report
 
 
@@ -31,6 +33,8 @@ class SnapshotRow:
     """Recorded dtype after the pass; None for a removed node."""
     old: GraphNode | None = None
     """The node as it was, where it was there before."""
+    place: str = ""
+    """In whose place an added node came, or what came in the place of a removed one."""
 
 
 def snapshot(
@@ -52,6 +56,7 @@ def snapshot(
         return tuple(_row(Mark.SAME, pool[i], pool[i]) for i in after)
     before = report.passes[earlier].graph
     old = {pool[i].name: i for i in before}
+    came_for, taken_by = _places([pool[i] for i in before], [pool[i] for i in after])
     present = {pool[i].name for i in after}
     gone_before: dict[str, list[GraphNode]] = {}
     gone: list[GraphNode] = []
@@ -65,20 +70,34 @@ def snapshot(
     rows: list[SnapshotRow] = []
     for index in after:
         node = pool[index]
-        rows.extend(_row(Mark.REMOVED, n, None) for n in gone_before.get(node.name, ()))
+        rows.extend(
+            _row(Mark.REMOVED, n, None, taken_by.get(n.name, ""))
+            for n in gone_before.get(node.name, ())
+        )
         previous = old.get(node.name)
         if previous is None:
-            rows.append(_row(Mark.ADDED, None, node))
+            rows.append(_row(Mark.ADDED, None, node, came_for.get(node.name, "")))
         elif previous == index:
             rows.append(_row(Mark.SAME, node, node))
         else:
             mark = Mark.RETYPED if pool[previous].dtype != node.dtype else Mark.CHANGED
             rows.append(_row(mark, pool[previous], node))
-    rows.extend(_row(Mark.REMOVED, node, None) for node in gone)
+    rows.extend(_row(Mark.REMOVED, node, None, taken_by.get(node.name, "")) for node in gone)
     return tuple(rows)
 
 
-def _row(mark: Mark, before: GraphNode | None, after: GraphNode | None) -> SnapshotRow:
+def _places(
+    before: Sequence[GraphNode], after: Sequence[GraphNode]
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Returns in whose place the nodes with new names came, and the other way round."""
+    same = same_nodes(before, after)
+    new = {name: old for name, old in same.items() if name != old}
+    return new, {old: name for name, old in new.items()}
+
+
+def _row(
+    mark: Mark, before: GraphNode | None, after: GraphNode | None, place: str = ""
+) -> SnapshotRow:
     node = after or before
     assert node is not None
     return SnapshotRow(
@@ -87,6 +106,7 @@ def _row(mark: Mark, before: GraphNode | None, after: GraphNode | None) -> Snaps
         before=before.dtype if before else None,
         after=after.dtype if after else None,
         old=before,
+        place=place,
     )
 
 

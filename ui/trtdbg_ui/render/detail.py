@@ -20,7 +20,7 @@ from trtdbg.records import (
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.filters import wide
 from trtdbg_ui.model.loaded import Loaded, ResultRows, RowSequence, SnapshotRows
-from trtdbg_ui.model.pass_rows import history
+from trtdbg_ui.model.pass_rows import Mark, history
 from trtdbg_ui.render.damage import consequence, damage, numbers
 from trtdbg_ui.render.dtypes import dtype_span, tensorrt_span
 from trtdbg_ui.render.findings import code_and_name
@@ -90,6 +90,9 @@ def snapshot_detail(rows: SnapshotRows, index: int, size: int) -> list[Line]:
         if rows.against is not None:
             other = rows.loaded.report.passes[rows.against]
             by = f" from pass {other.index} {other.name} to {record.index} {record.name}"
+        if row.place:
+            added = row.mark is Mark.ADDED
+            by += f", {'in the place of' if added else 'replaced by'} {row.place}"
         mark = line((f"{row.mark.value} {MARK_WORD[row.mark]}", tone), (by, Tone.DIM))
     lines = head(node.name, node.op, node.target, size)
     lines += [
