@@ -104,6 +104,7 @@ OF_TORCH: Final = (
     ),
     *_names("torch.utils._ordered_set", "OrderedSet", "used by a function made alone"),
     *_names("torch.utils._sympy", "functions", "what symbolic sizes are made of"),
+    *_names("torch.utils._sympy.value_ranges", "ValueRanges", "the bounds of symbolic sizes"),
     *_names("torch.fx._lazy_graph_module", "_LazyGraphModule", "a graph that compiles late"),
     *_names("torch.fx.passes.shape_prop", "_extract_tensor_metadata", "writes `tensor_meta`"),
 )
