@@ -15,7 +15,7 @@ from trtdbg.compat.shape_ranges import drop_derived_ranges
 from trtdbg.graphs.editing import Editor
 from trtdbg.graphs.rewrites import Rewrite, float64_dropped, rewrites
 from trtdbg.policy import Settings
-from trtdbg.records import Cause, Cure, CureKind, Report
+from trtdbg.records import Cause, CauseKind, Cure, CureKind, Report
 from trtdbg.session.outcomes import Outcome
 from trtdbg.session.session import Session
 from trtdbg.stages.capture import copy_program
@@ -172,6 +172,10 @@ def _groups(program: ExportedProgram, report: Report, cause: Cause) -> Iterator[
     rows = {row.name: row for row in report.nodes}
     failed = next((p.node for p in report.passes if p.error and p.node), None)
     names = (failed,) if failed in rows else cause.nodes
+    if cause.kind is CauseKind.PARTITION_FAILED:
+        # It is cured with the validator that raised.
+        crashed = [c for c in report.causes if c.kind is CauseKind.VALIDATOR_CRASHED]
+        names = crashed[0].nodes if crashed else cause.nodes
     named = [n for name in names for n in (rows[name].from_node, name)]
     origins = [nodes[name] for name in dict.fromkeys(named) if name in nodes]
     for each in float64_dropped(origins):

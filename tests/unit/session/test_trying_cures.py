@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests import by_version  # noqa: E402
-from trtdbg.policy import Partitioner, Settings, Timing, TruncationPolicy  # noqa: E402
+from trtdbg.policy import Settings, Timing, TruncationPolicy  # noqa: E402
 from trtdbg.records import CauseKind, CureKind, Report  # noqa: E402
 from trtdbg.worker.messages import Job  # noqa: E402
 
@@ -216,20 +216,3 @@ def test_a_number_that_is_read_and_decides_a_size_is_given_bounds(
     assert "built for no run" in cure.say
     assert cure.numbers == 0.0
     assert "TD701" in {finding.code for finding in report.findings}, "nothing of it stays"
-
-
-def test_engines_that_the_fast_partitioner_cuts_apart_are_cured_by_the_other(
-    cured: Callable[..., Report],
-) -> None:
-    settings = Settings(partitioner=Partitioner.FAST, min_block_size=1)
-
-    def forward(self: Any, x: Any, y: Any) -> Any:
-        a = torch.special.i0(torch.relu(x))
-        b = torch.relu(y) * 2
-        return torch.relu(a) + b
-
-    report = cured(forward, torch.rand(4), torch.rand(4), settings=settings)
-    for cause in report.causes:
-        if not cause.nodes:
-            assert cause.sources
-            assert cause.cures[0].kind is CureKind.SETTING
