@@ -20,6 +20,7 @@ from trtdbg.worker.messages import Job
 REPORTS = CORPUS / "reports"
 CASES = {
     "index_add_dynamic": {CauseKind.FLAVOUR},
+    "item_unbounded": {CauseKind.NO_CONVERTER},
     "moe_grouped_mm": {
         CauseKind.VALIDATOR_CRASHED,
         CauseKind.PARTITION_FAILED,
@@ -41,6 +42,7 @@ OPERATORS = {
     },
     "nonzero_and_mask": {"aten.nonzero.default", "aten.index.Tensor"},
     "index_add_dynamic": {"aten.index_put.default"},
+    "item_unbounded": {"aten._local_scalar_dense.default"},
 }
 LEAK = "half_times_float_gain"
 TIMINGS = (Timing.UPSTREAM, Timing.LATE)
@@ -118,7 +120,7 @@ def test_cures_are_of_the_right_kind_and_wrong_words_stand_nowhere(
     assert kinds <= set(right.get("cure", [kind.value for kind in CureKind]))
     assert all(cause.cures for cause in report.causes), "each was tried"
     said = everything_said(report, tmp_path)
-    assert not [word for word in right["never"] if word in said]
+    assert not [word for word in right.get("never", ()) if word in said]
 
 
 @pytest.mark.parametrize("timing", TIMINGS)
@@ -157,4 +159,4 @@ def test_a_leak_is_found_on_its_line_with_a_cure_that_was_tried(
     (cure,) = found[0].cures
     assert cure.kind.value in right["cure"]
     assert "12 float32 operators become none, 3 casts become none" in cure.say
-    assert not [word for word in right["never"] if word in everything_said(report, tmp_path)]
+    assert not [word for word in right.get("never", ()) if word in everything_said(report, tmp_path)]
