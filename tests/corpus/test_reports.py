@@ -159,4 +159,4 @@ def test_a_leak_is_found_on_its_line_with_a_cure_that_was_tried(
     (cure,) = found[0].cures
     assert cure.kind.value in right["cure"]
     assert "12 float32 operators become none, 3 casts become none" in cure.say
-    assert not [word for word in right.get("never", ()) if word in everything_said(report, tmp_path)]
+    assert not [word for word in right["never"] if word in everything_said(report, tmp_path)]
