@@ -184,7 +184,7 @@ ROWS = (
         "a model with a line changed, TensorRT's answers known",
         "the first analysis",
         0.7,
-        ("12 layers",),
+        ("12 layers", "12 layers, --watch"),
         work.changed,
     ),
     Row(
