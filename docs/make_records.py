@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def _record(node: ast.ClassDef) -> str:
     also = (
         f" Has the fields of {', '.join(bases)} too." if bases and bases[0] == "Sums" else ""
     )
-    lines.append(f"{doc}{also}\n")
+    text = textwrap.fill(f"{doc}{also}", 120, break_long_words=False, break_on_hyphens=False)
+    lines.append(f"{text}\n")
     rows = list(_fields(node))
     if rows:
         lines += ["| field | type | meaning |", "| --- | --- | --- |", *rows, ""]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import textwrap
 from pathlib import Path
 
 from trtdbg.analysis.catalogue import CATALOGUE
@@ -17,6 +18,8 @@ from trtdbg.cli import COMMANDS, main
 FOLDER = Path(__file__).parent / "reference"
 COLUMNS = "88"
 """Width of the help texts."""
+LINE = 120
+"""Characters of a line of Markdown."""
 
 _HUNDREDS = {
     "1": "Operators outside engines",
@@ -59,13 +62,17 @@ def _entry(entry: Explanation) -> list[str]:
     return [
         f"### {entry.code} {entry.name}",
         "",
-        f"{entry.what} Usual level: {entry.level}.",
+        _filled(f"{entry.what} Usual level: {entry.level}."),
         "",
-        entry.cause,
+        _filled(entry.cause),
         "",
-        f"Cure: {entry.cure}",
+        _filled(f"Cure: {entry.cure}"),
         "",
     ]
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def _help(words: list[str]) -> str:

@@ -118,3 +118,14 @@ def test_modules_of_one_name_are_about_one_subject() -> None:
     several = {name: paths for name, paths in homes.items() if len(paths) > 1}
     unknown = {n: paths for n, paths in several.items() if n not in {*ONE_SUBJECT, "__init__"}}
     assert unknown == {}, "give a module another name, or say what both are about"
+
+
+def test_lines_of_markdown_are_short_enough_to_read() -> None:
+    long = []
+    for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]):
+        in_code = False
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            in_code ^= line.startswith("```")
+            if len(line) > 120 and not in_code and not line.startswith("|"):
+                long.append(f"{path.relative_to(ROOT)}:{number}")
+    assert long == []

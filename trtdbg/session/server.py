@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol, assert_never
 import msgspec
 
 from trtdbg import errors
+from trtdbg.cache.contents import FileState, state_of
 from trtdbg.errors import StageError, TrtdbgError, WorkerBugError, WorkerError
 from trtdbg.plain import message_line
 from trtdbg.policy import unpartitioned
@@ -106,13 +107,17 @@ class RequestHandler(Protocol):
         """Returns the record that answers `request`."""
 
 
+_Opened = tuple[Job, FileState | None]
+"""What a session was opened for: the job, and its model's file as it was then."""
+
+
 class Handler:
     """Answers requests with one cached `Session` per job."""
 
     def __init__(self, emit: Callable[[News | Asking], None]) -> None:
         """Remembers where progress and log lines go; imports nothing."""
         self._emit = emit
-        self._sessions: OrderedDict[tuple[Job, _FileState], Session] = OrderedDict()
+        self._sessions: OrderedDict[_Opened, Session] = OrderedDict()
         self._missing: Exception | None = None
         self._lessons: Lessons | None = None
 
@@ -205,7 +210,7 @@ class Handler:
             raise self._missing
         from trtdbg.session.session import Session
 
-        key = (job, _file_state(job.model))
+        key = (job, state_of(native_path(job.model)))
         if key in self._sessions:
             self._sessions.move_to_end(key)
             return self._sessions[key]
@@ -222,17 +227,13 @@ class Handler:
         return self._sessions[key]
 
 
-def _share_lowering(one: tuple[Job, _FileState], other: tuple[Job, _FileState]) -> bool:
+def _share_lowering(one: _Opened, other: _Opened) -> bool:
     """Returns whether two jobs differ only in partitioner settings."""
     return one[1] == other[1] and _unpartitioned(one[0]) == _unpartitioned(other[0])
 
 
 def _unpartitioned(job: Job) -> Job:
     return msgspec.structs.replace(job, settings=unpartitioned(job.settings))
-
-
-_FileState = tuple[int, ...] | None
-"""What the file system says of a file, times in nanoseconds; None if there is no such file."""
 
 
 def serve(
@@ -446,12 +447,3 @@ def _model_name(
     request: Analyze | Attempt | Build | LowQuestion | Measure | Reproduce | Weigh,
 ) -> str:
     return PurePath(request.job.model).name
-
-
-def _file_state(path: str) -> _FileState:
-    try:
-        status = os.stat(native_path(path))
-    except (OSError, ValueError):
-        return None
-    times = status.st_mtime_ns, status.st_ctime_ns
-    return status.st_dev, status.st_ino, status.st_size, *times
