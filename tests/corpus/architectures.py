@@ -32,17 +32,16 @@ def vit(library: Any) -> tuple[Any, dict[str, Any]]:
     return library.ViTModel(config), _picture(32)
 
 
-def llama(library: Any) -> tuple[Any, dict[str, Any]]:
-    config = library.LlamaConfig(
+def clip(library: Any) -> tuple[Any, dict[str, Any]]:
+    config = library.CLIPVisionConfig(
         num_hidden_layers=LAYERS,
         hidden_size=HIDDEN,
         num_attention_heads=HEADS,
-        num_key_value_heads=2,
         intermediate_size=2 * HIDDEN,
-        vocab_size=VOCABULARY,
-        use_cache=False,
+        image_size=32,
+        patch_size=16,
     )
-    return library.LlamaForCausalLM(config), _tokens()
+    return library.CLIPVisionModel(config), _picture(32)
 
 
 def t5(library: Any) -> tuple[Any, dict[str, Any]]:
@@ -71,15 +70,8 @@ def swin(library: Any) -> tuple[Any, dict[str, Any]]:
     return library.SwinModel(config), _picture(32)
 
 
-def gpt2(library: Any) -> tuple[Any, dict[str, Any]]:
-    config = library.GPT2Config(
-        n_layer=LAYERS, n_embd=HIDDEN, n_head=HEADS, vocab_size=VOCABULARY, use_cache=False
-    )
-    return library.GPT2LMHeadModel(config), _tokens()
-
-
 ARCHITECTURES: dict[str, Callable[[Any], tuple[Any, dict[str, Any]]]] = {
-    made.__name__: made for made in (bert, vit, llama, t5, swin, gpt2)
+    made.__name__: made for made in (bert, vit, clip, t5, swin)
 }
 
 

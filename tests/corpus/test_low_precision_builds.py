@@ -19,7 +19,8 @@ SAMPLE_NAMES = tuple(sorted(path.stem for path in SAMPLES.glob("*.pt2")))
 QUICK = ("attention_float64", "split_heads")
 CASES = tuple(sorted(read_manifest()))
 RULES = {"rules": None, "no rules": ()}
-QUICK_ARCHITECTURES = ("bert", "vit")
+FIRST = ("bert", "vit")
+"""Architectures that are not left to deep runs."""
 
 
 def low(precision: Precision, rules: tuple[()] | None) -> TruncationPolicy:
@@ -97,7 +98,7 @@ def architecture(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 @pytest.mark.parametrize(
     "name",
     [
-        n if n in QUICK_ARCHITECTURES else pytest.param(n, marks=pytest.mark.deep)
+        pytest.param(n, marks=pytest.mark.slow if n in FIRST else pytest.mark.deep)
         for n in ARCHITECTURES
     ],
 )
