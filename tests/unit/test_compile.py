@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import trtdbg
+from tests import by_version
 from trtdbg.errors import StageError, UnavailableError, UsageError
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import BuildStatus, Capability, Gpu, Report
@@ -133,6 +134,7 @@ def test_compile_leaves_the_program_as_it_was(
     assert all(torch.equal(weights[name], copy) for name, copy in copies.items())
 
 
+@by_version.only("bool times bool")
 def test_an_engine_that_does_not_build_ends_the_compilation_with_tensorrts_sentence(
     as_if_engines_ran: list[str],
 ) -> None:
