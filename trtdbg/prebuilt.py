@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from trtdbg.errors import ModelError, UsageError
+from trtdbg.operators import computes
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import (
     Binding,
@@ -133,7 +134,9 @@ def read(path: str, trtdbg: str) -> Report:
         nodes=nodes,
         engines=engines,
         torch_ops=tuple(
-            node.target for node in nodes if node.op == "call_function" and node.engine is None
+            node.target
+            for node in nodes
+            if node.op == "call_function" and node.engine is None and computes(node.target)
         ),
     )
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from trtdbg.analysis.codes import Code
 from trtdbg.analysis.conclusions import PROBE, REFUSED
+from trtdbg.operators import computes
 from trtdbg.policy import Settings, Timing, TruncationPolicy, changed_settings
 from trtdbg.records import (
     KEPT_RULES,
@@ -92,9 +93,7 @@ def operator_text(target: str) -> str:
 
 def is_operator(node: NodeRecord) -> bool:
     """Returns whether a node computes something: no `getitem`, no arithmetic on sizes."""
-    parts = node.target.split(".")
-    wiring = parts[-1] == "getitem" or any(part.startswith("sym_") for part in parts)
-    return node.op == "call_function" and not wiring
+    return node.op == "call_function" and computes(node.target)
 
 
 def failed_pass(report: Report) -> PassRecord | None:
@@ -161,7 +160,11 @@ def low_words(policy: TruncationPolicy) -> str:
 
 def low_line(report: Report) -> str | None:
     """Returns how many operators are low, and why others are not; None without any."""
-    decided = [n.low for n in report.nodes if n.op == "call_function" and n.low is not None]
+    decided = [
+        n.low
+        for n in report.nodes
+        if n.op == "call_function" and computes(n.target) and n.low is not None
+    ]
     if not decided:
         return None
     low = sum(each.rule is LowRule.LOW for each in decided)

@@ -237,7 +237,8 @@ class Report(Record, frozen=True, kw_only=True):
     """Graphs inside of `nodes`, which control flow runs; their nodes are not among `nodes`."""
     engines: tuple[EngineRecord, ...] = ()
     torch_ops: tuple[str, ...] = ()
-    """Operators left to PyTorch, one entry per node, in graph order."""
+    """Operators left to PyTorch, one entry per node, in graph order; `getitem` and arithmetic
+    on sizes are none."""
     boundary_casts: tuple[BoundaryCast, ...] = ()
     low_casts: LowCastTotals | None = None
     """Inside engines; None without a low precision."""

@@ -24,6 +24,7 @@ from trtdbg.graphs.graph import (
     target_name,
 )
 from trtdbg.graphs.splits import CAST
+from trtdbg.operators import computes
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,8 @@ def _describe(module: GraphModule) -> Split:
             if node.op in ("call_function", "get_attr") and NODE_MARK in node.meta:
                 # A constant may stand in several engines; an operator stands in one.
                 engine_of.setdefault(node.meta[NODE_MARK], len(names) - 1)
-    ops = tuple(target_name(node) for node in pytorch_nodes(module))
+    targets = (target_name(node) for node in pytorch_nodes(module))
+    ops = tuple(target for target in targets if computes(target))
     return Split(module, tuple(names), engine_of, ops)
 
 
