@@ -22,8 +22,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from trtdbg.counted import computes
 from trtdbg.errors import ModelError, UsageError
-from trtdbg.operators import computes
 from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import (
     Binding,

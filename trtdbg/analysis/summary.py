@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from trtdbg.analysis.codes import Code
 from trtdbg.analysis.conclusions import PROBE, REFUSED
-from trtdbg.operators import computes
+from trtdbg.counted import computes
 from trtdbg.policy import Settings, Timing, TruncationPolicy, changed_settings
 from trtdbg.records import (
     KEPT_RULES,

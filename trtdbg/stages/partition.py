@@ -13,6 +13,7 @@ from torch.fx import GraphModule, Node
 
 from trtdbg.compat.dependencies import patched_dependency_viewer
 from trtdbg.compat.registry import patched_registry_check
+from trtdbg.counted import computes
 from trtdbg.graphs import constants
 from trtdbg.graphs.graph import (
     ENGINE_PREFIX,
@@ -24,7 +25,6 @@ from trtdbg.graphs.graph import (
     target_name,
 )
 from trtdbg.graphs.splits import CAST
-from trtdbg.operators import computes
 
 
 @dataclass(frozen=True)
