@@ -14,6 +14,7 @@ from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
+from textual.driver import Driver
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
@@ -27,6 +28,7 @@ from trtdbg_ui.keys.actions import ACTIONS
 from trtdbg_ui.keys.keymap import Keymap, use
 from trtdbg_ui.model.navigation import at_pane
 from trtdbg_ui.model.state import VIEWS, Pane, State
+from trtdbg_ui.outside.painted import Painted
 from trtdbg_ui.text import Line
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.themes import THEMES, next_theme, theme_of, tones_of
@@ -50,6 +52,7 @@ class Panes(App[int]):
     ]
     # Everywhere, dialogs and the search included, as in any other program of a terminal.
     BINDINGS.append(Binding("ctrl+c", "interrupt", show=False, priority=True))
+    BINDINGS.append(Binding("ctrl+l", "redraw", show=False, priority=True))
 
     # The board repaints what changed; Textual would repaint the whole screen at each key.
     state: reactive[State] = reactive(State(TruncationPolicy()), init=False, repaint=False)
@@ -69,6 +72,7 @@ class Panes(App[int]):
             clock: Seconds that only grow.
             keymap: Which key does what.
         """
+        self.painted = Painted()
         super().__init__()
         self.keymap = keymap
         use(keymap)
@@ -82,6 +86,24 @@ class Panes(App[int]):
         self._ticker: Timer | None = None
         self._notices: tuple[str, ...] = ()
         self.set_reactive(Panes.state, State(policy, settings))
+
+    def get_driver_class(self) -> type[Driver]:
+        """Returns Textual's driver, the one of a Unix terminal as one that sends little."""
+        usual = super().get_driver_class()
+        if usual.__name__ != "LinuxDriver":
+            return usual
+        from trtdbg_ui.outside.terminal import SparingDriver
+
+        return SparingDriver
+
+    def on_resize(self) -> None:
+        """Sends the whole screen again: a terminal of another size may show anything."""
+        self.painted.forget()
+
+    def action_redraw(self) -> None:
+        """Sends the whole screen again, over what others wrote on it."""
+        self.painted.forget()
+        self.screen.refresh()
 
     def begin_with(self, state: State, theme: str, notices: Iterable[str]) -> None:
         """Says before the first frame what it shows, in which theme, and what it tells."""

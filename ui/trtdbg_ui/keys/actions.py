@@ -468,6 +468,7 @@ FIXED: tuple[tuple[str, str], ...] = (
         "enter",
         "In causes and graph: the details. Elsewhere: go to the node.",
     ),
+    ("ctrl+l", "Paint the whole screen again, over what others wrote on it."),
     ("ctrl+c", "Quit at once; the exit code is 130."),
     ("mouse", "Click selects, double click chooses; in the details a node's name is a link."),
 )
@@ -477,6 +478,7 @@ FIXED_KEYS = {
     "tab": "the next pane",
     "shift+tab": "the previous pane",
     "enter": "choosing",
+    "ctrl+l": "painting the screen again",
     "ctrl+c": "quitting at once",
 }
 """Keys that no action can have, as Textual names them, and what they do."""

@@ -16,12 +16,14 @@ Result = TypeVar("Result")
 class Overlay(ModalScreen[Result]):
     """A screen over the screen with one framed list or group; subclasses say how large it is.
 
-    Toasts stand in it too, and have no frame.
+    Toasts stand in it too, and have no frame. What is below stays as it is: to dim it would be
+    to send the whole screen to the terminal, twice.
     """
 
     DEFAULT_CSS = """
-    Overlay { align: center middle; background: $background 60%; }
+    Overlay { align: center middle; background: transparent; }
     Overlay > LineView, Overlay > Vertical {
+        background: $surface;
         border: round $tone-head; padding: 0 1;
         border-title-color: $tone-head; border-subtitle-color: $tone-dim;
     }
