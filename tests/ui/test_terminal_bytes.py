@@ -25,6 +25,9 @@ Style = tuple[frozenset[str], str, str]
 NOTHING: Style = (frozenset(), "", "")
 
 
+ENDS = {"22": {"1", "2"}, "23": {"3"}, "24": {"4"}, "27": {"7"}, "29": {"9"}}
+
+
 class Terminal:
     """Shows what it is sent: as much of a terminal as the screen needs."""
 
@@ -48,12 +51,6 @@ class Terminal:
     def _put(self, char: str) -> None:
         size = get_character_cell_size(char)
         if size == 0:
-            before, style = self.cells.get((self.y, self.x - 1), ("", NOTHING))
-            if not before:
-                before, style = self.cells.get((self.y, self.x - 2), ("", NOTHING))
-                self.cells[self.y, self.x - 2] = (before + char, style)
-            else:
-                self.cells[self.y, self.x - 1] = (before + char, style)
             return
         self.cells[self.y, self.x] = (char, self.style)
         if size == 2:
@@ -80,12 +77,31 @@ def _styled(style: Style, numbers: str) -> Style:
             attributes, front, back = set(), "", ""
         elif code in ("38", "48"):
             length = 2 if codes[0] == "5" else 4
-            colour = ";".join(codes[:length])
+            colour = _long(codes[:length])
             codes = codes[length:]
             front, back = (colour, back) if code == "38" else (front, colour)
+        elif len(code) == 2 and code[0] in "39" and code[1] != "9":
+            front = code
+        elif code in ENDS:
+            attributes -= ENDS[code]
+        elif code in ("39", "49"):
+            front, back = ("", back) if code == "39" else (front, "")
         else:
             attributes.add(code)
     return frozenset(attributes), front, back
+
+
+def _long(colour: list[str]) -> str:
+    """Returns red, green and blue of a colour; of the first 22 their number."""
+    number = int(colour[1]) if colour[0] == "5" else 0
+    if number < 22:
+        return ";".join(colour)
+    if number >= 232:
+        levels = [8 + 10 * (number - 232)] * 3
+    else:
+        steps = divmod(number - 16, 36)[0], (number - 16) // 6 % 6, (number - 16) % 6
+        levels = [(0, 95, 135, 175, 215, 255)[step] for step in steps]
+    return ";".join(["2", *map(str, levels)])
 
 
 class Both:
@@ -124,11 +140,7 @@ async def watched(stage: Stage, steps: Callable[[Pilot[int], Both], Awaitable[No
     await stage.app.run_async(size=SIZE, auto_pilot=run)
 
 
-async def test_a_move_a_page_and_help_send_few_bytes_and_show_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLORTERM", "truecolor")
+async def test_a_move_a_page_and_help_send_few_bytes_and_show_the_same() -> None:
     sent: dict[str, int] = {}
 
     async def steps(pilot: Pilot[int], both: Both) -> None:
@@ -151,9 +163,24 @@ async def test_a_move_a_page_and_help_send_few_bytes_and_show_the_same(
 
 def updates() -> st.SearchStrategy[list[str]]:
     """Updates as Textual sends them: a move, then styled pieces of text."""
-    style = st.sampled_from(("", "1", "4", "1;38;2;9;8;7", "38;5;3;48;2;1;1;1", "48;5;7", "91"))
+    style = st.sampled_from(
+        (
+            "",
+            "1",
+            "1;2",
+            "4",
+            "21",
+            "1;38;2;9;8;7",
+            "38;5;3;48;2;1;1;1",
+            "48;5;7",
+            "91",
+            "38;2;95;0;175",
+        )
+    )
     text = st.text("ab ▐é漢e\u0301", min_size=1, max_size=6)
-    piece = st.tuples(style, text).map(lambda p: f"\x1b[{p[0]}m{p[1]}\x1b[0m" if p[0] else p[1])
+    piece = st.tuples(style, text).map(
+        lambda p: f"\x1b[{p[0]}m{p[1]}\x1b[0m" if p[0] else p[1]
+    )
     run = st.tuples(st.integers(1, 3), st.integers(1, 9), st.lists(piece, min_size=1))
     whole = run.map(lambda r: f"\x1b[{r[0]};{r[1]}H" + "".join(r[2]))
     return st.lists(whole, min_size=1, max_size=6)

@@ -31,7 +31,7 @@ from trtdbg_ui.model.state import VIEWS, Pane, State
 from trtdbg_ui.outside.painted import Painted
 from trtdbg_ui.text import Line
 from trtdbg_ui.widgets.board import Board
-from trtdbg_ui.widgets.themes import THEMES, next_theme, theme_of, tones_of
+from trtdbg_ui.widgets.themes import Depth, depth_of, next_theme, theme_of, themes, tones_of
 
 _TICK_SECONDS = 0.2
 """How often running times are painted anew."""
@@ -77,11 +77,7 @@ class Panes(App[int]):
         self.keymap = keymap
         use(keymap)
         self.set_keymap({id: ",".join(keys) for id, keys in keymap.changed.items()})
-        for theme in THEMES:
-            self.register_theme(theme)
-        # Set as usual, Textual would parse the style sheet twice before the first frame.
-        self.set_reactive(Panes.theme, theme_of(None))
-        self.stylesheet.set_variables(self.get_css_variables())
+        self._paint_with(depth_of(self.console.color_system), theme_of(None))
         self.clock = clock
         self._ticker: Timer | None = None
         self._notices: tuple[str, ...] = ()
@@ -105,12 +101,31 @@ class Panes(App[int]):
         self.painted.forget()
         self.screen.refresh()
 
-    def begin_with(self, state: State, theme: str, notices: Iterable[str]) -> None:
-        """Says before the first frame what it shows, in which theme, and what it tells."""
+    def begin_with(
+        self, state: State, theme: str, notices: Iterable[str], *, picture: bool = False
+    ) -> None:
+        """Says before the first frame what it shows.
+
+        Args:
+            state: What is known from the start.
+            theme: Name of the theme.
+            notices: What is told.
+            picture: Whether a picture is drawn, which has all colours everywhere.
+        """
         self.set_reactive(Panes.state, state)
+        if picture:
+            self._paint_with(Depth.MANY, self.theme)
         if theme in self.available_themes:
             self.theme = theme
         self._notices = tuple(notices)
+
+    def _paint_with(self, depth: Depth, name: str) -> None:
+        """Takes the themes for so many colours; the app must not run yet."""
+        for theme in themes(depth):
+            self.register_theme(theme)
+        # Set as usual, Textual would parse the style sheet twice before the first frame.
+        self.set_reactive(Panes.theme, name)
+        self.stylesheet.set_variables(self.get_css_variables())
 
     def take_actions(self, *handlers: object) -> None:
         """Lets keys, footer and palette reach the `action_` methods of handlers."""

@@ -98,7 +98,8 @@ def run(
         if remembered is not None:
             state = remembered.state(policy, settings)
         theme = remembered.theme if remembered is not None and viewing.look is None else None
-        app.begin_with(state, theme or theme_of(viewing.look), notices)
+        theme = theme or theme_of(viewing.look)
+        app.begin_with(state, theme, notices, picture=picture is not None)
         if picture is not None:
             svg = asyncio.run(draw(app, keys, (picture.columns, picture.lines)))
             write_atomically(picture.file, svg.encode(), force=picture.force)

@@ -85,7 +85,9 @@ class Painted:
                     yield f"\x1b[{first - x}C"
                 x = last
                 for text, wanted in row[first:last]:
-                    if wanted != look and not (text == " " and _as_blank(look, wanted)):
+                    if text == " ":
+                        wanted = _blank_after(look, wanted)
+                    if wanted != look:
                         yield _step(look, wanted)
                         look = wanted
                     yield text
@@ -152,8 +154,8 @@ def _wide_and_narrow(text: str, look: Look, blank: Cell) -> Iterator[Cell]:
     for char in text:
         size = get_character_cell_size(char)
         if size == 0:
-            # Combined with the character before it.
-            held += char
+            # Combined with the character before it, unless there is none.
+            held += char if held else ""
             continue
         if held:
             yield held, look
@@ -211,7 +213,7 @@ def _look(style: str) -> Look:
         if code in ("38", "48"):
             # 5 and a number, or 2 and red, green, blue.
             length = 2 if codes[:1] == ["5"] else 4
-            colour, codes = ";".join([code, *codes[:length]]), codes[length:]
+            colour, codes = _short([code, *codes[:length]]), codes[length:]
             if code == "38":
                 foreground = colour
             else:
@@ -225,6 +227,22 @@ def _look(style: str) -> Look:
     return Look(frozenset(attributes), foreground, background)
 
 
+def _short(colour: list[str]) -> str:
+    """Returns a colour as a number of the palette of 256 if it is one of them."""
+    _, kind, *levels = colour
+    if kind == "2" and all(level in _LEVELS for level in levels):
+        red, green, blue = (_LEVELS.index(level) for level in levels)
+        number = 16 + 36 * red + 6 * green + blue
+        # Users redefine the first ones: as many as a scheme of theirs has colours.
+        if number > 21:
+            return f"{colour[0]};5;{number}"
+    if kind == "2" and levels == levels[:1] * 3 and levels[0] in _GREYS:
+        return f"{colour[0]};5;{232 + _GREYS.index(levels[0])}"
+    return ";".join(colour)
+
+
+_LEVELS: Final = ("0", "95", "135", "175", "215", "255")
+_GREYS: Final = tuple(str(8 + 10 * step) for step in range(24))
 _NOTHING: Final = frozenset({"", "0", "39", "49"})
 _FOREGROUNDS: Final = frozenset(str(n) for n in (*range(30, 38), *range(90, 98)))
 _BACKGROUNDS: Final = frozenset(str(n) for n in (*range(40, 48), *range(100, 108)))
@@ -239,25 +257,31 @@ def _look_of_blank(look: Look) -> Look:
 
 
 @lru_cache(maxsize=4096)
-def _as_blank(look: Look, wanted: Look) -> bool:
-    """Returns whether a blank looks as wanted without another style."""
-    return _look_of_blank(look) == wanted
+def _blank_after(look: Look, wanted: Look) -> Look:
+    """Returns the look nearest to `look` in which a blank looks as wanted."""
+    if wanted.attributes:
+        return wanted
+    kept = look.attributes - _SEEN_ON_BLANKS
+    return Look(kept, look.foreground, wanted.background)
 
 
 @lru_cache(maxsize=4096)
 def _step(look: Look, wanted: Look) -> str:
-    """Returns the shortest sequence from one look to another."""
-    lost = look.attributes - wanted.attributes
-    lost_colour = (look.foreground and not wanted.foreground) or (
-        look.background and not wanted.background
-    )
-    if lost or lost_colour:
-        codes = ["0", *sorted(wanted.attributes), wanted.foreground, wanted.background]
-    else:
-        codes = sorted(wanted.attributes - look.attributes)
-        if wanted.foreground != look.foreground:
-            codes.append(wanted.foreground)
-        if wanted.background != look.background:
-            codes.append(wanted.background)
-    sgr = ";".join(code for code in codes if code)
-    return "\x1b[m" if sgr == "0" else f"\x1b[{sgr}m"
+    """Returns a short sequence from one look to another."""
+    ended = {_END_OF.get(code, "0") for code in look.attributes - wanted.attributes}
+    if look.foreground and not wanted.foreground:
+        ended.add("39")
+    if look.background and not wanted.background:
+        ended.add("49")
+    if wanted == _PLAIN or "0" in ended:
+        look, ended = _PLAIN, {"0"}
+    # One code ends bold and dim: what stays of them begins again.
+    kept = {code for code in look.attributes if _END_OF.get(code) not in ended}
+    codes = [*sorted(ended), *sorted(wanted.attributes - kept)]
+    codes += [wanted.foreground] if wanted.foreground != look.foreground else []
+    codes += [wanted.background] if wanted.background != look.background else []
+    return f"\x1b[{';'.join(code for code in codes if code)}m"
+
+
+_END_OF: Final = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "7": "27", "9": "29"}
+"""What ends an attribute and leaves the rest as it is; a reset ends the others."""

@@ -163,6 +163,9 @@ class LineView(ScrollView, can_focus=True):
         if key not in self._styles:
             colours = palette(self.app.theme_variables)
             style = self.rich_style
+            if tone is Tone.DIM and mark is not None:
+                # What is dim cannot be read on every ground of a marked line.
+                tone = Tone.PLAIN
             if tone is not None:
                 style += colours.tones[tone]
             if mark is not None:
