@@ -155,7 +155,6 @@ async def test_a_move_a_page_and_help_send_few_bytes_and_show_the_same() -> None
         sent["ctrl+l"] = both.bytes - before
 
     await watched(Stage(Timing.UPSTREAM, [large(300)]), steps)
-    print(sent)
     assert all(0 < sent[key] <= most for key, most in MOST.items()), sent
     # The whole screen, which nothing else sends once it stands.
     assert sent["ctrl+l"] > sent["escape"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.message import Message
 
@@ -59,6 +59,8 @@ MakeWorker = Callable[[Callable[[News], None]], AskedWorker]
 _PLAIN_ACCESS = Access()
 _WATCH_SECONDS = 0.4
 """How often the file of a watched model is looked at."""
+_LOOK_SECONDS = 1.0
+"""How often it is looked whether the worker has time for what nobody waits for."""
 _ORPHAN_SECONDS = 1.0
 """How often an app in a browser looks whether its server still lives."""
 
@@ -109,6 +111,7 @@ class TrtdbgApp(Panes):
             watched: Says when the model changes on disk; None does not look.
         """
         super().__init__(policy, settings, clock, keymap or Keymap())
+        self._last_input = clock()
         inbox = Inbox(lambda: self.post_message(self.Woken()))
         worker = make_worker(inbox.put) if make_worker is not None else None
         self._job = Job(
@@ -161,6 +164,7 @@ class TrtdbgApp(Panes):
         self.call_after_refresh(self._conversation.begin)
         if self._watched is not None:
             self.set_interval(_WATCH_SECONDS, self.look_at_file)
+        self.set_interval(_LOOK_SECONDS, self._count_aside)
         if self.is_web:
             server = os.getppid()
             self.set_interval(_ORPHAN_SECONDS, lambda: self._end_without(server))
@@ -175,6 +179,16 @@ class TrtdbgApp(Panes):
             self._conversation.fail_edit(error)
             return
         self._conversation.take_edit(settings)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Notes when the user last did something."""
+        if isinstance(event, events.Key | events.MouseDown):
+            self._last_input = self.clock()
+        await super().on_event(event)
+
+    def _count_aside(self) -> None:
+        if len(self.screen_stack) == 1:
+            self._conversation.count_aside(self.clock() - self._last_input)
 
     def _end_without(self, server: int) -> None:
         """Ends an app in a browser whose server was killed."""

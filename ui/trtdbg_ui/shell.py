@@ -33,6 +33,8 @@ from trtdbg_ui.text import Line
 from trtdbg_ui.widgets.board import Board
 from trtdbg_ui.widgets.themes import Depth, depth_of, next_theme, theme_of, themes, tones_of
 
+_ROOM_FOR_TOASTS = 30
+"""Lines of a screen on which several toasts may stand."""
 _TICK_SECONDS = 0.2
 """How often running times are painted anew."""
 
@@ -44,6 +46,10 @@ class Panes(App[int]):
     """
 
     TITLE = "trtdbg"
+    CSS = """
+    Toast { padding: 0 1; background: $panel; }
+    CommandPalette { background: transparent; }
+    """
     AUTO_FOCUS = None
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(a.keys, a.name, a.label, show=False, key_display=a.shown, id=a.id)
@@ -286,7 +292,12 @@ class Panes(App[int]):
     def tell(
         self, message: str, *, title: str = "", severity: SeverityLevel = "information"
     ) -> None:
-        """Shows a toast; what a model's names hold is text and never markup."""
+        """Shows a toast; what a model's names hold is text and never markup.
+
+        On a small screen it takes the place of the one before.
+        """
+        if self.size.height < _ROOM_FOR_TOASTS:
+            self.clear_notifications()
         self.notify(one_line(message), title=title, severity=severity, markup=False)
 
     def open_page(self, title: str, make: Callable[[int], list[Line]], action: str) -> None:

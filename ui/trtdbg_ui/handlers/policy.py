@@ -14,6 +14,7 @@ from trtdbg_ui.model.switching import (
     PATHS,
     TIMINGS,
     next_path,
+    next_precision,
     next_timing,
     next_verdicts,
     paths_count,
@@ -37,6 +38,14 @@ class Policy(ActionHandler):
         if policy.timing.is_upstream:
             policy = self._with_lists()
         self.choose(next_verdicts(policy))
+
+    def action_precision(self) -> None:
+        """Switches what engines compute float32 values in: float32, float16, bfloat16."""
+        if self.state.policy.timing is Timing.OFF:
+            self.app.tell(
+                f"Timing off lowers nothing: switched to late. {key('undo')} goes back."
+            )
+        self.choose(next_precision(self.state.policy))
 
     def _with_lists(self) -> TruncationPolicy:
         """Returns a policy under which lists count: `late` in place of one without."""

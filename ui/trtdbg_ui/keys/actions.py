@@ -101,6 +101,13 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
             ),
             Action("O", "O", "path('computed', -1)", "computed back", "The same, backwards."),
             Action(
+                "P",
+                "P",
+                "precision",
+                "precision",
+                "Engines compute in float32, float16 or bfloat16; M then compares the numbers.",
+            ),
+            Action(
                 "V",
                 "V",
                 "verdicts",
@@ -183,7 +190,12 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "Previous pass that changed something.",
             ),
             Action(
-                "}", "}", "pass(1, True)", "next change", "Next pass that changed something."
+                "}",
+                "}",
+                "pass(1, True)",
+                "next change",
+                "Next pass that changed something; in the result the next node, marked ~, that "
+                "the last switch of policy changed.",
             ),
             Action("=", "=", "result", "result", "Back to the result, after all passes."),
             Action(

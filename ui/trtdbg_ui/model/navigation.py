@@ -10,6 +10,7 @@ from trtdbg_ui.model.causes import same_cause
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.pass_steps import neighbour
 from trtdbg_ui.model.state import Find, Pane, State
+from trtdbg_ui.model.switched import changed_nodes
 from trtdbg_ui.model.switching import PolicySwitch, change
 from trtdbg_ui.model.view import View
 from trtdbg_ui.text import Line
@@ -34,6 +35,7 @@ def presenting(
     state = state.changed(
         loaded=loaded,
         before=old if switched else state.before,
+        switched=changed_nodes(old, loaded) if old and switched else state.switched,
         place=_same_place(state.loaded, loaded, state.place),
         against=_same_place(state.loaded, loaded, state.against),
         change=change,
@@ -86,9 +88,14 @@ def at_place(state: State, place: int | None) -> State:
 
 
 def at_neighbour(state: State, step: int, *, telling: bool) -> State:
-    """Returns the state at the next pass; with `telling` the next that changed something."""
+    """Returns the state at the next pass; with `telling` the next that changed something.
+
+    In the result, which is the last, that is the next node that a switch changed.
+    """
     if state.loaded is None:
         return state
+    if telling and step > 0 and state.place is None:
+        return _at_next(state, state.switched) or state
     report, hide = state.loaded.report, state.hide_unchanged
     place = neighbour(report, state.place, step, telling=telling, hide_unchanged=hide)
     found = at_place(state, place)
@@ -166,6 +173,15 @@ def at_problem(state: State, step: int) -> State | None:
     is_problem = state.loaded.is_problem
     names = state.rows.names
     rows = (i for i in _around(len(names), state.row, step) if is_problem(names[i]))
+    return _at_first(state, rows)
+
+
+def _at_next(state: State, names: frozenset[str]) -> State | None:
+    """Returns the state at the next row with one of these names."""
+    table = state.rows
+    if table is None:
+        return None
+    rows = (i for i in _around(len(table.names), state.row, 1) if table.names[i] in names)
     return _at_first(state, rows)
 
 

@@ -93,6 +93,8 @@ class State:
     """Why the last request was not answered."""
     change: PolicySwitch | Line = ()
     """What the last switch of policy changed, or how the last build ended."""
+    switched: frozenset[str] = frozenset()
+    """Nodes that the last switch of policy or settings changed."""
     flash_until: float = 0.0
     """The app's clock; the numbers that a switch changed stand out until then."""
     layers: frozenset[int] = frozenset()

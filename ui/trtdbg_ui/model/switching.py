@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from trtdbg.analysis.headline import failing_engines
-from trtdbg.policy import Timing, TruncationPolicy, VerdictSource
+from trtdbg.policy import Precision, Timing, TruncationPolicy, VerdictSource
 from trtdbg.records import Report
 
 PATHS = ("inputs", "constants", "computed")
@@ -51,6 +51,22 @@ def next_verdicts(policy: TruncationPolicy) -> TruncationPolicy:
     return replace(policy, verdicts=other)
 
 
+def next_precision(policy: TruncationPolicy) -> TruncationPolicy:
+    """Returns the policy under which engines compute in the next dtype.
+
+    Where nothing is truncated there is no low precision either: timing `off` becomes `late`.
+    """
+    order = tuple(Precision)
+    precision = order[(order.index(policy.precision) + 1) % len(order)]
+    timing = Timing.LATE if policy.timing is Timing.OFF else policy.timing
+    return replace(policy, precision=precision, timing=timing)
+
+
+def computes_in(policy: TruncationPolicy) -> str:
+    """Returns the dtype that engines compute float32 values in."""
+    return policy.precision.value if policy.is_low else "float32"
+
+
 def paths_count(policy: TruncationPolicy) -> bool:
     """Returns whether the lists of the three paths have an effect."""
     return policy.timing.follows_lists
@@ -82,7 +98,7 @@ class Tally:
 
 def tallies(policy: TruncationPolicy, reports: Iterable[Report]) -> dict[Timing, Tally]:
     """Returns the numbers of the timings analysed already, all else being as in `policy`."""
-    known = tuple(reports)
+    known = tuple(r for r in reports if r.policy.precision is policy.precision)
     found: dict[Timing, Tally] = {}
     for report in known:
         timing = report.policy.timing
@@ -124,6 +140,8 @@ def _title(old: Report, new: Report) -> str:
     for path in PATHS:
         if getattr(after, path) != getattr(before, path):
             parts.append(f"{path} {'+'.join(getattr(after, path)) or 'none'}")
+    if computes_in(after) != computes_in(before):
+        parts.append(f"engines in {computes_in(after)}")
     if after.verdicts is not before.verdicts:
         parts.append(f"verdicts {after.verdicts.value}")
     if new.settings.min_block_size != old.settings.min_block_size:

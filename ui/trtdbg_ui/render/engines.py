@@ -170,7 +170,7 @@ def _engine(
         (f"  {engine.name}  ", Tone.DIM),
         *_build(loaded.report, engine, building, now),
     )
-    lines = [EngineLine(head, first)]
+    lines = [EngineLine(part, first) for part in wrap(head, size, indent=5)]
     if engine.build.error:
         error = line((f"     {engine.build.error}", Tone.BAD))
         lines += [

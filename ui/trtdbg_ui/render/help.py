@@ -11,8 +11,9 @@ from trtdbg_ui.text import BLANK, Line, Tone, line, wrap
 _SIGNS = (
     ("✓ ✗ !", "a validator accepts, rejects, crashed"),
     ("✓ was ✗", "accepted, but refused on the original dtypes"),
-    ("✗ ✓ by late", "refused, but accepted on truncated dtypes: timing late takes it"),
+    ("✗ late: ✓", "refused, but accepted on truncated dtypes: timing late takes it"),
     ("✖ ▲ •", "finding: error, warning, note"),
+    ("~", "in the graph: the last switch of policy changed this node"),
     ("+ - ~ *", "a pass added, removed, retyped, otherwise changed a node"),
     ("≠", "declared with one dtype, bound with another"),
     ("E3", "the node runs in engine 3; PyTorch: no engine holds it"),

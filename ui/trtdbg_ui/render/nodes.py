@@ -193,10 +193,22 @@ _EXTENTS: Mapping[str, Callable[[ResultRows], Extent]] = {
 }
 
 
-def row(rows: ResultRows, index: int, shown: Layout) -> Line:
-    """Returns one row of the table."""
+def row(
+    rows: ResultRows, index: int, shown: Layout, switched: frozenset[str] = frozenset()
+) -> Line:
+    """Returns one row of the table.
+
+    Args:
+        rows: The rows.
+        index: Number of the row.
+        shown: The columns.
+        switched: Nodes that the last switch of policy changed, which are marked.
+    """
     node = rows.nodes[index]
-    return row_line(shown, {c.key: _CELLS[c.key](rows, node) for c, _ in shown})
+    cells = {c.key: _CELLS[c.key](rows, node) for c, _ in shown}
+    if node.name in switched and not _fails(rows, node) and "mark" in cells:
+        cells["mark"] = "~", Tone.KEY
+    return row_line(shown, cells)
 
 
 def caption(rows: ResultRows, size: int) -> Line:
@@ -313,7 +325,7 @@ def verdict_span(rows: ResultRows, node: NodeRecord) -> Span:
     if saved_by_truncation(node):
         return "✓ was ✗", Tone.GOOD
     if late_would_accept(node, rows.loaded.report.policy):
-        return "✗ ✓ by late", Tone.BAD
+        return "✗ late: ✓", Tone.BAD
     if node.verdict is Verdict.NOT_APPLICABLE:
         return "– none", Tone.WARN
     return VERDICT_SIGN[node.verdict]
@@ -323,6 +335,10 @@ def _guilty(rows: ResultRows, node: NodeRecord) -> bool:
     """Returns whether a node breaks something although the validators accept it."""
     if node.name in rows.loaded.guilty:
         return True
+    return _fails(rows, node)
+
+
+def _fails(rows: ResultRows, node: NodeRecord) -> bool:
     found = rows.loaded.findings_of.get(node.name, ())
     return any(finding.level is Level.ERROR for finding in found)
 

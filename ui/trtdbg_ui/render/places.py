@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from trtdbg.analysis.by_place import costs
 from trtdbg.analysis.place_words import line_name, short_name, sums
 from trtdbg.records import LineRow, ModuleRow
-from trtdbg_ui.render.columns import Column, Extent, Layout, lay_out, row_line
+from trtdbg_ui.render.columns import EXTRA, Column, Extent, Layout, lay_out, row_line
 from trtdbg_ui.text import Span, Tone
 
 PlaceRow = ModuleRow | LineRow
@@ -24,9 +25,9 @@ _SUMS = (
 )
 _MODULES = (Column("name", ("module",), least=18, most=60), *_SUMS)
 _LINES = (
-    Column("name", ("line",), least=12, most=38, middle=True),
-    Column("code", ("text",), least=16, most=40, stretch=True),
-    *_SUMS,
+    Column("name", ("line",), least=15, most=38, middle=True),
+    Column("code", ("text",), least=26, most=40, stretch=True),
+    *(replace(column, goes=EXTRA) if column.key == "dtypes" else column for column in _SUMS),
 )
 
 

@@ -8,7 +8,14 @@ from trtdbg.analysis.summary import PREBUILT, count
 from trtdbg.policy import Settings, Timing, TruncationPolicy, VerdictSource, changed_settings
 from trtdbg.records import Environment, Report
 from trtdbg_ui.keys.keymap import key
-from trtdbg_ui.model.switching import PATHS, TIMINGS, PolicySwitch, Tally, paths_count
+from trtdbg_ui.model.switching import (
+    PATHS,
+    TIMINGS,
+    PolicySwitch,
+    Tally,
+    computes_in,
+    paths_count,
+)
 from trtdbg_ui.text import Line, Span, Tone, line, pack, spread, width
 
 _WORDS = ("inputs", "constants", "computed")
@@ -147,15 +154,25 @@ def settings_line(
                 (f" min block size {block}", tone),
             ),
         ),
-        (4, line((f"{settings.partitioner.value} partitioner", Tone.DIM))),
-        (3, line((target_text(target, environment), Tone.DIM))),
-        (2, line((key("verdicts"), Tone.KEY), (f" verdicts by {_judge(policy)}", Tone.DIM))),
+        (
+            2,
+            line(
+                (key("precision"), Tone.KEY),
+                (
+                    f" engines in {computes_in(policy)}",
+                    Tone.WARN if policy.is_low else Tone.DIM,
+                ),
+            ),
+        ),
+        (5, line((f"{settings.partitioner.value} partitioner", Tone.DIM))),
+        (4, line((target_text(target, environment), Tone.DIM))),
+        (3, line((key("verdicts"), Tone.KEY), (f" verdicts by {_judge(policy)}", Tone.DIM))),
     ]
     if settings.torch_executed_ops:
         kept = ", ".join(o.removeprefix("torch.ops.") for o in settings.torch_executed_ops)
         parts.append((0, line((f"kept in PyTorch: {kept}", Tone.WARN))))
     for name, value in changed_settings(settings).items():
-        parts.append((5, line((f"{name} {str(value).lower()}", Tone.WARN))))
+        parts.append((6, line((f"{name} {str(value).lower()}", Tone.WARN))))
     room = size - (width(right) + 2 if right else 0)
     return spread(pack(parts, max(room, _LEAST), (" · ", Tone.DIM)), right, size)
 

@@ -11,7 +11,7 @@ from trtdbg.analysis.conclusions import is_call
 from trtdbg.analysis.summary import count
 from trtdbg.records import BoundaryCast, Cause, NodeRecord, Report
 from trtdbg_ui.model.loaded import Loaded
-from trtdbg_ui.model.switching import PATHS, paths_count
+from trtdbg_ui.model.switching import PATHS, computes_in, paths_count
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.engines import cast_place
 from trtdbg_ui.render.findings import code_and_name
@@ -107,7 +107,11 @@ def _lists(report: Report, other: Report, size: int) -> list[Line]:
 def _choices(report: Report) -> list[str]:
     policy, block = report.policy, f"min block size {report.settings.min_block_size}"
     kept = [short_operator(name) for name in report.settings.torch_executed_ops]
-    words = [block, *(f"{name} kept in PyTorch" for name in kept)]
+    words = [
+        f"engines in {computes_in(policy)}",
+        block,
+        *(f"{name} kept in PyTorch" for name in kept),
+    ]
     if not paths_count(policy):
         return words
     lists = [f"{path} {'+'.join(getattr(policy, path)) or 'none'}" for path in PATHS]

@@ -44,7 +44,7 @@ def _views(main: Pane, counts: Mapping[Pane, str], end: str) -> list[tuple[int, 
     parts: list[tuple[int, Line]] = []
     for pane in VIEWS:
         number = counts.get(pane, "")
-        word = f"{WORDS[pane]}{f' {number}' if number else ''}"
+        word = f"{WORDS[pane]}{f' ({number})' if number else ''}"
         shown = pane is main
         text: Span = (
             f"[{word}]" if shown else f" {word}{end}",

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Protocol
 
+from msgspec.structs import replace
 from textual.notifications import SeverityLevel
 
 from trtdbg.analysis.numerics import headline
 from trtdbg.analysis.summary import broken_end, build_line
 from trtdbg.errors import CancelledError, ExitCode, TrtdbgError
-from trtdbg.policy import Settings, TruncationPolicy
+from trtdbg.policy import Settings, Timing, TruncationPolicy
 from trtdbg.records import BuildRecord, BuildStatus, Report
 from trtdbg.worker.messages import (
     Analyze,
@@ -35,12 +36,14 @@ from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.navigation import presenting
 from trtdbg_ui.model.questions import Ask, choice_of
 from trtdbg_ui.model.state import State
-from trtdbg_ui.model.switching import PolicySwitch
+from trtdbg_ui.model.switching import PolicySwitch, tallies
 from trtdbg_ui.requests.desk import Answer, Desk
 from trtdbg_ui.requests.inbox import Inbox
 from trtdbg_ui.text import Line, Tone, line
 
 _FLASH_SECONDS = 1.5
+_QUIET_SECONDS = {Timing.LATE: 2.0, Timing.UPSTREAM: 2.0, Timing.OFF: 2.0, Timing.EARLY: 15.0}
+"""How long no key was pressed before a timing is analysed that nobody asked for."""
 
 
 class RequestView(Protocol):
@@ -142,7 +145,7 @@ class Requests:
         if self._desk.read_only:
             self._view.tell(f"This is a {self._desk.kind}: there is nothing to analyse again.")
             return
-        if self._desk.running is None:
+        if self._desk.asked_for is None:
             self._desk.forget()
         self._ask(self._view.state.policy)
 
@@ -206,7 +209,7 @@ class Requests:
         if refusal is not None:
             self._view.tell(refusal)
             return False
-        self._desk.submit(request)
+        self._desk.ask_next(request)
         self._change(activity=self._activity(), failure=None)
         return True
 
@@ -214,7 +217,7 @@ class Requests:
         """Returns why the worker cannot be asked for more at the moment, None if it can."""
         if self._desk.read_only:
             return f"This is a {self._desk.kind}: there is nothing to {what}."
-        if self._view.state.loaded is None or self._desk.running is not None:
+        if self._view.state.loaded is None or self._desk.asked_for is not None:
             return (
                 f"The worker is busy; try again when it is done, or {key('cancel')} cancels."
             )
@@ -224,6 +227,25 @@ class Requests:
         """Asks for reports that nobody waits for."""
         self._desk.line_up(requests)
         self._change(activity=self._activity())
+
+    def count_aside(self, quiet: float) -> None:
+        """Has a timing analysed that is not known, for its number of engines in the bar.
+
+        Nobody is kept waiting: one at a time, after some seconds without a key. `early`
+        lowers the program anew, and comes last.
+
+        Args:
+            quiet: Seconds for which no key was pressed.
+        """
+        state, desk = self._view.state, self._desk
+        if desk.read_only or state.loaded is None or desk.running is not None:
+            return
+        for timing, least in _QUIET_SECONDS.items():
+            policy = replace(state.policy, timing=timing)
+            unknown = timing not in tallies(state.policy, (k.report for k in desk.known()))
+            if unknown and quiet >= least and (state.settings, policy) not in desk.errors:
+                desk.ask_aside(policy)
+                return
 
     def _ask(self, policy: TruncationPolicy) -> None:
         self._desk.ask(policy)
@@ -243,7 +265,7 @@ class Requests:
             if isinstance(event, Recalled):
                 self._recalled = event.made
         activity = self._view.state.activity
-        if activity is None:
+        if activity is None or self._desk.asked_for is not self._desk.running:
             return
         now = self._clock()
         for event in taken:
@@ -412,7 +434,7 @@ class Requests:
 
     def _activity(self) -> Activity | None:
         """Returns the activity that belongs to what runs now."""
-        running, activity = self._desk.running, self._view.state.activity
+        running, activity = self._desk.asked_for, self._view.state.activity
         if running is None:
             return None
         fresh = Activity.of(running, self._clock())

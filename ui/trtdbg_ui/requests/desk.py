@@ -73,6 +73,7 @@ class Desk:
         self._queue: deque[Ask] = deque()
         self._anew: set[Choice] = set()
         self.running: Ask | None = None
+        self._aside: Ask | None = None
         self.errors: dict[Choice, str] = {}
         """Why a report is not known although it was asked for."""
 
@@ -103,6 +104,16 @@ class Desk:
         """The requests that are answered when nobody waits for another."""
         return tuple(self._queue)
 
+    @property
+    def asked_for(self) -> Ask | None:
+        """What somebody waits for: what runs, or what comes after a request made aside."""
+        if self.running is None or self.running is not self._aside:
+            return self.running
+        if self._waiting is not None:
+            settings, policy = self._waiting
+            return Analyze(job=replace(self.job, settings=settings), policy=policy)
+        return next(iter(self._queue), None)
+
     def use(self, settings: Settings) -> None:
         """Lets all questions be about other compilation settings."""
         self.job = replace(self.job, settings=settings)
@@ -123,7 +134,11 @@ class Desk:
         """Sees to it that the report under `policy` comes, and that no other is waited for."""
         choice = (self.job.settings, policy)
         self._waiting = None
-        if choice in self._known or (self.running and _analyses(self.running, choice)):
+        if self.running and _analyses(self.running, choice):
+            # It may have been begun aside; now somebody waits for it.
+            self._aside = None
+            return
+        if choice in self._known:
             return
         if self.running is None:
             anew = choice in self._anew
@@ -135,6 +150,22 @@ class Desk:
         """Asks these one after the other, whenever nobody waits for something else."""
         self._queue.extend(requests)
         self._go_on()
+
+    def ask_aside(self, policy: TruncationPolicy) -> None:
+        """Asks for a report that nobody waits for, unless something runs.
+
+        Whatever is asked for meanwhile comes next.
+        """
+        if self.running is None and (self.job.settings, policy) not in self._known:
+            self.submit(Analyze(job=self.job, policy=policy))
+            self._aside = self.running
+
+    def ask_next(self, request: Ask) -> None:
+        """Asks for something at once, or after what runs aside."""
+        if self.running is None:
+            self.submit(request)
+        else:
+            self._queue.appendleft(request)
 
     def drop_line(self) -> None:
         """Forgets what is lined up and not begun."""
@@ -222,7 +253,7 @@ class Desk:
 
     def free(self) -> None:
         """Says that the running request ended, and starts the one that waits."""
-        self.running = None
+        self.running = self._aside = None
         choice, self._waiting = self._waiting, None
         if choice is not None:
             settings, policy = choice

@@ -307,7 +307,7 @@ class Board(Vertical):
         if not same_rows or old is None or old.hide_unchanged is not state.hide_unchanged:
             passes.show(loaded.report, state.place, state.hide_unchanged)
         if not same_rows or table.cursor != state.row:
-            table.show(rows, state.row, state.hide_unchanged)
+            table.show(rows, state.row, state.hide_unchanged, state.switched)
         if not same_rows or old is None or (old.row, old.cause) != (state.row, state.cause):
             read_only = self._desk.read_only
             view.show(lambda size: _details(state, size, read_only), to_top=True)

@@ -22,6 +22,7 @@ class LogList(CursorView):
         """Starts empty."""
         super().__init__(**kwargs)
         self._logs: deque[Log] = deque(maxlen=_KEPT)
+        self._count = 1
 
     def add(self, logs: Iterable[Log]) -> None:
         """Appends lines."""
@@ -38,5 +39,5 @@ class LogList(CursorView):
     def line_at(self, index: int, size: int) -> Line:
         """Returns one line of the log."""
         if not self._logs:
-            return line((" nothing was logged", Tone.DIM))
+            return line((" Nothing was printed yet.", Tone.DIM))
         return crop(log_line(self._logs[index]), size)

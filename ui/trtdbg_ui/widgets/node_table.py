@@ -19,13 +19,28 @@ class NodeTable(CursorView):
         super().__init__(**kwargs)
         self._rows: RowSequence | None = None
         self._hide_unchanged = False
+        self._switched: frozenset[str] = frozenset()
         self._hits: frozenset[int] = frozenset()
         self._layout: Layout = ()
         self._titles: Line = BLANK
         self._layout_size = 0
 
-    def show(self, rows: RowSequence, cursor: int, hide_unchanged: bool) -> None:
-        """Shows rows with the cursor on one of them."""
+    def show(
+        self,
+        rows: RowSequence,
+        cursor: int,
+        hide_unchanged: bool,
+        switched: frozenset[str] = frozenset(),
+    ) -> None:
+        """Shows rows with the cursor on one of them.
+
+        Args:
+            rows: The rows.
+            cursor: Number of the selected row.
+            hide_unchanged: Whether a pass shows only what it touched.
+            switched: Nodes that are marked, because a switch of policy changed them.
+        """
+        self._switched = switched
         another = rows is not self._rows
         if another:
             self._rows = rows
@@ -65,7 +80,7 @@ class NodeTable(CursorView):
         if isinstance(self._rows, SnapshotRows):
             return snapshots.row(self._rows, index, columns)
         if isinstance(self._rows, ResultRows):
-            return nodes.row(self._rows, index, columns)
+            return nodes.row(self._rows, index, columns, self._switched)
         return BLANK
 
     @property

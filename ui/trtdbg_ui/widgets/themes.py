@@ -1,8 +1,8 @@
 """A dark, a light and a colourless theme for a terminal, by how many colours it has.
 
 Text is in colours of the palette of 256: a terminal of that many shows the same, and one of
-24-bit colours is sent half as many bytes. Sixteen colours are what the user's terminal makes of
-them: bright black, green and yellow on white are not readable everywhere, and not used.
+24-bit colours is sent half as many bytes. Sixteen colours are what the user's terminal makes
+of them: words in bright black, or in green or yellow on white, cannot be read everywhere.
 """
 
 from __future__ import annotations
