@@ -12,9 +12,9 @@ from trtdbg_ui.widgets.dialog import Dialog, Page
 
 from tests.ui import canned
 from tests.ui.fakes import Stage, press, screen_text, settings_bar, settle, text_of
-from trtdbg.policy import Settings, Timing
+from trtdbg.policy import Precision, Settings, Timing
 from trtdbg.records import Report
-from trtdbg.worker.messages import Analyze, Weigh
+from trtdbg.worker.messages import Analyze, Measure, Weigh
 
 MIDDLE = (120, 35)
 _KEPT = (canned.report, canned.lowered_graph, canned.passes)
@@ -95,10 +95,41 @@ async def test_which_pass_made_this_dtype() -> None:
     async with stage.app.run_test(size=MIDDLE) as pilot:
         await settle(pilot)
         await press(pilot, "w")
-        told = page(stage.app)
-        assert "float64" in told
-        assert "attention.py:34" in told
-        assert "ass" in told
+        told = " ".join(page(stage.app).split())
+        # The line that asks for it, the operator that makes it, the pass that brought it.
+        assert "aten._to_copy.default makes float64 from float32" in told
+        assert "(attention.py:34)" in told
+        assert "_to_copy is float64 since pass 4 run_decompositions" in told
+        # A pass that changed a dtype goes to the node, and the same key tells all that did.
+        await press(pilot, "escape", "{")
+        assert stage.app.state.node == "matmul_1"
+        await press(pilot, "w")
+        told = " ".join(page(stage.app).split())
+        assert "pass 14 complex_graph_detection" in told
+        assert "pass 20 refresh fake tensors" in told
+
+
+@pytest.mark.usefixtures("deep")
+async def test_what_float16_would_cost() -> None:
+    stage = opened(canned.report(Timing.LATE))
+    async with stage.app.run_test(size=MIDDLE) as pilot:
+        await settle(pilot)
+        assert "P engines in float32" in settings_bar(stage.app)
+        await press(pilot, "P")
+        request = stage.worker.requests[-1]
+        assert isinstance(request, Analyze)
+        assert request.policy.precision is Precision.FLOAT16
+        low = canned.report(Timing.LATE)
+        policy = replace(low.policy, precision=Precision.FLOAT16)
+        stage.worker.answer(replace(low, policy=policy))
+        await settle(pilot)
+        assert "engines in float16: same engines, casts" in settings_bar(stage.app)
+        await press(pilot, "M")
+        measure = stage.worker.requests[-1]
+        assert isinstance(measure, Measure)
+        assert measure.policy == policy
+        await press(pilot, "escape", "z")
+        assert stage.app.state.policy == low.policy
 
 
 async def test_why_this_engine_does_not_build() -> None:

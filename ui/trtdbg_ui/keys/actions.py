@@ -42,7 +42,7 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "cure(0)",
                 "first cure",
                 "Do the first thing that helps against the cause, or find out what does.",
-                3,
+                2,
                 footer_label="do it",
             ),
             Action(
@@ -105,7 +105,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "P",
                 "precision",
                 "precision",
-                "Engines compute in float32, float16 or bfloat16; M then compares the numbers.",
+                "Engines compute in float32, float16 or bfloat16; M then compares the "
+                "numbers.",
             ),
             Action(
                 "V",
@@ -194,8 +195,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "}",
                 "pass(1, True)",
                 "next change",
-                "Next pass that changed something; in the result the next node, marked ~, that "
-                "the last switch of policy changed.",
+                "Next pass that changed something; in the result the next node, marked ~, "
+                "that the last switch of policy changed.",
             ),
             Action("=", "=", "result", "result", "Back to the result, after all passes."),
             Action(

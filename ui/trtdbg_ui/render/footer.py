@@ -61,7 +61,7 @@ def hints(state: State, read_only: bool) -> tuple[Hint, ...]:
         importance = action.footer
         if action.id in here:
             importance = _HERE if importance is None else min(importance, _HERE)
-        elif importance is not None and importance > _HERE:
+        elif importance is not None and importance >= _HERE:
             importance += _ELSEWHERE
         if action.name == "leave" and state.activity is not None and state.find is None:
             importance = 0
