@@ -14,12 +14,14 @@ from benchmarks.measure import Side, Sides
 SIZE = (160, 50)
 FEW, MANY = 10, 10_000
 
-KEYS = ("down", "page down", "last and first", "filter")
+KEYS = ("down", "page down", "last and first", "filter", "along the strip", "modules")
 _PRESSES = {
     "down": ("j",),
     "page down": ("pagedown",),
     "last and first": ("G", "g"),
     "filter": ("p", "r", "p", "a"),
+    "along the strip": (")", "("),
+    "modules": ("7", "j", "8", "j", "2"),
 }
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
+import trtdbg_ui
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import get_character_cell_size
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 from trtdbg_ui.outside.painted import Painted
+from trtdbg_ui.outside.terminal import Signs
 
 from tests.ui.canned import large
 from tests.ui.fakes import Stage, press, settle
@@ -218,3 +221,18 @@ def test_only_the_cells_that_differ_are_sent() -> None:
     painted.changes("\x1b[3;1H\x1b[31mone two three\x1b[0m\x1b[1;1H")
     sent = painted.changes("\x1b[3;1H\x1b[31mone TWO three\x1b[0m\x1b[1;1H")
     assert sent == "\x1b[3;5H\x1b[31mTWO\x1b[m\x1b[1;1H"
+
+
+def test_signs_that_an_encoding_lacks_are_sent_as_others_of_the_same_width() -> None:
+    signs = Signs("ascii")
+    assert "│ ✗ 4× _to_copy → E1▐██▌ …".translate(signs) == "| x 4x _to_copy > E1|##| ~"
+    assert "漢é".translate(signs) == "???"
+    assert "é│".translate(Signs("latin-1")) == "é|"
+    assert "\x1b[1;1H\x1b[0m".translate(signs) == "\x1b[1;1H\x1b[0m"
+
+
+def test_every_sign_of_the_screen_has_one_of_the_same_width() -> None:
+    files = Path(trtdbg_ui.__file__).parent.rglob("*.py")
+    signs = {char for file in files for char in file.read_text() if not char.isascii()}
+    known = Signs("ascii")
+    assert not {char for char in signs if "?" in char.translate(known)}
