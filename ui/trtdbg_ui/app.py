@@ -334,7 +334,9 @@ class TrtdbgApp(Panes):
     def _chosen(self, chosen: CursorView.Chosen) -> None:
         view, row = chosen.view, chosen.row
         if isinstance(view, CauseList):
-            self.action_pane(Pane.DETAIL.value)
+            # A cause opens; one of its places, like a node, is read in the details.
+            if view.stands_for_node() or not view.toggle():
+                self.action_pane(Pane.DETAIL.value)
         elif isinstance(view, PlaceList):
             place = view.row_at(row)
             if place is not None:

@@ -519,7 +519,7 @@ def test_as_many_panes_are_shown_as_fit(
 @pytest.mark.parametrize("columns", [80, 120, 160])
 def test_every_view_has_exactly_one_tab(main: Pane, columns: int) -> None:
     shown = plain(tabs_line(main, {Pane.ENGINES: "25"}, False, columns))
-    words = ("Causes", "Graph", "Passes", "Engines 25", "Log", "Findings")
+    words = ("Causes", "Graph", "Passes", r"Engines \(25\)", "Log", "Findings")
     for number, word in enumerate(words, start=1):
         assert len(re.findall(rf"{number}[ \[]{word}", shown)) == 1
     assert shown.count("[") == 1

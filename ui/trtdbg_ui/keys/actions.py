@@ -257,7 +257,7 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "fold",
                 "fold repeats",
                 "Fold blocks that repeat with the same dtypes (×12), exceptions listed; in "
-                "the findings, list or fold all that are alike.",
+                "findings and modules, open or close all.",
                 7,
                 footer_label="fold",
             ),
@@ -388,8 +388,8 @@ GROUPS: tuple[tuple[str, tuple[Action, ...]], ...] = (
                 "space",
                 "layers",
                 "layers",
-                "Show or hide the layers of the engine of the cursor, or of the node; in the "
-                "findings, those that are alike.",
+                "Open or close: the places of a cause, the modules below one, findings that "
+                "are alike; elsewhere the layers of the engine of the cursor, or of the node.",
             ),
             Action(
                 "escape",
@@ -479,7 +479,8 @@ FIXED: tuple[tuple[str, str], ...] = (
     ("tab", "Next pane; shift+tab the one before."),
     (
         "enter",
-        "In causes and graph: the details. Elsewhere: go to the node.",
+        "A cause opens its places; in places and in the graph: the details. A module or a "
+        "line shows its nodes. Elsewhere: go to the node.",
     ),
     ("ctrl+l", "Paint the whole screen again, over what others wrote on it."),
     ("ctrl+c", "Quit at once; the exit code is 130."),

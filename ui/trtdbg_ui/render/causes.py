@@ -10,7 +10,7 @@ from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.render.dtypes import dtype_span
 from trtdbg_ui.render.findings import code_and_name
 from trtdbg_ui.render.signs import short_operator
-from trtdbg_ui.text import BLANK, Line, Span, Tone, crop, line, pack, width, wrap
+from trtdbg_ui.text import BLANK, Line, Span, Tone, crop, join, line, width, wrap
 
 _GAP: Span = ("  ", Tone.PLAIN)
 
@@ -25,16 +25,21 @@ def cause_row(loaded: Loaded, row: CauseRow, size: int, *, opened: bool) -> Line
     head = line(
         (f"{sign} ", Tone.KEY), (f"{number:>4} ", Tone.BAD), (_what(cause), Tone.STRONG)
     )
-    where = line((_where(cause), Tone.DIM))
-    parts: list[tuple[int, Line]] = [(0, head), (1, line(cause.reason))]
+    parts = [head]
     if cause.cures:
-        parts.insert(1, (2, _gain(cause.cures[0])))
-    if width(head) + width(where) + 24 < size:
-        parts.append((0, where))
-        told = width(head) + width(where) + 4
-        room = size - told - (width(parts[1][1]) + 2 if cause.cures else 0)
-        parts[-2] = (1, crop(line(cause.reason), max(room, 12)))
-    return pack(parts, size, _GAP)
+        parts.append(_gain(cause.cures[0]))
+    where = line((_where(cause), Tone.DIM))
+    told = sum(width(part) + width((_GAP,)) for part in parts)
+    room = size - told - width(where) - width((_GAP,))
+    if room < _LEAST_REASON:
+        # The line stands in the answer and in the details too.
+        where, room = (), size - told
+    parts.append(crop(line(cause.reason), max(room, 1)))
+    return crop(join([*parts, where] if where else parts, _GAP), size)
+
+
+_LEAST_REASON = 20
+"""Cells of a reason that can still be understood."""
 
 
 def cause_lines(
@@ -46,7 +51,8 @@ def cause_lines(
     times = f", {len(cause.nodes)}×" if cause.nodes else ""
     where = _source(cause.sources[0]) if cause.sources else _engines(cause)
     head = line((f"{of}{times}  ", Tone.STRONG), *where, *_more(cause.sources))
-    reason = line(f"{_what(cause)}: ", cause.reason)
+    subject = f"{_what(cause)}: " if cause.target is not None else ""
+    reason = line(subject, cause.reason)
     return [crop(head, size), crop(reason, size), crop(cures_line(cause, read_only), size)]
 
 
@@ -163,7 +169,7 @@ def _cost(loaded: Loaded, cause: Cause, size: int) -> list[Line]:
 def _what(cause: Cause) -> str:
     if cause.target is not None:
         return short_operator(cause.target)
-    return cause.kind.value.replace("_", " ")
+    return cause.kind.value.replace("_", " ").replace("tensorrt", "TensorRT")
 
 
 def _where(cause: Cause) -> str:
@@ -171,7 +177,8 @@ def _where(cause: Cause) -> str:
     if source is None:
         return ""
     more = len(cause.sources) - 1
-    return f"{source}{f' and {more} more lines' if more > 1 else ''}"
+    place = f"{base_name(source.file)}:{source.line}" if source.line else str(source)
+    return f"{place}{f' and {count(more, "line")} more' if more > 0 else ''}"
 
 
 def _source(source: Source | None) -> Line:

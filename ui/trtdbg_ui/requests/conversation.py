@@ -61,7 +61,7 @@ class RequestView(Protocol):
         """Adds lines to the log."""
 
     def show_advice(self) -> None:
-        """Shows what to do about refusals, which somebody asked for."""
+        """Shows what to do about refusals, or against causes, which somebody asked for."""
 
     def show_cures(self) -> None:
         """Shows what was tried against causes, which somebody asked for."""

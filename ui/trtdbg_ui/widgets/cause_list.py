@@ -100,6 +100,6 @@ class CauseList(CursorView):
 
 def _nothing() -> Line:
     """Returns what is said where there is no cause, and what can be done next."""
-    words = (" Nothing keeps an operator out of the engines. ", Tone.GOOD)
+    words = (" Nothing keeps an operator out. ", Tone.GOOD)
     build, graph = (key("build"), Tone.KEY), (key("graph"), Tone.KEY)
-    return line(words, build, " builds them with TensorRT, ", graph, " shows every node")
+    return line(words, build, " builds the engine, ", graph, " shows every node")
