@@ -176,9 +176,10 @@ def _where(cause: Cause) -> str:
     source = next(iter(cause.sources), None)
     if source is None:
         return ""
-    more = len(cause.sources) - 1
-    place = f"{base_name(source.file)}:{source.line}" if source.line else str(source)
-    return f"{place}{f' and {count(more, "line")} more' if more > 0 else ''}"
+    more = count(len(cause.sources) - 1, "line")
+    here = source.file and source.line
+    place = f"{base_name(source.file or '')}:{source.line}" if here else str(source)
+    return f"{place} and {more} more" if len(cause.sources) > 1 else place
 
 
 def _source(source: Source | None) -> Line:
