@@ -594,8 +594,9 @@ def caused(timing: Timing) -> Report:
         cures=(
             Cure(
                 kind=CureKind.POLICY,
-                say="build with timing late",
-                type="--timing late",
+                say="build with timing late: 5 engines become 1",
+                type="trtdbg build MODEL --timing late --save DIR",
+                policy=TruncationPolicy(timing=Timing.LATE),
                 engines_before=len(plain.engines),
                 engines_after=1,
             ),

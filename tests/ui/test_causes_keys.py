@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 from trtdbg_ui.app import TrtdbgApp
+from trtdbg_ui.model.causes import CauseRow
 from trtdbg_ui.model.loaded import Loaded
 from trtdbg_ui.model.state import Pane, State
 from trtdbg_ui.render.answer import answer
+from trtdbg_ui.render.causes import cause_row
 from trtdbg_ui.text import plain
 from trtdbg_ui.widgets.key_bar import KeyBar
 
 from tests.ui.canned import built, caused, report
-from tests.ui.fakes import Stage, press, saved_app, screen_text, settle, text_of
+from tests.ui.fakes import Stage, notes, press, saved_app, screen_text, settle, text_of
 from trtdbg.errors import WorkerError
 from trtdbg.policy import Settings, Timing
-from trtdbg.records import Report
+from trtdbg.records import CauseKind, Report
 
 MIDDLE = (120, 35)
 
@@ -58,6 +60,52 @@ async def test_the_details_of_a_place_of_a_cause_are_about_its_node() -> None:
         assert "without this cause" in details(stage.app)
 
 
+async def test_enter_opens_the_places_of_a_cause_and_the_details_of_a_place() -> None:
+    stage = first_screen(caused(Timing.UPSTREAM))
+    async with stage.app.run_test(size=MIDDLE) as pilot:
+        await settle(pilot)
+        await press(pilot, "enter")
+        shown = text_of(stage.app.board.pane(Pane.CAUSES))
+        assert shown.count("_to_copy") == 5
+        assert stage.app.state.pane is Pane.CAUSES
+        await press(pilot, "j", "enter")
+        assert stage.app.state.pane is Pane.DETAIL
+        await press(pilot, "h", "k", "enter")
+        assert text_of(stage.app.board.pane(Pane.CAUSES)).count("_to_copy") == 1
+
+
+def test_a_row_of_a_cause_says_why_however_long_its_place_is() -> None:
+    one = caused(Timing.UPSTREAM)
+    source = replace(one.causes[0].sources[0], file="/a/long/way/to/models/rank_nine.py")
+    cause = replace(
+        one.causes[0],
+        kind=CauseKind.TENSORRT_REFUSES,
+        target=None,
+        cures=(),
+        reason="TensorRT refuses it: 9 dimensions, TensorRT has at most 8",
+        sources=(source, source, source),
+    )
+    loaded = Loaded(replace(one, causes=(cause,)))
+    row = CauseRow(0)
+    wide = plain(cause_row(loaded, row, 120, opened=False))
+    assert (
+        "TensorRT refuses  TensorRT refuses it: 9 dimensions, TensorRT has at most 8" in wide
+    )
+    assert "rank_nine.py:34 and 2 lines more" in wide
+    assert "TensorRT refuses it: 9 dim" in plain(cause_row(loaded, row, 60, opened=False))
+    assert len(plain(cause_row(loaded, row, 40, opened=False))) <= 40
+
+
+async def test_a_cause_that_nobody_had_time_for_is_tried_again_by_the_same_key() -> None:
+    stage = first_screen(report(Timing.UPSTREAM))
+    async with stage.app.run_test(size=MIDDLE) as pilot:
+        await settle(pilot)
+        await press(pilot, "A")
+        stage.worker.answer(report(Timing.UPSTREAM))
+        await settle(pilot)
+        assert notes(stage.app) == ["There was no time to try what helps here; A goes on."]
+
+
 async def test_the_footer_offers_to_do_something_only_where_there_is_a_cause() -> None:
     for timing, offered in ((Timing.UPSTREAM, True), (Timing.LATE, False)):
         stage = first_screen(caused(timing))
@@ -70,9 +118,7 @@ async def test_a_clean_model_says_what_can_be_done_next() -> None:
     stage = first_screen(report(Timing.LATE))
     async with stage.app.run_test(size=(160, 50)) as pilot:
         await settle(pilot)
-        assert "Nothing keeps an operator out of the engines. b builds" in screen_text(
-            stage.app
-        )
+        assert "Nothing keeps an operator out. b builds" in screen_text(stage.app)
 
 
 async def test_a_saved_report_offers_nothing_that_needs_a_worker() -> None:

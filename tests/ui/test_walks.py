@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from trtdbg_ui.app import TrtdbgApp
 from trtdbg_ui.model.state import State
+from trtdbg_ui.widgets.cure_dialog import CureDialog
 from trtdbg_ui.widgets.dialog import Dialog, Page
 
 from tests.ui import canned
@@ -84,6 +85,7 @@ async def test_what_to_do_is_tried_and_then_done_where_nobody_tried_it_before() 
         assert (asked.cures, asked.consequences, asked.suggestion) == (True, False, False)
         stage.worker.answer(canned.caused(Timing.UPSTREAM))
         await settle(pilot)
+        assert isinstance(stage.app.screen, CureDialog)
         await press(pilot, "a")
         request = stage.worker.requests[-1]
         assert isinstance(request, Analyze)

@@ -10,6 +10,7 @@ from trtdbg_ui.handlers.handler import ActionHandler
 from trtdbg_ui.handlers.policy import Policy
 from trtdbg_ui.keys.keymap import key
 from trtdbg_ui.model.navigation import at_node, cause_shown
+from trtdbg_ui.model.questions import Choice
 from trtdbg_ui.model.typed import choice_typed
 from trtdbg_ui.requests.conversation import Requests
 from trtdbg_ui.requests.desk import Desk
@@ -88,12 +89,20 @@ class Cures(ActionHandler):
         elif cure.kind is CureKind.EDIT:
             self._edit(cause, cure)
         else:
-            choice = choice_typed(cure.type or "", self._policy.choice)
+            choice = self._choice(cure)
             if choice is None:
                 self._copy(cure)
             else:
                 settings, policy = choice
                 self._policy.choose(policy, settings)
+
+    def _choice(self, cure: Cure) -> Choice | None:
+        """Returns the settings and the policy that were tried; None if they are in force."""
+        settings, policy = here = self._policy.choice
+        if cure.policy is None and cure.settings is None:
+            return choice_typed(cure.type or "", here)
+        found = cure.settings or settings, cure.policy or policy
+        return found if found != here else None
 
     def _edit(self, cause: Cause, cure: Cure) -> None:
         """Opens the line in the editor, with what to type there copied."""
@@ -105,8 +114,9 @@ class Cures(ActionHandler):
         self.app.tell(again)
 
     def _copy(self, cure: Cure) -> None:
-        if cure.type:
-            self.app.copy_to_clipboard(cure.type)
-            self.app.tell(cure.type, title="Copied")
+        text = cure.line or cure.type
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.app.tell(text, title="Copied")
         else:
             self.app.tell(cure.say)

@@ -44,6 +44,11 @@ def presenting(
         cause=_first_cause(state, loaded),
         outdated=state.outdated and old is not None and _file(old) == _file(loaded),
     )
+    if old is None and state.cause is not None and state.node is None:
+        # The graph stands around what the details are about.
+        return _on_a_row(
+            state.changed(node=next(iter(loaded.causes[state.cause].nodes), None))
+        )
     return _on_a_row(state)
 
 

@@ -69,7 +69,9 @@ def cures_line(cause: Cause, read_only: bool = False) -> Line:
             spans.append((cure.say, Tone.WARN))
             continue
         opener = key("first-cure") if index == 0 else f"{key('cures')} {'ab'[index]}"
-        spans += [(opener, Tone.KEY), (f" {cure.say} ", Tone.PLAIN), *_gain(cure), _GAP]
+        gain = _gain(cure)
+        say = cure.say.partition(": ")[0] if gain else cure.say
+        spans += [(opener, Tone.KEY), (f" {say} ", Tone.PLAIN), *gain, _GAP]
     more = len(cause.cures) - 2
     if more > 0:
         spans += [(key("cures"), Tone.KEY), (f" {more} more", Tone.DIM)]
