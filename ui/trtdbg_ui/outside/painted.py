@@ -21,7 +21,7 @@ _SHORTEST_GAP: Final = 4
 """Cells left out in a row; to go over fewer costs as much as to write them again."""
 
 
-class Look(NamedTuple):
+class Paint(NamedTuple):
     """How a cell is painted; each part as it stands in an SGR sequence."""
 
     attributes: frozenset[str] = frozenset()
@@ -29,11 +29,11 @@ class Look(NamedTuple):
     background: str = ""
 
 
-Cell = tuple[str, Look]
+Cell = tuple[str, Paint]
 """A character and its look; the second cell of a wide character is empty."""
 Row = list[Cell]
 
-_PLAIN: Final = Look()
+_PLAIN: Final = Paint()
 _UNKNOWN: Final[Cell] = ("\x1b[C", _PLAIN)
 """What stands here is not known: the cursor goes over it."""
 _SEEN_ON_BLANKS: Final = frozenset({"4", "7", "9", "21", "53"})
@@ -122,7 +122,7 @@ class _Update:
             elif text:
                 x, update.cursor = _put(row, x, text, look), ""
             elif style is not None:
-                look = _look(style)
+                look = _paint(style)
         return update if at == len(data) and row is not None else None
 
     def _row(self, y: int, shown: Mapping[int, Row]) -> Row:
@@ -131,9 +131,9 @@ class _Update:
         return self.rows[y]
 
 
-def _put(row: Row, x: int, text: str, look: Look) -> int:
+def _put(row: Row, x: int, text: str, look: Paint) -> int:
     """Writes text into a row and returns the column after it."""
-    blank = (" ", _look_of_blank(look))
+    blank = (" ", _paint_of_blank(look))
     if text.isascii():
         cells = [blank if char == " " else (char, look) for char in text]
     else:
@@ -148,7 +148,7 @@ def _put(row: Row, x: int, text: str, look: Look) -> int:
     return end
 
 
-def _wide_and_narrow(text: str, look: Look, blank: Cell) -> Iterator[Cell]:
+def _wide_and_narrow(text: str, look: Paint, blank: Cell) -> Iterator[Cell]:
     """Yields the cells of a text with characters of no, one or two cells."""
     held = ""
     for char in text:
@@ -204,7 +204,7 @@ def _is_second(cell: Cell) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _look(style: str) -> Look:
+def _paint(style: str) -> Paint:
     """Returns the look of an SGR sequence that begins with a reset, or follows one."""
     codes = style.split(";") if style else []
     attributes, foreground, background = [], "", ""
@@ -224,7 +224,7 @@ def _look(style: str) -> Look:
             background = code
         elif code not in _NOTHING:
             attributes.append(code)
-    return Look(frozenset(attributes), foreground, background)
+    return Paint(frozenset(attributes), foreground, background)
 
 
 def _short(colour: list[str]) -> str:
@@ -249,24 +249,24 @@ _BACKGROUNDS: Final = frozenset(str(n) for n in (*range(40, 48), *range(100, 108
 
 
 @lru_cache(maxsize=4096)
-def _look_of_blank(look: Look) -> Look:
+def _paint_of_blank(look: Paint) -> Paint:
     """Returns what of a look can be seen where there is no character."""
     if look.attributes & _SEEN_ON_BLANKS:
         return look
-    return Look(background=look.background)
+    return Paint(background=look.background)
 
 
 @lru_cache(maxsize=4096)
-def _blank_after(look: Look, wanted: Look) -> Look:
+def _blank_after(look: Paint, wanted: Paint) -> Paint:
     """Returns the look nearest to `look` in which a blank looks as wanted."""
     if wanted.attributes:
         return wanted
     kept = look.attributes - _SEEN_ON_BLANKS
-    return Look(kept, look.foreground, wanted.background)
+    return Paint(kept, look.foreground, wanted.background)
 
 
 @lru_cache(maxsize=4096)
-def _step(look: Look, wanted: Look) -> str:
+def _step(look: Paint, wanted: Paint) -> str:
     """Returns a short sequence from one look to another."""
     ended = {_END_OF.get(code, "0") for code in look.attributes - wanted.attributes}
     if look.foreground and not wanted.foreground:
