@@ -144,7 +144,15 @@ def fate(loaded: Loaded, node: NodeRecord, size: int) -> list[Line]:
         return []
     verdict = VERDICT_SIGN[node.verdict]
     if node.engine is not None:
-        lines = wrap(line(verdict, f", runs in engine E{node.engine}"), size, indent=2)
+        runs = f", runs in engine E{node.engine}"
+        if node.engine in loaded.failed_engines:
+            sign, tone = verdict
+            guilty = node.name in loaded.guilty
+            verdict = sign, Tone.BAD if guilty else tone
+            what = "and breaks it" if guilty else "which TensorRT refuses"
+            comma = " " if guilty else ", "
+            runs = f", in engine E{node.engine}{comma}{what}"
+        lines = wrap(line(verdict, runs), size, indent=2)
         if saved_by_truncation(node):
             note = "refused on its original dtypes, accepted truncated"
             lines += wrap(line((note, Tone.GOOD)), size)

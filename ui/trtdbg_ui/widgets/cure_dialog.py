@@ -28,8 +28,9 @@ class CureDialog(PageOverlay[int | None]):
         self._cause = cause
 
     def hint(self) -> str:
-        """Returns that a letter does what it stands at."""
-        return "a letter does it · esc closes"
+        """Returns that a letter does what it stands at, if there is one."""
+        does = any(cure.kind is not CureKind.NONE for cure in self._cause.cures)
+        return "a letter does it · esc closes" if does else "esc closes"
 
     def on_key(self, event: events.Key) -> None:
         """Does what the letter stands at."""
