@@ -634,6 +634,7 @@ async def test_a_click_on_a_key_hint_does_what_the_key_does() -> None:
     stage = loaded_stage(Timing.UPSTREAM)
     async with stage.app.run_test(size=WIDE) as pilot:
         await settle(pilot)
+        await press(pilot, "3")
         hints = text_of(stage.app.query_one("#keys", TextView))
         await pilot.click("#keys", offset=(hints.index("hide unchanged"), 0))
         await settle(pilot)
@@ -953,9 +954,9 @@ async def test_of_fifty_thousand_nodes_only_visible_rows_are_rendered(
     rendered: list[int] = []
     row = nodes.row
 
-    def counted(rows: object, index: int, columns: object) -> object:
+    def counted(rows: object, index: int, *more: object) -> object:
         rendered.append(index)
-        return row(rows, index, columns)  # type: ignore[arg-type]
+        return row(rows, index, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(nodes, "row", counted)
     stage = Stage(Timing.UPSTREAM, [large(50_000)])

@@ -90,7 +90,12 @@ _OF_PANE: Mapping[Pane, Mapping[str, str]] = {
         "validators": "",
         "where-from": "",
     },
-    Pane.PASSES: {"previous-pass": "", "next-change": "", "before-and-after": "diff"},
+    Pane.PASSES: {
+        "previous-pass": "",
+        "next-change": "",
+        "hide-unchanged": "",
+        "before-and-after": "diff",
+    },
     Pane.ENGINES: {"build-one-engine": "build one", "layers": "", "reproducer": ""},
     Pane.FINDINGS: {"explain": "", "layers": "alike", "reproducer": ""},
     Pane.MODULES: {"layers": "opens", "fold-repeats": "all"},

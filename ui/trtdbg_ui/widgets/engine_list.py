@@ -45,15 +45,16 @@ class EngineList(CursorView):
             # A thousand layers need not be laid out anew when only the clock went on.
             return
         another = old is None or old[0] is not loaded
-        here = self.engine_at(self.cursor) if layers != self._layers else None
+        number = len(self._lines)
+        here = self.engine_at(self.cursor) if layers != self._layers or another else None
         self._shown = (loaded, activity, now)
         self._layers = layers
         self.refit()
         if not self.width_cells:
             return
         self.recount(self._count)
-        if here is not None:
-            # Lines above may be gone: the cursor stays with its engine.
+        if here is not None and len(self._lines) != number:
+            # Lines above may be gone or new: the cursor stays with its engine.
             self.put_cursor(self._head_of(here))
         elif another:
             self.put_cursor(min(self.cursor, self._count - 1))
