@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from trtdbg.analysis.conclusions import is_call
 from trtdbg.records import NodeRecord
-from trtdbg_ui.model.judged import judged
 from trtdbg_ui.model.loaded import Loaded
 
 
@@ -19,7 +19,7 @@ def changed_nodes(before: Loaded, after: Loaded) -> frozenset[str]:
 def _differs(before: Loaded, after: Loaded, node: NodeRecord) -> bool:
     old = before.nodes.get(node.name)
     if old is None:
-        return judged(node)
+        return is_call(node)
     moved = (node.name in before.left) is not (node.name in after.left)
     known = old.truncated, old.low, old.verdict
     return moved or known != (node.truncated, node.low, node.verdict)
