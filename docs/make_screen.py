@@ -14,8 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "samples/attention_float64.pt2"
 PICTURES: dict[str, tuple[str, ...]] = {
-    "screen.svg": ("--press", "T"),
-    "tour-1-why.svg": ("--timing", "upstream"),
+    "screen.svg": ("--timing", "upstream"),
+    "tour-1-why.svg": ("--timing", "upstream", "--press", "A"),
     "tour-2-passes.svg": ("--timing", "upstream", "--press", "{ { u 3"),
     "tour-3-explain.svg": ("--timing", "upstream", "--press", "e"),
     "tour-4-late.svg": ("--timing", "upstream", "--press", "t"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from trtdbg_ui.app import TrtdbgApp
-from trtdbg_ui.keys.actions import ACTIONS, FIXED_KEYS, MOVES
+from trtdbg_ui.keys.actions import ACTIONS, FIXED, FIXED_KEYS, MOVES
 from trtdbg_ui.keys.key_names import parse_key, parse_presses, show_key
 from trtdbg_ui.keys.keymap import Keymap, read_keymap, use
 from trtdbg_ui.model.state import Pane
@@ -172,3 +172,10 @@ def test_a_missing_file_is_one_line(file: Path, capsys: pytest.CaptureFixture[st
 def test_two_actions_can_swap_their_keys(file: Path) -> None:
     file.write_text('timing = "q"\nquit = "t"\n')
     assert read_keymap(str(file)).shown("quit") == "t"
+
+
+def test_the_page_of_keys_says_what_the_help_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
+    rows = [(action.shown, action.help) for action in ACTIONS]
+    rows += [(move.shown, move.help) for move in MOVES]
+    assert [row for row in (*rows, *FIXED) if f"| `{row[0]}` | {row[1]} |" not in page] == []
