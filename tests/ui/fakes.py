@@ -99,7 +99,6 @@ class Stage:
             reports=reports,
             clock=self.clock,
         )
-        self.app.animation_level = "none"
         # Most tests are about the graph; those of the first screen go to it.
         graph = State(self.app.state.policy, Settings(), pane=Pane.NODES, main=Pane.NODES)
         self.app.begin_with(graph, self.app.theme, ())
