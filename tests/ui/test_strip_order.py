@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from trtdbg_ui.model.strip import Stretch, stretches
 
 from tests.ui.canned import report
+from trtdbg.analysis.strip import Stretch, stretches
 from trtdbg.policy import Timing
 from trtdbg.records import NodeRecord
 
