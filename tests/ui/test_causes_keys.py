@@ -13,7 +13,7 @@ from trtdbg_ui.text import plain
 from trtdbg_ui.widgets.key_bar import KeyBar
 
 from tests.ui.canned import built, caused, report
-from tests.ui.fakes import Stage, notes, press, saved_app, screen_text, settle, text_of
+from tests.ui.fakes import Stage, press, saved_app, screen_text, settle, text_of
 from trtdbg.errors import WorkerError
 from trtdbg.policy import Settings, Timing
 from trtdbg.records import CauseKind, Report
@@ -94,16 +94,6 @@ def test_a_row_of_a_cause_says_why_however_long_its_place_is() -> None:
     assert "rank_nine.py:34 and 2 lines more" in wide
     assert "TensorRT refuses it: 9 dim" in plain(cause_row(loaded, row, 60, opened=False))
     assert len(plain(cause_row(loaded, row, 40, opened=False))) <= 40
-
-
-async def test_a_cause_that_nobody_had_time_for_is_tried_again_by_the_same_key() -> None:
-    stage = first_screen(report(Timing.UPSTREAM))
-    async with stage.app.run_test(size=MIDDLE) as pilot:
-        await settle(pilot)
-        await press(pilot, "A")
-        stage.worker.answer(report(Timing.UPSTREAM))
-        await settle(pilot)
-        assert notes(stage.app) == ["There was no time to try what helps here; A goes on."]
 
 
 async def test_the_footer_offers_to_do_something_only_where_there_is_a_cause() -> None:
