@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
@@ -313,26 +313,151 @@ def capture(
     `dynamo/backend/backends.py` _pretraced_backend, and
     `dynamo/lowering/passes/_aten_lowering_pass.py` pre_export_lowering and post_lowering.
     """
-    from torch_tensorrt.dynamo.lowering import get_decompositions
-    from torch_tensorrt.dynamo.lowering.passes._aten_lowering_pass import (
-        ATEN_POST_LOWERING_PASSES,
-        ATEN_PRE_LOWERING_PASSES,
+    lowering = _Lowering(
+        program,
+        settings,
+        truncate_double=truncate_double,
+        emit=emit,
+        recorder=recorder,
+        calibration=calibration,
     )
-    from torch_tensorrt.dynamo.lowering.passes._FakeTensorUpdater import FakeTensorUpdater
+    return lowering.run(front)
 
-    options = compilation_settings(settings, truncate_double)
-    noticing, asked = copy.copy(options), _RecordingBool(truncate_double)
-    noticing.truncate_double = asked
-    program = copy_program(program)
-    forget_unbound_sizes(program)
-    if recorder is None:
-        recorder = Recorder()
-        recorder.snapshot(Phase.LOAD, "exported program", program.graph, 0.0)
 
-    def run(
-        phase: Phase, name: str, step: Callable[[], Any], graph_of: Callable[[Any], Any]
+class _Lowering:
+    """One lowering: what `capture` is called with, and what its passes noted so far."""
+
+    def __init__(
+        self,
+        program: ExportedProgram,
+        settings: Settings,
+        *,
+        truncate_double: bool,
+        emit: Emit,
+        recorder: Recorder | None,
+        calibration: tuple[tuple[Any, ...], ...],
+    ) -> None:
+        from torch_tensorrt.dynamo.lowering import get_decompositions
+
+        self.settings = settings
+        self.emit = emit
+        self.calibration = calibration
+        self.options = compilation_settings(settings, truncate_double)
+        self.asked = _RecordingBool(truncate_double)
+        self.noticing = copy.copy(self.options)
+        self.noticing.truncate_double = self.asked
+        self.program = copy_program(program)
+        forget_unbound_sizes(self.program)
+        if recorder is None:
+            recorder = Recorder()
+            recorder.snapshot(Phase.LOAD, "exported program", self.program.graph, 0.0)
+        self.recorder = recorder
+        self.autocast: dict[str, LowDecision] = {}
+        self.decompositions = get_decompositions(
+            settings.enable_experimental_decompositions,
+            settings.decompose_attention,
+            settings.use_distributed_mode_trace,
+        )
+
+    def run(self, front: Front) -> Captured:
+        """Runs all passes, or those up to the first that raises."""
+        with contextlib.ExitStack() as scope:
+            scope.enter_context(patched_quantized_folding())
+            try:
+                if front is Front.EXPORT:
+                    module = self._exported()
+                else:
+                    module = self._traced_by_dynamo(scope)
+                return self._captured(self._post_lowered(module))
+            except _PassFailedError as failed:
+                self.recorder.failure(
+                    failed.phase, failed.name, failed.seconds, failed.error, failed.__cause__
+                )
+                return self._captured(None, failed.name, failed.error)
+
+    def _exported(self) -> GraphModule:
+        """Returns the graph after the passes before and in `run_decompositions`."""
+        from torch_tensorrt.dynamo.lowering.passes._aten_lowering_pass import (
+            ATEN_PRE_LOWERING_PASSES,
+        )
+
+        program = self.program
+        seen: dict[str, torch.Tensor] = {}
+        if getattr(self.options, "enable_autocast", False):
+            seen = self._step(
+                Phase.PRE_EXPORT,
+                "calibrate autocast",
+                lambda: traced_outputs(program, self.calibration),
+                lambda _: program.graph,
+            )
+            self.options.autocast_intermediate_node_outputs = seen
+            self.noticing.autocast_intermediate_node_outputs = seen
+        for lowering_pass in ATEN_PRE_LOWERING_PASSES.passes:
+            if lowering_pass.__name__ == PASS and autocast_settings(self.settings):
+                rules = upstream_rules(program.graph.nodes, self.settings, seen)
+                self.autocast.update(rules)
+            self._lower(Phase.PRE_EXPORT, lowering_pass, program.graph_module)
+        decomposed = self._step(
+            Phase.DECOMPOSITION,
+            "run_decompositions",
+            lambda: _decomposed(program, self.decompositions),
+            lambda p: p.graph,
+        )
+        unlifted: GraphModule = self._step(
+            Phase.DECOMPOSITION, "unlift parameters", decomposed.module, lambda gm: gm.graph
+        )
+        return unlifted
+
+    def _traced_by_dynamo(self, scope: contextlib.ExitStack) -> GraphModule:
+        """Returns the graph as torch_tensorrt's backend of `torch.compile` traces it."""
+        module = backend.dynamo_module(self.program)
+        scope.enter_context(backend.patched_fake_mode(module))
+        traced: GraphModule = self._step(
+            Phase.DECOMPOSITION,
+            "aot_export_joint_simple",
+            lambda: backend.aot_graph(module, self.decompositions, self.options),
+            lambda gm: gm.graph,
+        )
+        return traced
+
+    def _post_lowered(self, module: GraphModule) -> GraphModule:
+        from torch_tensorrt.dynamo.lowering.passes._aten_lowering_pass import (
+            ATEN_POST_LOWERING_PASSES,
+        )
+        from torch_tensorrt.dynamo.lowering.passes._FakeTensorUpdater import FakeTensorUpdater
+
+        fake_mode = torch._export.utils._detect_fake_mode_from_gm(module)
+        updater = FakeTensorUpdater(module)
+        for lowering_pass in ATEN_POST_LOWERING_PASSES.passes:
+            module = self._lower(Phase.POST_LOWERING, lowering_pass, module)
+        if fake_mode is not None:
+            self._step(
+                Phase.POST_LOWERING,
+                "refresh fake tensors",
+                lambda: updater.incremental_update(fake_mode),
+                lambda _: module.graph,
+            )
+        return module
+
+    def _lower(self, phase: Phase, lowering_pass: Any, module: GraphModule) -> GraphModule:
+        own = _is_torch_tensorrts(lowering_pass)
+        self.asked.asked |= not own
+        step = partial(lowering_pass, module, self.noticing if own else self.options)
+        lowered: GraphModule = self._step(
+            phase, lowering_pass.__name__, step, lambda gm: gm.graph
+        )
+        return lowered
+
+    def _step(
+        self, phase: Phase, name: str, step: Callable[[], Any], graph_of: Callable[[Any], Any]
     ) -> Any:
-        emit("capture", name, len(recorder.passes), None)
+        """Runs a step and records the graph after it.
+
+        Raises:
+            _PassFailedError: the step raised.
+        """
+        recorder = self.recorder
+        self.emit("capture", name, len(recorder.passes), None)
         start = time.perf_counter()
         try:
             result = step()
@@ -343,96 +468,21 @@ def capture(
         recorder.snapshot(phase, name, graph_of(result), time.perf_counter() - start)
         return result
 
-    def lower(phase: Phase, lowering_pass: Any, module: GraphModule) -> GraphModule:
-        own = _is_torch_tensorrts(lowering_pass)
-        asked.asked |= not own
-        step = partial(lowering_pass, module, noticing if own else options)
-        return cast(GraphModule, run(phase, lowering_pass.__name__, step, lambda gm: gm.graph))
-
-    autocast: dict[str, LowDecision] = {}
-    decompositions = get_decompositions(
-        settings.enable_experimental_decompositions,
-        settings.decompose_attention,
-        settings.use_distributed_mode_trace,
-    )
-
-    def exported() -> GraphModule:
-        seen: dict[str, torch.Tensor] = {}
-        if getattr(options, "enable_autocast", False):
-            seen = run(
-                Phase.PRE_EXPORT,
-                "calibrate autocast",
-                lambda: traced_outputs(program, calibration),
-                lambda _: program.graph,
-            )
-            options.autocast_intermediate_node_outputs = seen
-            noticing.autocast_intermediate_node_outputs = seen
-        for lowering_pass in ATEN_PRE_LOWERING_PASSES.passes:
-            if lowering_pass.__name__ == PASS and autocast_settings(settings):
-                autocast.update(upstream_rules(program.graph.nodes, settings, seen))
-            lower(Phase.PRE_EXPORT, lowering_pass, program.graph_module)
-        decomposed = run(
-            Phase.DECOMPOSITION,
-            "run_decompositions",
-            lambda: _decomposed(program, decompositions),
-            lambda p: p.graph,
-        )
-        name = "unlift parameters"
-        return cast(
-            GraphModule,
-            run(Phase.DECOMPOSITION, name, decomposed.module, lambda gm: gm.graph),
-        )
-
-    def traced_by_dynamo() -> GraphModule:
-        module = backend.dynamo_module(program)
-        scope.enter_context(backend.patched_fake_mode(module))
-        return cast(
-            GraphModule,
-            run(
-                Phase.DECOMPOSITION,
-                "aot_export_joint_simple",
-                lambda: backend.aot_graph(module, decompositions, options),
-                lambda gm: gm.graph,
-            ),
-        )
-
-    scope = contextlib.ExitStack()
-    scope.enter_context(patched_quantized_folding())
-    try:
-        module = exported() if front is Front.EXPORT else traced_by_dynamo()
-        fake_mode = torch._export.utils._detect_fake_mode_from_gm(module)
-        updater = FakeTensorUpdater(module)
-        for lowering_pass in ATEN_POST_LOWERING_PASSES.passes:
-            module = lower(Phase.POST_LOWERING, lowering_pass, module)
-        if fake_mode is not None:
-            run(
-                Phase.POST_LOWERING,
-                "refresh fake tensors",
-                lambda: updater.incremental_update(fake_mode),
-                lambda _: module.graph,
-            )
-    except _PassFailedError as failed:
-        recorder.failure(
-            failed.phase, failed.name, failed.seconds, failed.error, failed.__cause__
-        )
+    def _captured(
+        self,
+        module: GraphModule | None,
+        failed: str | None = None,
+        error: str | None = None,
+    ) -> Captured:
         return Captured(
-            None,
-            tuple(recorder.passes),
-            tuple(recorder.pool),
-            failed.name,
-            failed.error,
-            asks_truncate_double=asked.asked,
-            autocast=autocast,
+            module,
+            tuple(self.recorder.passes),
+            tuple(self.recorder.pool),
+            failed,
+            error,
+            asks_truncate_double=self.asked.asked,
+            autocast=self.autocast,
         )
-    finally:
-        scope.close()
-    return Captured(
-        module,
-        tuple(recorder.passes),
-        tuple(recorder.pool),
-        asks_truncate_double=asked.asked,
-        autocast=autocast,
-    )
 
 
 class _PassFailedError(Exception):
