@@ -19,7 +19,9 @@ def is_rtx() -> bool:
 
 
 @contextlib.contextmanager
-def patched_to_standard_tensorrt() -> Iterator[None]:
+def patched_to_standard_tensorrt(
+    *, features: bool = True, plugins: bool = True
+) -> Iterator[None]:
     """Patches torch_tensorrt so that validators answer as with standard TensorRT.
 
     Three things tell them which build is installed: `ENABLED_FEATURES.tensorrt_rtx`,
@@ -27,22 +29,27 @@ def patched_to_standard_tensorrt() -> Iterator[None]:
     brings are in the plugin registry. All are as before afterwards. Nothing must be converted
     or built inside: TensorRT stays what it is.
 
+    Args:
+        features: whether the first is patched.
+        plugins: whether the other two are, which validators read together.
+
     Source: torch_tensorrt 2.13 and 2.14, `_features.py` and
     `dynamo/conversion/aten_ops_converters.py` _scatter_add_plugin_available.
     """
     import tensorrt
     from torch_tensorrt import _features
 
-    features = _features.ENABLED_FEATURES
-    standard = features._replace(tensorrt_rtx=False)
+    enabled = _features.ENABLED_FEATURES
+    standard = enabled._replace(tensorrt_rtx=False)
     registry = _RegistryWithRuntimePlugins(tensorrt.get_plugin_registry())
     with contextlib.ExitStack() as stack:
-        for module in _holders(features):
+        for module in _holders(enabled) if features else ():
             stack.enter_context(mock.patch.object(module, "ENABLED_FEATURES", standard))
-        stack.enter_context(mock.patch.object(tensorrt, "_package_name", "tensorrt"))
-        stack.enter_context(
-            mock.patch.object(tensorrt, "get_plugin_registry", return_value=registry)
-        )
+        if plugins:
+            stack.enter_context(mock.patch.object(tensorrt, "_package_name", "tensorrt"))
+            stack.enter_context(
+                mock.patch.object(tensorrt, "get_plugin_registry", return_value=registry)
+            )
         yield
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
 from trtdbg.compat.flavour import is_rtx, patched_to_standard_tensorrt
 from trtdbg.compat.registry import patched_registry_check
@@ -15,6 +15,9 @@ from trtdbg.stages.validate import Judgement
 
 GUARDED = "its converter raises with TensorRT-RTX (needs_not_tensorrt_rtx)"
 """What differs for an operator that validators accept and the converter does not."""
+
+FEATURE = "its validator asks ENABLED_FEATURES.tensorrt_rtx, and says no"
+PLUGIN = "it needs a plugin that TensorRT-RTX's build of torch_tensorrt does not have"
 
 
 def other_flavour(
@@ -50,12 +53,32 @@ def other_flavour(
         if (judgement := judgements.get(node.name)) is not None
         and judgement.verdict in (Verdict.REJECT, Verdict.CRASHED)
     ]
-    with patched_registry_check(), patched_to_standard_tensorrt():
-        for node in refused:
-            verdict, _ = validate.ask(node, options)
-            accepts = verdict is Verdict.ACCEPT
-            name = validate.accepting_validator(node, options) if accepts else None
-            found[node.name] = OtherFlavour(
-                flavour="standard", accepts=accepts, validator=name
-            )
+    with patched_registry_check():
+        with patched_to_standard_tensorrt():
+            names = {
+                node: validate.accepting_validator(node, options)
+                for node in refused
+                if _accepts(node, options)
+            }
+        mechanisms = _mechanisms(names, options)
+    for node in refused:
+        found[node.name] = OtherFlavour(
+            flavour="standard",
+            accepts=node in names,
+            validator=names.get(node),
+            mechanism=mechanisms.get(node),
+        )
+    return found
+
+
+def _accepts(node: Node, options: Any) -> bool:
+    return validate.ask(node, options)[0] is Verdict.ACCEPT
+
+
+def _mechanisms(nodes: Iterable[Node], options: Any) -> dict[Node, str]:
+    """Returns what by itself turns refused nodes to accepted, where one thing does."""
+    with patched_to_standard_tensorrt(features=False):
+        found = {node: PLUGIN for node in nodes if _accepts(node, options)}
+    with patched_to_standard_tensorrt(plugins=False):
+        found |= {node: FEATURE for node in nodes if _accepts(node, options)}
     return found
