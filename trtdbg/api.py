@@ -317,7 +317,7 @@ class Diff:
 
     @property
     def changes(self) -> tuple[Pair, ...]:
-        """The nodes whose dtype or verdict changes, or that are on one side alone."""
+        """The nodes whose dtype or verdict changes, or that are only on one side."""
         return tuple(
             pair for pair in self._diff.pairs if pair.change is not PictureChange.SAME
         )

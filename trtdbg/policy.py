@@ -21,7 +21,7 @@ class Timing(StrEnum):
     UPSTREAM = "upstream"
     """As the installed torch_tensorrt does it, with `truncate_double` as the settings say."""
     LATE = "late"
-    """After lowering and inside engines alone; validators judge the truncated dtypes."""
+    """After lowering and only inside engines; validators judge the truncated dtypes."""
 
     @property
     def is_upstream(self) -> bool:
@@ -68,7 +68,7 @@ class Timing(StrEnum):
                 )
             case Timing.LATE:
                 return (
-                    "validators judge the truncated dtypes; engines alone are narrowed, and "
+                    "validators judge the truncated dtypes; only engines are narrowed, and "
                     "casts stand only where a value crosses"
                 )
         assert_never(self)

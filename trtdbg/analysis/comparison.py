@@ -127,7 +127,7 @@ class Row(Record, frozen=True, kw_only=True):
     traceback: str | None = None
     """Of an error that is a bug of trtdbg."""
     exit_code: int = 0
-    """What `trtdbg build` alone ends with."""
+    """What `trtdbg build` by itself ends with."""
     seconds: float = 0.0
     """Wall time of the row, starting its worker included."""
 
@@ -166,7 +166,7 @@ def at(base: TruncationPolicy, timing: Timing) -> TruncationPolicy:
     """Returns a policy with another timing, and the judge that the timing allows."""
     changed = msgspec.structs.replace(base, timing=timing)
     if timing.is_upstream:
-        # torch_tensorrt asks its validators alone.
+        # torch_tensorrt asks only its validators.
         changed = msgspec.structs.replace(changed, verdicts=_USUAL.verdicts)
     if timing is Timing.OFF:
         changed = with_precision(changed, Precision.NONE)

@@ -64,7 +64,7 @@ class Making:
 )
 @analysis_options
 @numerics_options
-@click.option("--no-build", is_flag=True, help="Analyse alone, which takes seconds a row.")
+@click.option("--no-build", is_flag=True, help="Only analyse, which takes seconds a row.")
 @click.option(
     "--html",
     "html_to",
@@ -106,7 +106,7 @@ def command(
     them, and late where no POLICY is named. With --low, float32 is the first row.
 
     Every row has a worker process of its own: a crash, or more than --memory-limit or
-    --time-limit, costs that row alone. An engine from the cache is shown with the seconds that
+    --time-limit, costs only that row. An engine from the cache is shown with the seconds that
     it took then, and marked.
     """
     making = Making(not no_build, where, resume)

@@ -177,7 +177,7 @@ def by_causes(
         refuse_existing(json_to, force=force)
     reports = []
     for name in (model, other):
-        # A policy is that of the .pt2 alone, beside a report whose policy is fixed.
+        # A policy is only that of the .pt2, beside a report whose policy is fixed.
         fixed = dataclasses.replace(choices, given=()) if is_saved_report(name) else choices
         reports.append(_analyse(shell, name, fixed))
     changed = what_changed(reports[0], reports[1], (model, other))
@@ -267,7 +267,7 @@ def _two_policies(
 ) -> tuple[Side, Side, str]:
     if is_saved_report(model):
         raise UsageError(
-            f"the saved report {model} holds one policy alone",
+            f"the saved report {model} holds only one policy",
             remedy="give a second report, or two passes with --from and --to",
         )
     if end is None and not choices.timing_named:

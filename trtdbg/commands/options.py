@@ -120,6 +120,11 @@ class SectionedOption(click.Option):
 class SectionedCommand(click.Command):
     """A command whose `--help` groups options and ends with the exit codes."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Click keeps the option as it is first asked for, which may be without the group.
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options under their headings."""
         write_options(formatter, ctx, self.get_params(ctx))

@@ -11,7 +11,7 @@ from trtdbg.errors import UsageError
 from trtdbg.policy import TruncationPolicy
 
 PROJECT_FILE: Final = "pyproject.toml"
-"""Read from the working directory alone, as its paths and its policy are meant for there."""
+"""Read only from the working directory, as its paths and its policy are meant for there."""
 
 PROJECT_TABLE: Final = f"{PROJECT_FILE} [tool.trtdbg]"
 """How messages call the table."""

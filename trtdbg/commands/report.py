@@ -121,7 +121,7 @@ class ReportPage:
             raise UsageError("node data is of one model", remedy="give one at a time")
         if asked.traces or asked.bisections:
             raise UsageError(
-                "--trace and --bisect are shown as text alone", remedy="leave --format out"
+                "--trace and --bisect are shown only as text", remedy="leave --format out"
             )
         if self.path is not None:
             refuse_existing(self.path, force=force)

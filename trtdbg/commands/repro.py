@@ -86,7 +86,7 @@ def command(
     """Write one Python file for each operator of MODEL that a validator fails on.
 
     Rejected, crashed, accepted though TensorRT refuses, or answered otherwise inside its
-    engine. A file depends on torch and torch_tensorrt alone and runs without a GPU, with
+    engine. A file depends only on torch and torch_tensorrt and runs without a GPU, with
     python and with pytest. Each is run before it is written; one that does not reproduce is
     not, and the exit code is 4.
 

@@ -31,7 +31,7 @@ class Downstream:
     that were shown stand for the same one: an answer stays true.
 
     Source: torch 2.13 and 2.14, `fx/passes/infra/partitioner.py` _DependencyViewer, of which
-    CapabilityBasedPartitioner.propose_partitions calls `downstreams_of` alone.
+    CapabilityBasedPartitioner.propose_partitions calls only `downstreams_of`.
     """
 
     def __init__(self, graph_module: GraphModule) -> None:

@@ -26,7 +26,7 @@ def inspect(engine: Any, context: Any) -> str:
 def fused_layers(text: str, medians: Mapping[str, float]) -> tuple[LayerTime, ...]:
     """Returns the layers that TensorRT runs, in the engine's order, with their times.
 
-    An engine tells names alone unless it was built with detailed verbosity; then types and
+    An engine tells only names unless it was built with detailed verbosity; then types and
     formats too. A layer that only the profiler names comes behind those of the inspector.
 
     Args:

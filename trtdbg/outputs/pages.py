@@ -402,4 +402,4 @@ def _versions(environment: Environment) -> Iterator[tuple[str, str]]:
     else:
         memory = summary.bytes_text(gpu.memory_bytes)
         yield "GPU", f"{gpu.name}, compute capability {gpu.compute_capability}, {memory}"
-    yield "build targets", ", ".join(environment.targets) or "this machine's GPU alone"
+    yield "build targets", ", ".join(environment.targets) or "only this machine's GPU"

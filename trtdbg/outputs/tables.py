@@ -58,7 +58,7 @@ _AGREEMENT_STYLE = {Agreement.WITHIN: "green", Agreement.BEYOND: "bold red"}
 _STATUS_STYLE = {BuildStatus.BUILT: "green", BuildStatus.FAILED: "bold red"}
 
 _DTYPE_STYLE = {"float64": "magenta", "complex128": "magenta", "int64": "blue"}
-"""Wide dtypes alone are coloured; the word stands there in any case."""
+"""Only wide dtypes are coloured; the word stands there in any case."""
 
 
 class _Nodes:

@@ -95,9 +95,9 @@ class LayerTime(Record, frozen=True, kw_only=True):
     """As TensorRT calls it."""
     median_ms: float | None = None
     """By TensorRT's profiler, which makes the engine slower than it is unwatched; None if the
-    engine inspector alone names the layer."""
+    engine inspector names the layer."""
     type: str | None = None
-    """By the engine inspector; None if the engine tells names alone."""
+    """By the engine inspector; None if the engine tells only names."""
     inputs: tuple[str, ...] = ()
     """Formats and dtypes by the engine inspector, like `Row major linear FP32`."""
     outputs: tuple[str, ...] = ()

@@ -125,7 +125,7 @@ class Contender(Record, frozen=True, kw_only=True):
     """One way to run the program."""
 
     name: str
-    """engines: as trtdbg built it; eager: PyTorch alone; torch_tensorrt: its own compile."""
+    """engines: as trtdbg built it; eager: only PyTorch; torch_tensorrt: its own compile."""
     timing: TimingRecord | None = None
     error: str | None = None
     """Why it did not run."""

@@ -259,17 +259,17 @@ class Report(Record, frozen=True, kw_only=True):
     validators: tuple[ValidatorSource, ...] = ()
     """Source text of every validator in the nodes' verdicts, each once, found by its name."""
     consequences: Consequences | None = None
-    """On request alone; None if nobody asked."""
+    """Only on request; None if nobody asked."""
     suggestion: Suggestion | None = None
-    """On request alone; None if nobody asked."""
+    """Only on request; None if nobody asked."""
     saved: Saved | None = None
     """What this build wrote; None if nothing was to be saved."""
     numerics: Numerics | None = None
-    """What truncation does to the numbers; on request alone, None if nobody asked."""
+    """What truncation does to the numbers; only on request, None if nobody asked."""
     execution: Execution | None = None
     """What a build on a GPU timed; None if it was not to, or nothing could run."""
     recipes: tuple[Recipe, ...] | None = None
-    """What reproducers are made of; on request alone, None if nobody asked."""
+    """What reproducers are made of; only on request, None if nobody asked."""
 
 
 class FailedReport(Record, frozen=True, kw_only=True):

@@ -118,7 +118,7 @@ def weighable(report: Report) -> Iterator[str]:
 
 
 def _is_kept_out(report: Report, node: NodeRecord) -> bool:
-    """Returns whether TensorRT alone refuses a node, whose validators accept it."""
+    """Returns whether only TensorRT refuses a node, whose validators accept it."""
     if node.verdict not in REFUSED:
         return False
     found = conclusion(node)

@@ -317,7 +317,7 @@ def _follow_parent() -> NoReturn:
 
 
 def _leave_terminal() -> None:
-    """Lets the parent alone decide what Ctrl-C means, and lets it kill this group."""
+    """Lets only the parent decide what Ctrl-C means, and lets it kill this group."""
     os.setsid()
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Repairs the borders of a split graph from inference alone, without running anything."""
+"""Repairs the borders of a split graph only from inference, without running anything."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ class _RecordingBool:
     """Stands for a bool, and records whether something asked for its value.
 
     torch_tensorrt's rewrite of complex numbers is handed `truncate_double` each time, and
-    decides by it where it meets complex128 alone.
+    decides by it only where it meets complex128.
     """
 
     def __init__(self, value: bool) -> None:

@@ -272,7 +272,7 @@ class _Search:
         yield from smaller
 
     def _shapes(self, node: Node) -> Iterator[tuple[VariantMove, ...]]:
-        """Yields what depends on the sizes alone: all of them static, then one made small."""
+        """Yields what depends only on the sizes: all of them static, then one made small."""
         yield variants.static_sizes(node, self.bench)
         for move in variants.smaller_sizes(node, self.bench, _MOST_SIZED):
             yield (move,)

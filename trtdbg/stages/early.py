@@ -51,7 +51,7 @@ def narrow_program(
     2. Parameters, buffers and lifted constants are converted; shared ones stay shared.
     3. A dtype keyword is narrow, unless an operand has that dtype. An operator that creates a
        wide dtype without a keyword (argmax) is followed by a cast.
-    4. An operator that refuses narrow operands is given wide ones, integers alone if that is
+    4. An operator that refuses narrow operands is given wide ones, only integers if that is
        enough, and stands in `refused`. What then comes out wide although its operands were
        narrowed is cast back.
     5. A wide operand is read where it still exists: before the cast that narrowed it, or from
@@ -171,7 +171,7 @@ class _NarrowingRewriter(Inference):
         return value
 
     def stand_in(self, node: Node) -> Any:
-        """Widens what the operator refuses, integers alone if that is enough."""
+        """Widens what the operator refuses, only integers if that is enough."""
         narrowed = [
             operand
             for operand in node.all_input_nodes

@@ -348,7 +348,7 @@ class _Lockstep:
     def _run_widened(
         self, step: FlatStep, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: Missing
     ) -> Any:
-        """Runs an operator on its operands' original dtypes, integers alone if that does."""
+        """Runs an operator on its operands' original dtypes, only integers if that does."""
         wide = self._wide_dtypes(step)
         for names in ({n for n in wide if n == "int32"}, set(wide)):
             if not names:

@@ -99,7 +99,7 @@ def small_blocks(
     tolerant: bool,
     refused: frozenset[str] = frozenset(),
 ) -> dict[str, int]:
-    """Returns the accepted nodes that the minimum block size alone keeps out of engines.
+    """Returns the accepted nodes that only the minimum block size keeps out of engines.
 
     Each with the number of operators in its block: what the same partitioner would have made
     an engine with no minimum. Partitions once more, and only if there is a node to ask about.

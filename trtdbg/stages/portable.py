@@ -185,7 +185,7 @@ def _define_operator() -> None:
 
 
 def _fake(inputs: Sequence[torch.Tensor], index: int) -> list[torch.Tensor]:
-    """Returns what an engine returns, in shapes and dtypes alone."""
+    """Returns what an engine returns, only in shapes and dtypes."""
     subgraph = _subgraphs[index]
     given = []
     for value, node in zip(inputs, placeholders(subgraph), strict=True):

@@ -374,7 +374,7 @@ def test_help_says_what_is_compared_built_and_kept() -> None:
     assert "Usage: trtdbg compare [OPTIONS] MODEL... [POLICY...]" in text
     for sentence in (
         "Without one every timing is compared, the one of the flags (upstream) first, and",
-        "Analyse alone",
+        "Only analyse",
         "with the seconds that it took then, and marked",
         "Analyse and build anew",
         "Rows at a time on this machine",

@@ -112,8 +112,8 @@ def test_without_graphviz_a_picture_says_what_to_install_and_dot_text_works(
         ({"start": "9"}, "by its number, 0 to 2"),
         ({"start": "2", "end": "2"}, "there is no snapshot of pass 2"),
         ({"start": "0", "end": "0"}, "both sides are pass 0 load"),
-        ({}, "holds one policy alone"),
-        ({"start": "off"}, "holds one policy alone"),
+        ({}, "holds only one policy"),
+        ({"start": "off"}, "holds only one policy"),
         ({"start": "off", "other": "b.json"}, "two are given"),
     ],
 )

@@ -266,7 +266,7 @@ def test_markdown_goes_to_stdout_and_html_to_a_file(model: str, tmp_path: Path) 
     [
         (report.ReportPage(path="x.md"), None, (), "add --format markdown"),
         (report.ReportPage(report.Format.HTML), "-", (), "both write to stdout"),
-        (report.ReportPage(report.Format.HTML), None, ("sin",), "as text alone"),
+        (report.ReportPage(report.Format.HTML), None, ("sin",), "only as text"),
     ],
 )
 def test_pages_that_cannot_be_delivered_are_refused_before_any_work(

@@ -290,7 +290,7 @@ def _result(
             ),
         ]
         or None,
-        # GitHub's code scanning reads this name alone.
+        # GitHub's code scanning reads only this name.
         partial_fingerprints={"primaryLocationLineHash": fingerprint},
         baseline_state=state,
         properties=properties,

@@ -37,7 +37,7 @@ class Guard:
         """Prepares a guard.
 
         Args:
-            loopback: Whether the server listens to this machine alone, so that it is known by
+            loopback: Whether the server listens only to this machine, so that it is known by
                 what names it may be called: a name that an attacker's DNS points here is none.
             token: What the first request has to bring; None demands nothing.
         """

@@ -29,7 +29,7 @@ _CHOICES: tuple[tuple[str, ...], ...] = (
 def next_timing(policy: TruncationPolicy, step: int) -> TruncationPolicy:
     """Returns the policy with the next (1) or previous (-1) timing.
 
-    Under upstream validators alone decide, as they do in torch_tensorrt.
+    Under upstream only validators decide, as they do in torch_tensorrt.
     """
     timing = TIMINGS[(TIMINGS.index(policy.timing) + step) % len(TIMINGS)]
     if timing.is_upstream:

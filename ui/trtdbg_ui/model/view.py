@@ -33,11 +33,11 @@ class View:
     descending: bool = False
     quick: Quick | None = None
     engine: int | None = None
-    """Shows the nodes of this engine alone."""
+    """Shows only the nodes of this engine."""
     modules: tuple[str, ...] = ()
-    """Shows the nodes of these modules and of those below them alone."""
+    """Shows only the nodes of these modules and of those below them."""
     line: tuple[str | None, int | None] | None = None
-    """Shows the nodes of this line, by file and number, alone."""
+    """Shows only the nodes of this line, by file and number."""
     fold: bool = False
     """Shows blocks that repeat once."""
 

@@ -100,7 +100,7 @@ def run_editor(command: list[str]) -> int:
     Raises:
         OSError: it cannot be started.
     """
-    # ctrl+c is the editor's alone; a handler, unlike SIG_IGN, is not inherited.
+    # ctrl+c is only the editor's; a handler, unlike SIG_IGN, is not inherited.
     previous = signal.signal(signal.SIGINT, lambda number, frame: None)
     try:
         return subprocess.run(command, check=False).returncode

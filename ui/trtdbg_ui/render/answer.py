@@ -26,7 +26,7 @@ def answer(loaded: Loaded, size: int, *, read_only: bool = False) -> list[Line]:
     Args:
         loaded: The report.
         size: Cells available.
-        read_only: Name no keys that switch the policy: a saved report has one alone.
+        read_only: Name no keys that switch the policy: a saved report has only one.
     """
     report = loaded.report
     failed = failed_pass(report)

@@ -135,7 +135,7 @@ class ReproDialog(Overlay[None]):
         self.action_write()
 
     def action_kind(self) -> None:
-        """Switches between the script alone and a bug report beside it."""
+        """Switches between only the script and a bug report beside it."""
         if not self.busy:
             self._issue = not self._issue
             self._again()
@@ -282,7 +282,7 @@ class ReproDialog(Overlay[None]):
             return []
         words = (
             "What validators or TensorRT refuse about this operator, as a file that needs "
-            "torch and torch_tensorrt alone. It is run before it is written."
+            "only torch and torch_tensorrt. It is run before it is written."
         )
         kinds = ((".py", "the script", False), (".py .md", "and a bug report", True))
         lines = [*wrap(line((words, Tone.DIM)), size), line(" ")]
