@@ -15,16 +15,13 @@ SIZE = (160, 50)
 
 
 async def first_frame(app: TrtdbgApp, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Returns the text that was painted when the conversation begins."""
-    seen: list[str] = []
-
-    def begin(self: Requests) -> None:
-        seen.append(screen_text(app))
-
-    monkeypatch.setattr(Requests, "begin", begin)
+    """Returns the text of the screen of an app whose conversation has not begun."""
+    asked: list[Requests] = []
+    monkeypatch.setattr(Requests, "begin", asked.append)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
-    return seen[0]
+        assert asked, "the conversation was to begin once the screen was painted"
+        return screen_text(app)
 
 
 async def test_it_says_what_is_being_asked(monkeypatch: pytest.MonkeyPatch) -> None:
