@@ -17,7 +17,7 @@ SIZE = (160, 50)
 async def first_frame(app: TrtdbgApp, monkeypatch: pytest.MonkeyPatch) -> str:
     """Returns the text of the screen of an app whose conversation has not begun."""
     asked: list[Requests] = []
-    monkeypatch.setattr(Requests, "begin", asked.append)
+    monkeypatch.setattr(Requests, "begin", lambda self: asked.append(self))
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         assert asked, "the conversation was to begin once the screen was painted"
