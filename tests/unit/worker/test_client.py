@@ -462,6 +462,10 @@ def test_a_listener_that_raises_does_not_end_the_conversation(caplog):
         ask(client, analyze("print"))
         # What a worker prints comes by a way of its own, and may come after the answer.
         assert heard.wait(SECONDS)
+        # It is logged after the listener has raised, by a thread of the client's.
+        until = time.monotonic() + SECONDS
+        while not caplog.text and time.monotonic() < until:
+            time.sleep(0.01)
     assert "the event listener failed" in caplog.text
 
 

@@ -21,7 +21,7 @@ ENTRY = Explanation(
     "it has a converter, registered only where `import modelopt.torch.quantization` works.",
     cure="Quantise with nvidia-modelopt (`mtq.quantize`, exported in `export_torch_mode`), "
     "and have it installed beside torch_tensorrt: its operators become QUANTIZE and "
-    "DEQUANTIZE layers. With weights alone quantised, `--low float16` makes the float32 that "
+    "DEQUANTIZE layers. With only weights quantised, `--low float16` makes the float32 that "
     "is left half as large.",
 )
 
