@@ -174,12 +174,12 @@ def _grouped(report: Report) -> Iterator[Cause]:
         nodes = [node for node, _ in members]
         made = _cause(key[0], key[1], nodes, tuple(then[key]), members[0][1].fact)
         at = _raising(report) if key[0] is CauseKind.LOWERING_FAILED else None
-        yield made if at is None else _placed(made, at)
+        yield made if at is None else _placed(report, made, at)
 
 
-def _placed(cause: Cause, node: NodeRecord) -> Cause:
+def _placed(report: Report, cause: Cause, node: NodeRecord) -> Cause:
     """Returns the cause of a pass that failed as that of the node at which it raised."""
-    source = node.source
+    source = _source_behind(report, node)
     return msgspec.structs.replace(
         cause,
         target=node.target,
@@ -346,8 +346,25 @@ def _raises(report: Report, failed: PassRecord) -> str:
     at = _raising(report)
     operator = f" on {operator_text(at.target)}" if at is not None else ""
     place = f" ({at.source})" if at is not None and str(at.source or "") else ""
+    if at is not None and not place:
+        behind_it = _source_behind(report, at)
+        place = f", which reads what {behind_it} makes" if behind_it is not None else ""
     behind = f"; caused by {failed.caused_by}" if failed.caused_by else ""
     return f"lowering pass {failed.name} raises {failed.error}{operator}{place}{behind}"
+
+
+def _source_behind(report: Report, node: NodeRecord) -> Source | None:
+    """Returns the nearest line of the model before an operator that a pass put in."""
+    rows = {row.name: row for row in report.nodes}
+    reached = {node.name: node}
+    for row in (waiting := [node]):
+        if str(row.source or ""):
+            return row.source
+        for name in row.operands:
+            if name in rows and name not in reached:
+                reached[name] = rows[name]
+                waiting.append(rows[name])
+    return None
 
 
 def _raising(report: Report) -> NodeRecord | None:

@@ -54,8 +54,8 @@ def recording_interpreter() -> Any:
             with _kept_module_stack(n):
                 try:
                     result = super().run_node(n)
-                except TypeError as error:
-                    said = _translated(n, str(error))
+                except Exception as error:
+                    said = self._meaning(n, error)
                     if said is None:
                         raise
                     raise BindingRefusesError(said) from error
@@ -67,12 +67,23 @@ def recording_interpreter() -> Any:
                 self.node_dtypes[mark] = dtype
             return result
 
-        def _maker_of_nothing(self, output: Node) -> str | None:
-            """Returns the operator whose converter made no tensor for a value that leaves.
+        def _meaning(self, n: Node, error: Exception) -> str | None:
+            """Returns in plain words what was raised, None where its own words are best.
+
+            What a converter did not make is laid at its operator, not at the one that reads it.
+            """
+            maker = self._maker_of_nothing(n)
+            if maker is not None:
+                self.current_mark = maker
+                return "its converter makes no tensor for an output that is read"
+            return _translated(n, str(error)) if isinstance(error, TypeError) else None
+
+        def _maker_of_nothing(self, reader: Node) -> str | None:
+            """Returns the operator whose converter made no tensor for a value that is read.
 
             Converters of normalisations make the first of their outputs only.
             """
-            for value in output.all_input_nodes:
+            for value in reader.all_input_nodes:
                 if self.env.get(value, value) is None:
                     while value.target is operator.getitem and isinstance(value.args[0], Node):
                         value = value.args[0]
@@ -83,7 +94,7 @@ def recording_interpreter() -> Any:
 
 
 class BindingRefusesError(Exception):
-    """TensorRT's Python binding refused a call; the message says why in plain words."""
+    """A converter or TensorRT's Python binding refused; the message says why in plain words."""
 
 
 def _translated(node: Node, message: str) -> str | None:

@@ -84,7 +84,8 @@ def _handled(error: BaseException, known: Container[str]) -> str | None:
     trace = error.__traceback__
     while trace is not None:
         node = trace.tb_frame.f_locals.get("node")
-        if isinstance(node, Node) and node.name in known:
+        # A loop that ended leaves the last node behind, and an output computes nothing.
+        if isinstance(node, Node) and node.name in known and node.op != "output":
             found = str(node.name)
         trace = trace.tb_next
     return found

@@ -48,6 +48,19 @@ def test_a_node_of_another_graph_is_not_named() -> None:
     assert raising_node(error, {"x", "y"}) is None
 
 
+def test_what_a_loop_left_behind_at_the_output_is_not_where_it_raised() -> None:
+    traced = torch.fx.symbolic_trace(Product())
+
+    def lowering_pass() -> None:
+        for node in traced.graph.nodes:
+            assert node is not None
+        raise ValueError("in an operator that the pass put in")
+
+    with pytest.raises(ValueError, match="put in") as caught:
+        lowering_pass()
+    assert raising_node(caught.value, {node.name for node in traced.graph.nodes}) is None
+
+
 def test_the_node_is_found_behind_other_exceptions() -> None:
     error, known = raised(Product(), torch.randn(2, 3), torch.randn(2, 3))
     outer = ValueError("the pass gave up")

@@ -111,5 +111,16 @@ def test_a_value_that_a_converter_does_not_make_is_laid_at_its_operator() -> Non
 
     engine = late(export(module(norm), torch.randn(3, 4))).engine(0)
     network = define_network(engine, "engine", options(), truncate_double=True)
-    assert network.error is not None
+    assert network.error == "its converter makes no tensor for an output that is read"
+    assert network.culprit() == "native_layer_norm"
+
+
+def test_a_value_that_no_converter_made_is_not_laid_at_the_operator_that_reads_it() -> None:
+    def norm(self: object, x: object) -> object:
+        made, mean, _ = torch.native_layer_norm(x, [4], None, None, 1e-5)
+        return made * 2, mean + 1
+
+    engine = late(export(module(norm), torch.randn(3, 4))).engine(0)
+    network = define_network(engine, "engine", options(), truncate_double=True)
+    assert network.error == "its converter makes no tensor for an output that is read"
     assert network.culprit() == "native_layer_norm"
