@@ -111,6 +111,7 @@ def explain_refusals(
     5. one option at its default;
     6. one size made smaller, as little as will do.
 
+    Where none does, the node is asked about with nothing but the first of its outputs read.
     Where the validator raises, writing out defaulted arguments is tried before all of these.
     Works on a copy of the module. Nodes that look alike are searched once and then checked.
 
@@ -350,6 +351,11 @@ class _Search:
     def _text(self, node: Node, refusal: Refusal, moves: tuple[VariantMove, ...]) -> str:
         if refusal.verdict is Verdict.CRASHED:
             return self._crash_text(node, refusal, moves)
+        if not moves and self._takes_its_first_output_only(node):
+            return (
+                "rejects because an output other than its first is read; accepts where the "
+                "first is the only one read"
+            )
         if not moves:
             return (
                 f"rejects ({_bare(refusal.reason)}), and no other dtype, metadata, shape or "
@@ -359,6 +365,22 @@ class _Search:
         if not self._keeps_meaning(node, moves):
             return f"rejects because {causes}; no change that keeps the result was found"
         return f"rejects because {causes}; accepts {self._cures(node, moves)}"
+
+    def _takes_its_first_output_only(self, node: Node) -> bool:
+        """Returns whether a node is accepted once nothing reads its other outputs."""
+        read = [user.args[1] for user in node.users if user.target is operator.getitem]
+        if len(read) < len(node.users) or all(index == 0 for index in read):
+            return False
+        with node.graph.inserting_after(node):
+            first = node.graph.call_function(operator.getitem, (node, 0))
+        users = dict(node.users)
+        try:
+            node.users.clear()
+            node.users[first] = None
+            return self.oracle.ask(node, self.oracle.options)[0] is Verdict.ACCEPT
+        finally:
+            node.users.update(users)
+            node.graph.erase_node(first)
 
     def _crash_text(self, node: Node, refusal: Refusal, moves: tuple[VariantMove, ...]) -> str:
         crash = f"crashes its validator ({_bare(refusal.reason)})"

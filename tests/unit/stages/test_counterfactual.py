@@ -93,6 +93,23 @@ def test_more_than_two_complex_operands_are_turned_together() -> None:
     }
 
 
+@pytest.mark.parametrize("read", [lambda pair: pair, lambda pair: pair[1]])
+def test_an_operator_refused_for_its_other_outputs_says_so_and_is_left_as_it_was(
+    read: Any,
+) -> None:
+    gm = graph_of(lambda self, x: read(torch.max(x, 1)), torch.randn(4, 3))
+    before = [(node.name, tuple(node.users)) for node in gm.graph.nodes]
+    found = explained(gm)["max_1"]
+    assert (found.kind, found.changes) == (RefusalKind.FEATURE, ())
+    assert found.text == (
+        "rejects because an output other than its first is read; accepts where the first is "
+        "the only one read"
+    )
+    assert [(node.name, tuple(node.users)) for node in gm.graph.nodes] == before
+    alone = graph_of(lambda self, x: torch.max(x, 1)[0], torch.randn(4, 3))
+    assert accepts(alone, "max_1", options())
+
+
 def test_missing_metadata_is_told_from_a_dtype_that_is_refused() -> None:
     gm = graph_of(
         lambda self, a, b: (a & b).float(), torch.ones(4).bool(), torch.ones(4).bool()
