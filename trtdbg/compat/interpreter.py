@@ -70,7 +70,7 @@ def recording_interpreter() -> Any:
         def _meaning(self, n: Node, error: Exception) -> str | None:
             """Returns in plain words what was raised, None where its own words are best.
 
-            What a converter did not make is laid at its operator, not at the one that reads it.
+            What a converter did not make is laid at its operator, not at what reads it.
             """
             maker = self._maker_of_nothing(n)
             if maker is not None:
@@ -94,7 +94,7 @@ def recording_interpreter() -> Any:
 
 
 class BindingRefusesError(Exception):
-    """A converter or TensorRT's Python binding refused; the message says why in plain words."""
+    """A converter or TensorRT's Python binding refused; the message says why in few words."""
 
 
 def _translated(node: Node, message: str) -> str | None:
