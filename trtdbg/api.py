@@ -379,6 +379,7 @@ def open_model(
     cache: bool = True,
 ) -> Model:
     """Returns a model or a saved report; see `trtdbg.open`."""
+    _refuse_other_kinds(policy, settings, imports)
     access = Access(program=program, trust=trust, imports=tuple(imports))
     given = {n: v for n, v in (exporting or {}).items() if v is not None}
     if not isinstance(model, (str, os.PathLike)):
@@ -409,6 +410,26 @@ def open_model(
     recorded = folder.recorded_program(name)
     usual_settings = Settings() if recorded is None else recorded.settings
     return Model(name, policy, settings or usual_settings, SharedWorker(access, cache=cache))
+
+
+def _refuse_other_kinds(policy: Any, settings: Any, imports: Any) -> None:
+    """Refuses arguments of another kind at once, not when the analysis is asked for.
+
+    Raises:
+        UsageError: one is of another kind.
+    """
+    if not isinstance(policy, TruncationPolicy):
+        raise UsageError(
+            f"the policy is a {type(policy).__name__}",
+            remedy="pass a trtdbg.TruncationPolicy; inputs of a module go to inputs=",
+        )
+    if not isinstance(settings, Settings | None):
+        raise UsageError(
+            f"the settings are a {type(settings).__name__}",
+            remedy="pass trtdbg.Settings(min_block_size=5, ...)",
+        )
+    if isinstance(imports, str):
+        raise UsageError(f"imports is the text {imports!r}", remedy="pass a list of modules")
 
 
 def record(model: Any, inputs: Iterable[Any], settings: Mapping[str, Any]) -> Model:

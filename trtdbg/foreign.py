@@ -117,6 +117,11 @@ def of_head(path: str | Path, head: bytes) -> ModelError:
     for kind in KINDS:
         if kind.matches(head):
             return ModelError(f"{path} is {kind.name}", remedy=kind.remedy)
+    if Path(path).suffix.lower() == ".py" and _is_text(head):
+        return ModelError(
+            f"{path} is a Python script, not a torch.export archive",
+            remedy="`trtdbg record SCRIPT.py` records what it hands to torch_tensorrt",
+        )
     kind_of_text = "a text file" if _is_text(head) else "of another kind"
     return ModelError(f"{path} is {kind_of_text}, not a torch.export archive", remedy=EXPORT)
 

@@ -67,6 +67,14 @@ def test_a_foreign_file_is_named_with_what_to_do(name: str, tmp_path: Path) -> N
     assert len(str(caught.value)) - len(str(path)) < 400
 
 
+def test_a_script_is_told_how_it_is_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "compiles.py"
+    path.write_text("import torch\n")
+    with pytest.raises(ModelError, match="is a Python script") as caught:
+        foreign.check(str(path))
+    assert "`trtdbg record SCRIPT.py`" in str(caught.value.remedy)
+
+
 @pytest.mark.parametrize(
     ("inside", "words"),
     [

@@ -63,16 +63,20 @@ def of_recording(ctx: click.Context, parameter: click.Parameter, model: str) -> 
     programs = programs_of(model, ctx.params.get("program"))
     if len(programs) > 1:
         names = [Path(each).name.removesuffix(beside.MODEL_SUFFIX) for each in programs]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         raise UsageError(
-            f"the recording {model} has {len(names)} programs: "
-            f"{', '.join(names[:_NAMED])}{more}",
+            f"the recording {model} has {len(names)} programs: {_first(names)}",
             remedy=f"add --program {shlex.quote(names[0])}",
         )
     return programs[0]
 
 
 _NAMED: Final = 5
+
+
+def _first(names: Sequence[str]) -> str:
+    """Returns the first names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def programs_of(model: str, program: str | None = None) -> list[str]:
@@ -104,7 +108,7 @@ def _named(
     for each in programs:
         if each.recorded.name == name:
             return each
-    names = ", ".join(each.recorded.name for each in programs[:_NAMED])
+    names = _first([each.recorded.name for each in programs])
     raise UsageError(
         f"the recording {model} has no program {name!r}", remedy=f"it has {names}"
     )

@@ -146,13 +146,26 @@ class _Interpreted(torch.nn.Module):  # type: ignore[misc]
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
         def forward(*args: torch.Tensor) -> Any:
-            return torch.fx.Interpreter(self.graph_module).run(*args)
+            return _Interpreter(self.graph_module).run(*args)
 
         # The names of inputs in the program.
         forward.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [inspect.Parameter(name, kind) for name in names]
         )
         self.forward = forward
+
+
+class _Interpreter(torch.fx.Interpreter):  # type: ignore[misc]
+    """Runs what `torch.utils.checkpoint` wraps in its place.
+
+    So does `aot_export_joint_simple`. `torch.export` cannot trace the wrapped call itself (torch 2.13: KeyError).
+    """
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        if target is torch.ops.higher_order.tag_activation_checkpoint:
+            wrapped, *values = args
+            return _Interpreter(wrapped).run(*values)
+        return super().call_function(target, args, kwargs)
 
 
 def _exported(gm: GraphModule, values: Sequence[torch.Tensor]) -> ExportedProgram:

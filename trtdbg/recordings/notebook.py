@@ -118,6 +118,11 @@ def saved(
             raise UsageError(
                 "a module needs inputs to be exported with", remedy="pass inputs=(x, ...)"
             )
+        if inputs is not None and not isinstance(inputs, (tuple, list)):
+            raise UsageError(
+                f"inputs is a {type(inputs).__name__}, not a tuple",
+                remedy="pass inputs=(x, ...), one input too as inputs=(x,)",
+            )
         name = type(model).__name__
         program = _exported(model, inputs or (), kwargs or {}, dynamic_shapes)
     else:

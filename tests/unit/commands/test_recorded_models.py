@@ -131,6 +131,14 @@ def test_a_program_is_opened_by_its_name(recording: Path) -> None:
         opening.run(shell, str(recording), other, Viewing())
 
 
+def test_names_that_a_message_leaves_out_are_counted(tmp_path: Path) -> None:
+    entries = [{**ENTRY, "name": f"{each}-Net", "nodes": 7} for each in range(1, 8)]
+    many = made(tmp_path / "many", entries=entries)
+    named = dataclasses.replace(CHOICES, access=Access(program="9"))
+    with pytest.raises(UsageError, match=r"it has 1-Net, .* 5-Net and 2 more"):
+        opening.run(FakeShell(), str(many), named, Viewing())
+
+
 ALL = ("report", "check", "build", "compare", "diff", "repro", "precision", "serve")
 
 

@@ -54,6 +54,21 @@ def test_a_module_is_exported_with_its_inputs_and_shapes() -> None:
         (3, {}, UsageError, "cannot open an object of int"),
         ("x.pt2", {"inputs": (1,)}, UsageError, "inputs goes with a module"),
         (Narrow(), {"inputs": ("text",)}, ModelError, "does not export the model"),
+        (
+            Narrow(),
+            {"inputs": torch.ones(3)},
+            UsageError,
+            r"a Tensor, not a tuple; pass inputs=",
+        ),
+        (
+            Narrow(),
+            {"policy": (torch.ones(3),)},
+            UsageError,
+            "the policy is a tuple; .* inputs=",
+        ),
+        ("x.pt2", {"policy": "late"}, UsageError, "the policy is a str"),
+        ("x.pt2", {"settings": {"min_block_size": 5}}, UsageError, "the settings are a dict"),
+        ("x.pt2", {"imports": "mine"}, UsageError, "imports is the text 'mine'; pass a list"),
     ],
 )
 def test_what_cannot_be_opened_is_told_in_a_line(

@@ -170,6 +170,19 @@ def test_parameters_of_a_dynamo_graph_stay_inputs_and_are_named(tmp_path: Path) 
     assert "torch.relu(self.first(x))" in lines[0]
 
 
+def test_what_is_checkpointed_is_recorded_in_its_place(tmp_path: Path) -> None:
+    import torch
+
+    reset_dynamo()
+    (program,) = recorded("dynamo_checkpointed.py", tmp_path).programs
+    loaded = torch.export.load(program.path)
+    called = [node for node in loaded.graph.nodes if node.op == "call_function"]
+    assert [str(node.target) for node in called] == [
+        f"aten.{name}.default" for name in ("sin", "linear", "relu", "cos")
+    ]
+    assert "checkpoint(lambda y: self.linear(y).relu()" in called[2].meta["stack_trace"]
+
+
 def test_sizes_that_dynamo_makes_inputs_are_read_from_the_tensors(tmp_path: Path) -> None:
     import torch
 
