@@ -158,7 +158,8 @@ class _Interpreted(torch.nn.Module):  # type: ignore[misc]
 class _Interpreter(torch.fx.Interpreter):  # type: ignore[misc]
     """Runs what `torch.utils.checkpoint` wraps in its place.
 
-    So does `aot_export_joint_simple`. `torch.export` cannot trace the wrapped call itself (torch 2.13: KeyError).
+    So does `aot_export_joint_simple`. `torch.export` of torch 2.13 cannot trace the wrapped
+    call itself.
     """
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
