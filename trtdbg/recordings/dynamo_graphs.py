@@ -26,6 +26,7 @@ from trtdbg.recordings.recorder import ScriptCall
 from trtdbg.records import Front
 
 _OF_A_MODULE: Final = re.compile(r"_(parameters|buffers)\[")
+_ROOT: Final = re.compile(r"[LG]\['[^']*'\](\.|$)")
 _PART: Final = re.compile(r"\._(?:modules|parameters|buffers)\['([^']*)'\]")
 
 
@@ -45,6 +46,7 @@ def save(
     with torch._guards.tracing(None), unset_fake_temporarily():
         graph, values = _simplified(gm, list(sample_inputs), options)
         program = _exported(graph, values)
+    _name_modules_as_in_the_model(program)
     call = replace(call, noted=(*call.noted, *_fixed(gm, sample_inputs)))
     return saving.write(
         path,
@@ -213,6 +215,24 @@ def _weights(program: ExportedProgram, gm: GraphModule) -> list[str]:
         if _OF_A_MODULE.search(text):
             found.append(f"{name} {_path(text)}")
     return found
+
+
+def _name_modules_as_in_the_model(program: ExportedProgram) -> None:
+    """Makes paths of modules `layers.0` where dynamo has `L['self'].layers.0`.
+
+    Where a function calls several modules of its own, their names stay, to tell them apart.
+    """
+    graphs = [m.graph for m in program.graph_module.modules() if isinstance(m, GraphModule)]
+    nodes = [n for graph in graphs for n in graph.nodes if n.meta.get("nn_module_stack")]
+    paths = {path for node in nodes for path, _ in node.meta["nn_module_stack"].values()}
+    if len({found[0].rstrip(".") for path in paths if (found := _ROOT.match(path))}) != 1:
+        return
+    for node in nodes:
+        stack = node.meta["nn_module_stack"].items()
+        node.meta["nn_module_stack"] = {
+            key: (_ROOT.sub("", path, count=1) if _ROOT.match(path) else path, kind)
+            for key, (path, kind) in stack
+        }
 
 
 def _text_of(source: Any) -> str:

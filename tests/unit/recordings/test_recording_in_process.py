@@ -181,6 +181,21 @@ def test_what_is_checkpointed_is_recorded_in_its_place(tmp_path: Path) -> None:
         f"aten.{name}.default" for name in ("sin", "linear", "relu", "cos")
     ]
     assert "checkpoint(lambda y: self.linear(y).relu()" in called[2].meta["stack_trace"]
+    modules = [list(node.meta["nn_module_stack"].values())[-1][0] for node in called]
+    assert modules == ["", "inner.linear", "inner", ""]
+
+
+def test_modules_that_a_compiled_function_calls_keep_their_names(tmp_path: Path) -> None:
+    import torch
+
+    reset_dynamo()
+    (program,) = recorded("dynamo_two_modules.py", tmp_path).programs
+    graph = torch.export.load(program.path).graph
+    stacks = [n.meta["nn_module_stack"] for n in graph.nodes if n.op == "call_function"]
+    modules = [list(stack.values())[-1][0] for stack in stacks]
+    assert [each.rpartition("]")[2] for each in modules] == [".0", ".0"]
+    assert "'first'" in modules[0]
+    assert "'second'" in modules[1]
 
 
 def test_sizes_that_dynamo_makes_inputs_are_read_from_the_tensors(tmp_path: Path) -> None:
