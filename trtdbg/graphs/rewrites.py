@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -57,6 +58,12 @@ _BOOLEAN = {
 }
 """What arithmetic on two bools means."""
 
+_APART = {
+    aten.max.dim: (("amax", aten.amax.default), ("argmax", aten.argmax.default)),
+    aten.min.dim: (("amin", aten.amin.default), ("argmin", aten.argmin.default)),
+}
+"""Operators that make each output of one of several outputs."""
+
 _METHODS = {
     torch.float64: ("double",),
     torch.int64: ("long",),
@@ -100,6 +107,7 @@ def rewrites(node: Node) -> Iterator[Rewrite]:
     yield from bounded(node)
     yield from _without_self(node)
     yield from _booleans(node)
+    yield from _outputs_apart(node)
     yield from _floor_in_integers(node)
     yield from _computed_in(node)
 
@@ -272,6 +280,42 @@ def _booleans(node: Node) -> Iterator[Rewrite]:
         node=node.name,
         say="both are bool: say it as logic",
         call=f"{name}(a, b)",
+        make=make,
+    )
+
+
+def _outputs_apart(node: Node) -> Iterator[Rewrite]:
+    """Yields an operator for each output that is read, where one operator makes both.
+
+    Before:
+        values, places = torch.max(x, dim)
+    After:
+        values, places = torch.amax(x, dim), torch.argmax(x, dim)
+    """
+    makers = _APART.get(node.target)
+    taken = [user for user in node.users if user.target is operator.getitem]
+    read = sorted({user.args[1] for user in taken if user.users})
+    if makers is None or not read:
+        return
+    dim, keepdim = node.args[1], _written(node, 2, _schema(node)[2])
+    keeps = keepdim is True
+
+    def make(editor: Editor) -> None:
+        twin = editor.nodes[node.name]
+
+        def made(value: Node) -> Node:
+            name, target = makers[value.args[1]]
+            dims = [dim] if name.startswith("am") else dim
+            return editor.call(twin, target, twin.args[0], dims, keeps)
+
+        editor.with_results(twin, made)
+
+    rest = ", keepdim=True" if keeps else ""
+    yield Rewrite(
+        key="outputs apart",
+        node=node.name,
+        say="make each output with an operator of its own",
+        call=", ".join(f"torch.{makers[index][0]}(x, {dim}{rest})" for index in read),
         make=make,
     )
 

@@ -188,6 +188,23 @@ def test_a_lowering_that_raises_is_cured_by_another_way_to_write_the_operator(
     assert cure.numbers == 0.0
 
 
+@pytest.mark.parametrize("only_places", [False, True])
+def test_what_is_refused_for_its_second_output_is_made_by_an_operator_for_each(
+    cured: Callable[..., Report], only_places: bool
+) -> None:
+    def forward(self: Any, x: Any) -> Any:
+        values, places = torch.max(torch.relu(x), 1)
+        return places * 2 if only_places else (values * 2, places)
+
+    (cause,) = cured(forward, torch.randn(3, 4)).causes
+    assert cause.kind is CauseKind.ARGUMENT
+    assert "an output other than its first is read" in cause.reason
+    (cure,) = cause.cures
+    assert (cure.kind, cure.engines_after, cure.numbers) == (CureKind.EDIT, 1, 0.0)
+    both = "`torch.amax(x, 1), torch.argmax(x, 1)`"
+    assert ("`torch.argmax(x, 1)`" if only_places else both) in str(cure.type)
+
+
 def test_a_lowering_that_nothing_mends_says_so_and_offers_no_setting(
     cured: Callable[..., Report],
 ) -> None:
