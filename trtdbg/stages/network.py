@@ -251,8 +251,10 @@ def _binding(
     fake = value.meta.get("val") if isinstance(value, Node) else None
     declared = recorded_dtype(value) if isinstance(value, Node) else None
     if fake is not None and not isinstance(fake, torch.Tensor):
-        # A symbolic size crosses as a shape tensor.
-        declared = "int64"
+        # A size crosses as a shape tensor, a float that `.item()` reads as one of float32.
+        # Source: torch_tensorrt 2.13, `dynamo/partitioning/common.py`
+        # construct_submodule_inputs.
+        declared = "float32" if isinstance(fake, (float, torch.SymFloat)) else "int64"
     return Binding(
         name=name,
         declared=declared if isinstance(declared, str) else None,

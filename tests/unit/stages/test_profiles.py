@@ -55,3 +55,13 @@ def test_a_missing_bound_is_no_answer_about_an_operator(shapes: Any) -> None:
         [engine_of(shapes)], options(), None, Memory(), emit=lambda *a, **k: None, seconds=60
     )
     assert {answer.verdict for answer in answers.values()} == {Verdict.ACCEPT}
+
+
+def test_a_float_that_is_read_from_a_tensor_is_declared_as_torch_tensorrt_declares_it() -> None:
+    def forward(self: Any, x: Any, n: Any) -> Any:
+        return x * n.item() + torch.relu(x)
+
+    engine = late(export(module(forward), torch.randn(4), torch.tensor(2.5))).engine(0)
+    network = define_network(engine, "engine", options(), truncate_double=True)
+    number = next(each for each in network.inputs if each.name == "_local_scalar_dense")
+    assert (number.declared, number.bound) == ("float32", "float32")
