@@ -7,7 +7,7 @@ from typing import Final
 
 from trtdbg.analysis.codes import Code
 from trtdbg.analysis.summary import count, operator_text
-from trtdbg.records import Cause, CauseKind, Cost, Cure, CureKind, Report, Source
+from trtdbg.records import Cause, CauseKind, Cost, Cure, CureKind, Finding, Report, Source
 
 PLACES = 3
 """Lines of the model that are named before the rest is only counted."""
@@ -60,6 +60,12 @@ def cost_text(cost: Cost) -> str:
     more = ", ".join(count(-number, noun) for number, noun in pairs if number < 0)
     parts = [f"{less or 'nothing'} less", *([f"{more} more"] if more else [])]
     return f"{' and '.join(parts)} without it"
+
+
+def untold_cures(finding: Finding) -> tuple[str, ...]:
+    """Returns the cures of a finding that its message does not tell already, a line each."""
+    texts = map(cure_text, finding.cures)
+    return tuple(text for text in texts if text not in finding.message)
 
 
 def cure_text(cure: Cure) -> str:

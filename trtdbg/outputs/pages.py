@@ -202,7 +202,7 @@ def findings(
         if with_code and code:
             line.append(f" | {one_line(code)}", style="dim")
         lines.append(line)
-        lines += [Text(f"  {one_line(cause_lines.cure_text(c))}") for c in finding.cures]
+        lines += [Text(f"  {one_line(cure)}") for cure in cause_lines.untold_cures(finding)]
     return Group(*lines)
 
 

@@ -267,7 +267,7 @@ def _findings(report: Report) -> Iterator[tuple[str, ...]]:
     ):
         known = CATALOGUE.get(finding.code)
         name = known.name if known is not None else ""
-        told = "; ".join([finding.message, *map(cause_lines.cure_text, finding.cures)])
+        told = "; ".join([finding.message, *cause_lines.untold_cures(finding)])
         yield finding.code, finding.level.value, name, told
 
 

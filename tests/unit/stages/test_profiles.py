@@ -57,7 +57,7 @@ def test_a_missing_bound_is_no_answer_about_an_operator(shapes: Any) -> None:
     assert {answer.verdict for answer in answers.values()} == {Verdict.ACCEPT}
 
 
-def test_a_float_that_is_read_from_a_tensor_is_declared_as_torch_tensorrt_declares_it() -> None:
+def test_a_float_that_item_reads_is_declared_as_torch_tensorrt_declares_it() -> None:
     def forward(self: Any, x: Any, n: Any) -> Any:
         return x * n.item() + torch.relu(x)
 
