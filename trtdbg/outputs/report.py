@@ -65,6 +65,11 @@ def decode(data: bytes, name: str) -> Report:
         raise ModelError(f"{name} is not a saved report: {error}") from error
     if header.schema is None:
         raise ModelError(f"{name} is not a saved report: it names no schema")
+    if not header.schema.startswith(SCHEMA.partition("/")[0] + "/"):
+        raise ModelError(
+            f"{name} is not a saved report: its schema is {header.schema!r}",
+            remedy="name a .pt2 file, or a report that `report --json` saved",
+        )
     if header.schema != SCHEMA:
         raise ModelError(
             f"{name} has the schema {header.schema!r}, this trtdbg reads {SCHEMA!r}",

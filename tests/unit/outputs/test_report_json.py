@@ -43,6 +43,7 @@ FAILURE = FailedReport(model=ModelPath(path="a.pt2"), error="it broke", exit_cod
         (b"PK\x03\x04 a zip", "is not a saved report"),
         (b"\xff\xfe", "is not a saved report"),
         (b"{}", "names no schema"),
+        (b'{"schema": "trtdbg.baseline/1"}', "not a saved report: its schema is"),
         (b'{"schema": 7}', "is not a saved report"),
         (b'{"schema": "trtdbg.report/9"}', "this trtdbg reads 'trtdbg.report/1'"),
         (b'{"schema": "trtdbg.report/1"}', "missing required field"),
