@@ -124,7 +124,8 @@ class Layer(torch.nn.Module):
         if self.planted:
             # Below float16's smallest number, and back: nothing of it is left in float16.
             tiny = hidden * 1e-9
-            hidden = torch.sigmoid(tiny * 1e9) * hidden
+            back = tiny * 1e9
+            hidden = torch.sigmoid(back) * hidden
         return x + self.down(hidden)
 
 
