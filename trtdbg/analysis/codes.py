@@ -33,6 +33,7 @@ class Code(StrEnum):
     TD403 = "TD403"
     TD404 = "TD404"
     TD405 = "TD405"
+    TD406 = "TD406"
     TD501 = "TD501"
     TD502 = "TD502"
     TD503 = "TD503"

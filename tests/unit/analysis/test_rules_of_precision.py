@@ -16,6 +16,7 @@ from trtdbg.records import (
     Binding,
     Counterfactual,
     Finding,
+    GraphNode,
     Level,
     LowDecision,
     LowRule,
@@ -28,6 +29,7 @@ from trtdbg.records import (
     RefusalKind,
     Report,
     Scope,
+    Source,
     TypingKind,
     ValidatorVerdict,
     Verdict,
@@ -207,3 +209,40 @@ def test_td604_is_an_output_that_upstreams_autocast_leaves_low(
     assert none_of("TD604", report) is not said
     if said:
         assert the("TD604", report).message == "output out is float16, export promised float32"
+
+
+def written(*last: str) -> Report:
+    """Returns a program that writes to a buffer, the graph of its last pass holding these."""
+    pool = (
+        GraphNode(name="cache", op="get_attr", target="cache"),
+        GraphNode(
+            name="put", op="call_function", target="aten.index_put.default",
+            source=Source(file="a.py", line=7),
+        ),
+        GraphNode(
+            name="copy", op="call_function", target="aten.copy_.default",
+            operands=("cache", "put"),
+        ),
+    )  # fmt: skip
+
+    def made(index: int, phase: Phase, names: tuple[str, ...]) -> PassRecord:
+        graph = tuple(i for i, node in enumerate(pool) if node.name in names)
+        return PassRecord(
+            index=index, phase=phase, name=f"pass {index}", changed=True, nodes=len(graph),
+            graph=graph,
+        )  # fmt: skip
+
+    everything = ("cache", "put", "copy")
+    passes = (
+        made(0, Phase.DECOMPOSITION, everything),
+        made(1, Phase.POST_LOWERING, everything),
+        made(2, Phase.POST_LOWERING, last),
+    )
+    return replace(report_of(outside()), passes=passes, graph_nodes=pool)
+
+
+def test_td406_is_a_write_that_a_pass_takes_out() -> None:
+    finding = the("TD406", written("cache", "put"))
+    assert "to its buffer cache is lost: pass 2 pass 2 takes the write out" in finding.message
+    assert finding.message.endswith("(a.py:7)")
+    assert none_of("TD406", written("cache", "put", "copy"))

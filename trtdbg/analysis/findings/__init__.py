@@ -36,6 +36,7 @@ def find(report: Report, evidence: Evidence) -> tuple[Finding, ...]:
         *numbers_4xx.scalars(report, evidence, exported),
         *numbers_4xx.float64_needed(report),
         *numbers_4xx.not_finite(report),
+        *numbers_4xx.lost_writes(report, nodes),
         *precision_6xx.precision(report, evidence),
         *shapes_7xx.shapes(report),
     ]

@@ -19,8 +19,11 @@ from trtdbg.analysis.numerics import damages, not_finite_words, what_depends
 from trtdbg.dtypes import family
 from trtdbg.records import (
     Finding,
+    GraphNode,
     Level,
     NodeRecord,
+    PassRecord,
+    Phase,
     Report,
 )
 
@@ -90,6 +93,19 @@ ENTRIES = (
         "`torch.div(ids, n, rounding_mode='floor')`; TensorRT has INT64. Or keep all "
         "operators named in the message in PyTorch, together, with `--torch-executed-ops`; "
         "one of them alone is not enough.",
+    ),
+    Explanation(
+        code=Code.TD406,
+        name="write-lost",
+        level=Level.WARNING,
+        what="The program writes to a buffer or to one of its inputs, and the lowered graph "
+        "does not.",
+        cause="Export keeps such a write as a `copy_` that nobody reads. A lowering pass of "
+        "torch_tensorrt folds it or removes it as unused, so every run starts from the values "
+        "that were exported. A single run shows no difference, and the second one is wrong: a "
+        "counter stands still, a cache stays empty.",
+        cure="Take the state as an input and return the new one: `def forward(self, x, "
+        "cache): ...; return y, new_cache`. The caller hands it to the next run.",
     ),
 )
 
@@ -176,6 +192,45 @@ def float64_needed(report: Report) -> Iterator[Finding]:
             f"up to 2**24 only; computed in float64: {said}",
             last,
         )
+
+
+def lost_writes(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Finding]:
+    """Yields writes to buffers and inputs that lowering takes out of the graph."""
+    done = [made for made in report.passes if made.error is None]
+    decomposed = [made for made in done if made.phase is Phase.DECOMPOSITION]
+    if not decomposed:
+        return
+    after = [made for made in done if made.phase is Phase.POST_LOWERING]
+    # The write is put in where parameters are unlifted, which is the last of these.
+    first = {node.name: node for node in _graph(report, decomposed[-1])}
+    for name, write in first.items():
+        if write.target != "aten.copy_.default" or len(write.operands) < 2:
+            continue
+        gone = next((p for p in after if not _holds(report, p, name)), None)
+        target = first.get(write.operands[0])
+        if gone is None or target is None:
+            continue
+        value = first.get(write.operands[1])
+        what = f"buffer {target.target}" if target.op == "get_attr" else f"input {target.name}"
+        row = nodes.get(write.operands[1]) or nodes.get(target.name)
+        source = value.source if value is not None else None
+        if row is not None and row.source is None and source is not None:
+            row = msgspec.structs.replace(row, source=source)
+        place = f" ({source})" if row is None and str(source or "") else ""
+        yield _finding(
+            Code.TD406,
+            f"what the program writes to its {what} is lost: pass {gone.index} {gone.name} "
+            f"takes the write out, and every run starts from the exported values{place}",
+            row,
+        )
+
+
+def _holds(report: Report, made: PassRecord, name: str) -> bool:
+    return any(node.name == name for node in _graph(report, made))
+
+
+def _graph(report: Report, made: PassRecord) -> Iterator[GraphNode]:
+    return (report.graph_nodes[index] for index in made.graph)
 
 
 def not_finite(report: Report) -> Iterator[Finding]:
