@@ -126,10 +126,15 @@ class Editor:
         return casts
 
     def finished(self) -> ExportedProgram:
-        """Returns the program, checked to be whole."""
+        """Returns the program, checked to be whole.
+
+        Raises:
+            Exception: it is not, as where its signature names another output.
+        """
         self.graph.eliminate_dead_code()
         self.graph.lint()
         self.program.graph_module.recompile()
+        self.program.validate()
         return self.program
 
     def _take_name(self, new: Node, old: Node) -> None:

@@ -557,7 +557,10 @@ def _parameter_in_float32(editor: Editor, node: Node) -> None:
     readers = [user for user in node.users if user.op == "call_function"]
     first = next(each for each in editor.graph.nodes if each in readers)
     cast = editor.call(first, aten.to.dtype, node, torch.float32)
-    node.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast)
+    # What the program returns as it is stays as it is.
+    node.replace_all_uses_with(
+        cast, delete_user_cb=lambda user: user is not cast and user.op != "output"
+    )
 
 
 def _cast_left_out(editor: Editor, node: Node) -> None:

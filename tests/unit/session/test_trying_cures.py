@@ -233,3 +233,39 @@ def test_a_number_that_is_read_and_decides_a_size_is_given_bounds(
     assert "built for no run" in cure.say
     assert cure.numbers == 0.0
     assert "TD701" in {finding.code for finding in report.findings}, "nothing of it stays"
+
+
+def test_a_float64_buffer_that_is_returned_too_stays_as_it_is() -> None:
+    from trtdbg.graphs.editing import Editor
+    from trtdbg.graphs.rewrites import _parameter_in_float32
+
+    class Returns(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("scale", torch.ones(4, dtype=torch.float64))
+
+        def forward(self, x: Any) -> Any:
+            return (x * self.scale).sin(), self.scale
+
+    program = torch.export.export(Returns(), (torch.randn(3, 4),))
+    editor = Editor(program)
+    _parameter_in_float32(editor, editor.nodes["b_scale"])
+    editor.refresh()
+    sine, scale = editor.finished().module()(torch.randn(3, 4))
+    assert (sine.dtype, scale.dtype) == (torch.float32, torch.float64)
+
+
+def test_an_edit_that_loses_an_output_is_not_taken() -> None:
+    from trtdbg.graphs.editing import Editor
+
+    class Doubles(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * 2
+
+    program = torch.export.export(Doubles(), (torch.randn(3),))
+    editor = Editor(program)
+    product = editor.nodes["mul"]
+    cast = editor.call(product, torch.ops.aten.neg.default, product, after=True)
+    product.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast)
+    with pytest.raises(Exception, match="output"):
+        editor.finished()
