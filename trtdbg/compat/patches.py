@@ -94,7 +94,7 @@ RECORDED: Final = (
         "MutableTorchTensorRTModule.__init__",
         "MutableTorchTensorRTModule.compile",
     ),
-    *_recorded("torch_tensorrt.dynamo._tracer", "to_torch_device"),
+    *_recorded("torch_tensorrt.dynamo._tracer", "to_torch_device", "default_device"),
     *_recorded(
         "torch_tensorrt.dynamo.backend.backends",
         "aot_torch_tensorrt_aten_backend",

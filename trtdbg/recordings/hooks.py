@@ -104,7 +104,7 @@ def _replacement(recorder: ScriptRecorder, owner: Any, name: str, original: Any)
             return _backend(recorder, original)
         case "_pretraced_backend":
             return _pretraced(recorder, original)
-        case "to_torch_device":
+        case "to_torch_device" | "default_device":
             return None if _has_gpu() else _cpu
         case "MutableTorchTensorRTModule.__init__":
             return _mutable_init(original)
@@ -125,8 +125,8 @@ def _has_gpu() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _cpu(device: Any) -> Any:
-    """Stands for `to_torch_device` where torch_tensorrt puts example inputs on a GPU."""
+def _cpu(device: Any = None) -> Any:
+    """Stands for what names the device where torch_tensorrt puts example inputs on a GPU."""
     import torch
 
     return torch.device("cpu")

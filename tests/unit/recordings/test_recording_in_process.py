@@ -82,6 +82,13 @@ def test_settings_that_the_call_is_silent_about_are_torch_tensorrts_own(
     )
 
 
+def test_a_script_that_traces_by_itself_is_recorded(tmp_path: Path) -> None:
+    recording = recorded("traced.py", tmp_path)
+    (program,) = recording.programs
+    assert program.recorded.call == "torch_tensorrt.dynamo.compile"
+    assert program.settings.min_block_size == 1
+
+
 def test_a_program_with_a_dynamic_batch_keeps_it(tmp_path: Path) -> None:
     import torch
 
