@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 from torch.fx import Graph, Node
 
-from trtdbg.graphs.graph import captured_log, node_value, output_node, target_name
+from trtdbg.graphs.graph import captured_log, output_node, target_name
 from trtdbg.graphs.splits import fake_mode_of
 from trtdbg.graphs.variants import Workbench
 
@@ -104,26 +104,6 @@ class Editor:
         for node in list(self.graph.nodes):
             if node.target is ASSERTION:
                 self.graph.erase_node(node)
-
-    def keep_output_dtypes(self, promised: Mapping[str, torch.dtype]) -> bool:
-        """Casts what the program returns to the dtypes that it had; returns whether it had to.
-
-        Args:
-            promised: dtypes by names of values.
-
-        Raises:
-            EditError: PyTorch cannot compute it.
-        """
-        end, casts = output_node(self.graph), False
-        for value in list(end.all_input_nodes):
-            dtype, own = promised.get(value.name), node_value(value)
-            if dtype is None or not isinstance(own, torch.Tensor) or own.dtype is dtype:
-                continue
-            cast = self.call(value, torch.ops.aten.to.dtype, value, dtype, after=True)
-            end.replace_input_with(value, cast)
-            self._take_name(cast, value)
-            casts = True
-        return casts
 
     def finished(self) -> ExportedProgram:
         """Returns the program, checked to be whole.
