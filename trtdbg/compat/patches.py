@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from trtdbg.analysis.versions import READ
+from trtdbg.compat.private import object_of
 
 
 class Absent(StrEnum):
@@ -256,19 +256,6 @@ PATCHES: Final = (
 """By where they apply; private names of torch that are only read are not listed."""
 
 
-def patched_object(patch: Patch) -> Any:
-    """Returns what stands under a patch's name in the installed version.
-
-    Raises:
-        ImportError: there is no such module.
-        AttributeError: it has no such name.
-    """
-    found: Any = importlib.import_module(patch.module)
-    for part in patch.name.split("."):
-        found = getattr(found, part)
-    return found
-
-
 def absent_patches(*, recording: bool = False) -> tuple[str, ...]:
     """Returns a line for each patched name that the installed versions do not have.
 
@@ -280,7 +267,7 @@ def absent_patches(*, recording: bool = False) -> tuple[str, ...]:
         if (patch.absent is Absent.UNRECORDED) is not recording:
             continue
         try:
-            patched_object(patch)
+            object_of(patch)
         except (ImportError, AttributeError):
             lines.append(f"{patch.module} has no {patch.name} here: {patch.absent.value}")
     return tuple(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from trtdbg.analysis.versions import READ
 from trtdbg.errors import UnavailableError
@@ -191,8 +191,20 @@ OF_TEXTUAL: Final = (
 """Imported, or used of a base class, by the UI and by `trtdbg serve`."""
 
 
-def object_of(name: PrivateName) -> Any:
-    """Returns what a private name stands for in the installed version.
+class Named(Protocol):
+    """A name of a module, dotted where it is of a class: a private one, or one replaced."""
+
+    @property
+    def module(self) -> str:
+        """Returns where it stands."""
+
+    @property
+    def name(self) -> str:
+        """Returns the name itself."""
+
+
+def object_of(name: Named) -> Any:
+    """Returns what a name stands for in the installed version.
 
     Raises:
         ImportError: there is no such module.

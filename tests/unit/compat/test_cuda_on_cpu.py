@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from trtdbg.compat.patches import ON_CPU, patched_object
+from trtdbg.compat.patches import ON_CPU
+from trtdbg.compat.private import object_of
 
 pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
@@ -17,13 +18,13 @@ def test_everything_is_as_before_also_after_an_exception() -> None:
 
     from trtdbg.compat.cuda_on_cpu import patched_cuda
 
-    before = [patched_object(patch) for patch in ON_CPU]
+    before = [object_of(patch) for patch in ON_CPU]
     with contextlib.suppress(RuntimeError), patched_cuda(print):
         assert all(
-            patched_object(patch) is not was for patch, was in zip(ON_CPU, before, strict=True)
+            object_of(patch) is not was for patch, was in zip(ON_CPU, before, strict=True)
         )
         raise RuntimeError
-    assert [patched_object(patch) for patch in ON_CPU] == before
+    assert [object_of(patch) for patch in ON_CPU] == before
     with pytest.raises((AssertionError, RuntimeError)):
         torch.ones(2, device="cuda")
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from trtdbg.compat import patches
-from trtdbg.compat.patches import PATCHES, Absent, Patch, absent_patches, patched_object
+from trtdbg.compat.patches import PATCHES, Absent, Patch, absent_patches
+from trtdbg.compat.private import object_of
 
 PRODUCT = Path(patches.__file__).parents[1]
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("torch_tensorrt_ready")
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: f"{patch.module}.{patch.name}")
 def test_a_patched_name_is_there_in_the_installed_version(patch: Patch) -> None:
-    assert patched_object(patch) is not None
+    assert object_of(patch) is not None
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: f"{patch.module}.{patch.name}")
@@ -39,7 +40,7 @@ def test_every_patch_is_undone_also_after_an_exception() -> None:
     from trtdbg.compat.registry import patched_registry_check
 
     def now() -> list[Any]:
-        kept = [patched_object(patch) for patch in PATCHES]
+        kept = [object_of(patch) for patch in PATCHES]
         # The registry of loaders is a list that is appended to.
         return [list(each) if isinstance(each, list) else each for each in kept]
 

@@ -43,9 +43,10 @@ def recorded(script: str, place: Path, **options: Any) -> Recording:
 
 
 def patched_objects() -> list[Any]:
-    from trtdbg.compat.patches import RECORDED, patched_object
+    from trtdbg.compat.patches import RECORDED
+    from trtdbg.compat.private import object_of
 
-    kept = [patched_object(patch) for patch in RECORDED]
+    kept = [object_of(patch) for patch in RECORDED]
     return [dict(each) if isinstance(each, dict) else each for each in kept]
 
 
