@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import Final
 
 from trtdbg.analysis.sentence import SUBSTITUTIONS, gist
-from trtdbg.analysis.summary import count, environment_line, model_name
+from trtdbg.analysis.summary import count
 from trtdbg.outputs.html import render
 from trtdbg.outputs.repro import reproducer
-from trtdbg.outputs.repro.reduced import folded, parts
-from trtdbg.plain import one_line
+from trtdbg.outputs.repro.reduced import SmallestPart, folded, heading, parts
 from trtdbg.policy import Settings, truncates_double
 from trtdbg.records import Report
 
@@ -22,24 +20,12 @@ STEM: Final = "td501_lowering"
 _PLACE: Final = re.compile(r" \(raised in [^()]*\)$")
 
 
-@dataclass(frozen=True)
-class RaisingPart:
-    """What is known of the smallest part."""
+@dataclass(frozen=True, kw_only=True)
+class RaisingPart(SmallestPart):
+    """The smallest part of a program that a lowering pass raises on."""
 
     pass_name: str
     """Which of the lowering passes raises."""
-    operators: tuple[str, ...]
-    """Of the part, in graph order."""
-    graph: tuple[str, ...]
-    """The same as lines to read."""
-    whole: int
-    """How many operators the program has."""
-    sentence: str
-    """Of the exception, with its class and where a decomposition raised it."""
-    crashed: bool = False
-    """Lowering ends the process."""
-    complete: bool = True
-    """None of the operators can be left out; else the search was ended before its end."""
 
 
 def title(part: RaisingPart) -> str:
@@ -91,16 +77,10 @@ def _message(part: RaisingPart) -> str:
 
 
 def _heading(report: Report, part: RaisingPart) -> list[str]:
-    few = (
-        "None of them can be left out."
-        if part.complete
-        else "No smaller part was found: fewer may do."
+    return heading(
+        report,
+        part,
+        (f"{title(part)}.", _message(part)),
+        f"which has {count(part.whole, 'operator')}",
+        "No smaller part was found: fewer may do.",
     )
-    told = [
-        f"{title(part)}.",
-        _message(part),
-        f"Cut by trtdbg {report.environment.trtdbg} out of {model_name(report.model)}, "
-        f"which has {count(part.whole, 'operator')}. {few}",
-        f"Seen with {environment_line(report.environment)}.",
-    ]
-    return [line for text in told for line in wrap(one_line(text), 92)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -14,25 +15,31 @@ from trtdbg.policy import converters_truncate
 from trtdbg.records import Report
 
 
-@dataclass(frozen=True)
-class Reduced:
-    """What is known of the smallest part."""
+@dataclass(frozen=True, kw_only=True)
+class SmallestPart:
+    """What is known of the smallest part that fails as the whole does."""
 
-    code: str
-    """TD503, or TD102 where the sentence names a node."""
-    engine: int
     operators: tuple[str, ...]
     """Of the part, in graph order."""
     graph: tuple[str, ...]
     """The same as lines to read."""
     whole: int
-    """How many operators the engine has."""
+    """How many operators the engine, or the program, has."""
     sentence: str
-    """TensorRT's about the part, or how the process ended."""
+    """TensorRT's about the part, that of the exception, or how the process ended."""
     crashed: bool = False
-    """The build ends the process."""
+    """What is tried ends the process."""
     complete: bool = True
     """None of the operators can be left out; else the search was ended before its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduced(SmallestPart):
+    """The smallest part of an engine that TensorRT refuses."""
+
+    code: str
+    """TD503, or TD102 where the sentence names a node."""
+    engine: int
 
 
 def title(reduced: Reduced) -> str:
@@ -88,17 +95,34 @@ def _message(reduced: Reduced) -> str:
 
 
 def _heading(report: Report, reduced: Reduced) -> list[str]:
-    few = (
-        "None of them can be left out."
-        if reduced.complete
-        else "The search was ended before its end: fewer may do."
-    )
-    told = [
-        f"{title(reduced)}.",
-        _message(reduced),
-        f"Cut by trtdbg {report.environment.trtdbg} out of {model_name(report.model)}, "
+    few = "The search was ended before its end: fewer may do."
+    return heading(
+        report,
+        reduced,
+        (f"{title(reduced)}.", _message(reduced)),
         f"where that engine has {count(reduced.whole, 'operator')} under timing "
-        f"{report.policy.timing.value}. {few}",
+        f"{report.policy.timing.value}",
+        few,
+    )
+
+
+def heading(
+    report: Report, part: SmallestPart, said: Sequence[str], whole: str, ended: str
+) -> list[str]:
+    """Returns the lines at the head of a file that shows the smallest part.
+
+    Args:
+        report: what the part was cut out of.
+        part: see there.
+        said: what the part shows.
+        whole: how large the whole is, as a clause.
+        ended: what is said of a part that a search did not find to its end.
+    """
+    few = "None of them can be left out." if part.complete else ended
+    told = [
+        *said,
+        f"Cut by trtdbg {report.environment.trtdbg} out of {model_name(report.model)}, "
+        f"{whole}. {few}",
         f"Seen with {environment_line(report.environment)}.",
     ]
     return [line for text in told for line in wrap(one_line(text), 92)]
