@@ -9,6 +9,17 @@ from typing import Any
 LAYERS, HIDDEN, HEADS, VOCABULARY, TOKENS = 2, 32, 4, 50, 8
 
 
+IMAGES = {
+    "num_hidden_layers": LAYERS,
+    "hidden_size": HIDDEN,
+    "num_attention_heads": HEADS,
+    "intermediate_size": 2 * HIDDEN,
+    "image_size": 32,
+    "patch_size": 16,
+}
+"""What a small transformer for images is made with."""
+
+
 def bert(library: Any) -> tuple[Any, dict[str, Any]]:
     config = library.BertConfig(
         num_hidden_layers=LAYERS,
@@ -22,24 +33,14 @@ def bert(library: Any) -> tuple[Any, dict[str, Any]]:
 
 def vit(library: Any) -> tuple[Any, dict[str, Any]]:
     config = library.ViTConfig(
-        num_hidden_layers=LAYERS,
-        hidden_size=HIDDEN,
-        num_attention_heads=HEADS,
-        intermediate_size=2 * HIDDEN,
-        image_size=32,
-        patch_size=16,
+        **IMAGES,
     )
     return library.ViTModel(config), _picture(32)
 
 
 def clip(library: Any) -> tuple[Any, dict[str, Any]]:
     config = library.CLIPVisionConfig(
-        num_hidden_layers=LAYERS,
-        hidden_size=HIDDEN,
-        num_attention_heads=HEADS,
-        intermediate_size=2 * HIDDEN,
-        image_size=32,
-        patch_size=16,
+        **IMAGES,
     )
     return library.CLIPVisionModel(config), _picture(32)
 
