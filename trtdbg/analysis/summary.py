@@ -96,6 +96,11 @@ def is_operator(node: NodeRecord) -> bool:
     return node.op == "call_function" and computes(node.target)
 
 
+def graph_after(report: Report, made: PassRecord) -> tuple[GraphNode, ...]:
+    """Returns the graph as a pass left it."""
+    return tuple(report.graph_nodes[index] for index in made.graph)
+
+
 def failed_pass(report: Report) -> PassRecord | None:
     """Returns the lowering pass or partitioner run that raised, None if all went through.
 

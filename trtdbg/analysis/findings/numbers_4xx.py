@@ -16,10 +16,10 @@ from trtdbg.analysis.findings.making import (
 )
 from trtdbg.analysis.needed import detours
 from trtdbg.analysis.numerics import damages, not_finite_words, what_depends
+from trtdbg.analysis.summary import graph_after
 from trtdbg.dtypes import family
 from trtdbg.records import (
     Finding,
-    GraphNode,
     Level,
     NodeRecord,
     PassRecord,
@@ -202,7 +202,7 @@ def lost_writes(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Findin
         return
     after = [made for made in done if made.phase is Phase.POST_LOWERING]
     # The write is put in where parameters are unlifted, which is the last of these.
-    first = {node.name: node for node in _graph(report, decomposed[-1])}
+    first = {node.name: node for node in graph_after(report, decomposed[-1])}
     for name, write in first.items():
         if write.target != "aten.copy_.default" or len(write.operands) < 2:
             continue
@@ -226,11 +226,7 @@ def lost_writes(report: Report, nodes: dict[str, NodeRecord]) -> Iterator[Findin
 
 
 def _holds(report: Report, made: PassRecord, name: str) -> bool:
-    return any(node.name == name for node in _graph(report, made))
-
-
-def _graph(report: Report, made: PassRecord) -> Iterator[GraphNode]:
-    return (report.graph_nodes[index] for index in made.graph)
+    return any(node.name == name for node in graph_after(report, made))
 
 
 def not_finite(report: Report) -> Iterator[Finding]:

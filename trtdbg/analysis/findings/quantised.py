@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from trtdbg.analysis.codes import Code, Explanation
 from trtdbg.analysis.findings.making import maker
 from trtdbg.analysis.leaks import FOLDING
-from trtdbg.analysis.summary import broken_end, count
+from trtdbg.analysis.summary import broken_end, count, graph_after
 from trtdbg.records import Finding, GraphNode, Level, NodeRecord, Report
 
 ENTRY = Explanation(
@@ -35,7 +35,7 @@ def quantised(report: Report) -> Iterator[Finding]:
     """Yields what became of the quantised operators, of each of the two kinds."""
     if not report.passes or broken_end(report) is not None:
         return
-    exported = [report.graph_nodes[i] for i in report.passes[0].graph]
+    exported = graph_after(report, report.passes[0])
     for kind, prefixes in (("quantized_decomposed", (PT2E,)), ("modelopt", MODELOPT)):
         named = [each for each in exported if each.target.startswith(prefixes)]
         left = [node for node in report.nodes if node.target.startswith(prefixes)]
