@@ -8,6 +8,7 @@ from typing import Final
 
 from trtdbg.analysis.names import no_such_node
 from trtdbg.analysis.same_nodes import heirs
+from trtdbg.analysis.summary import graph_after
 from trtdbg.records import (
     Change,
     ChangePlace,
@@ -129,8 +130,7 @@ class _History:
         self.report = report
         self.passes = [p for p in report.passes if p.phase not in _SPLIT]
         self.graphs = [
-            {self.report.graph_nodes[i].name: self.report.graph_nodes[i] for i in p.graph}
-            for p in self.passes
+            {node.name: node for node in graph_after(report, each)} for each in self.passes
         ]
 
     def last(self, name: str) -> GraphNode | None:
